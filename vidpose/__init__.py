@@ -1,0 +1,38 @@
+"""3D human motion from ordinary video.
+
+    result = vidpose.infer("video.mp4")             # a PoseResult: tracks with 2D keypoints and 3D joints
+    lifter = vidpose.load_lifter("single-branch")   # a torch.nn.Module
+
+`vidpose` the program does the same, and draws, exports, trains and evaluates.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidpose.errors import UsageError, VidposeError
+    from vidpose.pipeline import infer
+    from vidpose.tracks import PoseResult, Track
+    from vidpose.zoo import load_lifter
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "infer": "vidpose.pipeline",
+    "load_lifter": "vidpose.zoo",
+    "PoseResult": "vidpose.tracks",
+    "Track": "vidpose.tracks",
+    "VidposeError": "vidpose.errors",
+    "UsageError": "vidpose.errors",
+}
+
+__all__ = ["PoseResult", "Track", "UsageError", "VidposeError", "__version__", "infer", "load_lifter"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes seconds to import, and `vidpose --help` must not wait for it.
+    if name not in _HOME:
+        raise AttributeError(f"module 'vidpose' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -151,5 +151,7 @@ class PoseResult:
         except FileNotFoundError:
             raise VidposeError(f"{path}: no such file") from None
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise VidposeError(f"{path}: not a vidpose result ({error}); give the .npz that `vidpose infer` wrote") from None
+            raise VidposeError(
+                f"{path}: not a vidpose result ({error}); give the .npz that `vidpose infer` wrote"
+            ) from None
         return PoseResult(source, tracks, header["keypoint_layout"], header["joint_layout"], header["provenance"])

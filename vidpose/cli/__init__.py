@@ -1,1 +1,73 @@
+"""The command line: one thin file a command, imported only when that command is called."""
 
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import rich_click as click
+
+from vidpose import __version__
+from vidpose.errors import VidposeError
+
+COMMANDS = {
+    "infer": "3D skeletons from video.",
+    "render": "Draw the overlay video of a saved result.",
+    "synth": "Render a sample video of a synthetic person, with its exact truth.",
+    "train": "Train a lifter as a recipe says.",
+}
+"""Name -> one line for the list. A command `x` is the function `x` in `vidpose/cli/x.py`."""
+
+
+_LISTING = "vidpose.listing"
+
+
+class LazyGroup(click.RichGroup):
+    """Knows its commands' names without importing them, so that `vidpose --help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        ctx.meta[_LISTING] = True
+        super().format_help(ctx, formatter)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        if _LISTING in ctx.meta:
+            return click.RichCommand(name, help=COMMANDS[name])
+        return getattr(importlib.import_module(f"vidpose.cli.{name}"), name)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vidpose")
+@click.option("--debug", is_flag=True, help="Show a traceback where an error would be one line.")
+def cli(debug: bool) -> None:
+    """3D human motion from ordinary video."""
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+def main() -> None:
+    """Run the program: 0 when all went well, 1 for a failed job, 2 for wrong use, 130 at Ctrl-C."""
+    # Idle OpenMP threads that spin slow a busy machine down many times over; read when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    debug = "--debug" in sys.argv
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except VidposeError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,177 @@
+"""`vidpose infer`: video in; skeletons, tables and an overlay out."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from vidpose.cli.progress import frame_progress
+from vidpose.errors import UsageError, VidposeError
+from vidpose.files import describe
+
+if TYPE_CHECKING:
+    from vidpose.tracks import PoseResult
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that one video becomes."""
+
+    result: Path
+    json: Path
+    csv: Path
+    overlay: Path | None
+
+    @staticmethod
+    def of(folder: Path, name: str, overlay: bool) -> Outputs:
+        return Outputs(
+            folder / f"{name}.npz",
+            folder / f"{name}.json",
+            folder / f"{name}.csv",
+            folder / f"{name}_overlay.mp4" if overlay else None,
+        )
+
+    def check_free(self) -> None:
+        """Raises VidposeError when one of them exists."""
+        for path in (self.result, self.json, self.csv, self.overlay):
+            if path and path.exists():
+                raise VidposeError(f"{path}: exists already; give --overwrite, or another --out")
+
+
+@click.command()
+@click.argument("videos", nargs=-1, metavar="VIDEO...", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default="out", show_default=True, help="Folder to write to.")
+@click.option("--lifter", default="single-branch", show_default=True, help="Shipped weights by name, or a file.")
+@click.option("--device", default="auto", show_default=True, help="For the lifter: auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--smooth", default="butterworth:6", show_default=True, metavar="METHOD[:VALUE]",
+    help="butterworth:HZ, savgol:SECONDS, one-euro:HZ, or none.",
+)  # fmt: skip
+@click.option("--max-gap", default=0.5, show_default=True, type=click.FloatRange(min=0), metavar="SECONDS",
+              help="Fill absences up to this long.")  # fmt: skip
+@click.option("--time", "time_range", metavar="START:END", help="Only these seconds of the video, as in 2:10.")
+@click.option("--max-people", type=click.IntRange(min=1), help="At most so many people, the most prominent ones.")
+@click.option("--min-score", default=0.3, show_default=True, type=click.FloatRange(0, 1),
+              help="Leave out people whose keypoints score less than this on average.")  # fmt: skip
+@click.option("--overlay/--no-overlay", default=True, show_default=True, help="Draw the skeletons over the video.")
+@click.option("--from-keypoints", type=click.Path(path_type=Path), metavar="RESULT",
+              help="Lift the 2D keypoints of a saved .npz again, instead of looking for people.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth: str, max_gap: float,
+          time_range: str | None, max_people: int | None, min_score: float, overlay: bool,
+          from_keypoints: Path | None, overwrite: bool) -> None:  # fmt: skip
+    """3D skeletons of everyone in each VIDEO (a file, or a folder of images).
+
+    Writes NAME.npz (everything, lossless), NAME.json, NAME.csv and NAME_overlay.mp4 to the output folder. Positions
+    are root-relative metres: x right, y down, z away from the camera.
+    """
+    videos = _inputs(videos, from_keypoints)
+    outputs = {video: Outputs.of(out, _name(video), overlay) for video in videos}
+    _make_folder(out)
+    if not overwrite:
+        for files in outputs.values():
+            files.check_free()
+
+    from vidpose.devices import choose_device
+    from vidpose.pipeline import find_people, lift_people, load_found
+    from vidpose.refine import Smoothing
+    from vidpose.video import parse_time_range
+    from vidpose.zoo import load_weights
+
+    start, end = parse_time_range(time_range) if time_range else (None, None)
+    smoothing, weights, device = Smoothing.parse(smooth), load_weights(lifter), choose_device(device)
+    failed = 0
+    for video, files in outputs.items():
+        try:
+            started = time.monotonic()
+            if from_keypoints:
+                found = load_found(from_keypoints)
+            else:
+                with frame_progress(video.name) as progress:
+                    found = find_people(video, start=start, end=end, max_people=max_people, min_score=min_score,
+                                        progress=progress)  # fmt: skip
+            result = lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
+            _write(result, video, files)
+            _summarise(result, video, files, time.monotonic() - started)
+        except VidposeError as error:
+            if len(outputs) == 1:
+                raise
+            failed += 1
+            click.echo(f"error: {error}", err=True)
+    if failed:
+        raise VidposeError(f"{failed} of {len(outputs)} videos failed")
+
+
+def _inputs(videos: tuple[Path, ...], from_keypoints: Path | None) -> tuple[Path, ...]:
+    """The videos to work on; a saved result stands for its own video.
+
+    Raises:
+        UsageError: no video, several for one saved result, or two whose outputs would have the same name.
+    """
+    if from_keypoints:
+        if len(videos) > 1:
+            raise UsageError("--from-keypoints takes one result, so at most one VIDEO")
+        from vidpose.pipeline import load_found
+
+        return videos or (Path(load_found(from_keypoints).source.path),)
+    if not videos:
+        raise UsageError("give at least one VIDEO: a file, or a folder of images")
+    names: dict[str, Path] = {}
+    for video in videos:
+        other = names.setdefault(_name(video), video)
+        if other is not video:
+            raise UsageError(
+                f"{other} and {video} would both be written as {_name(video)!r}; run them with different --out"
+            )
+    return videos
+
+
+def _name(video: Path) -> str:
+    """What the outputs are called: the file's stem, or the folder's name."""
+    resolved = video.resolve()
+    return resolved.name if resolved.is_dir() else video.stem
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VidposeError(f"{out}: cannot be made ({describe(error)})") from None
+    if not os.access(out, os.W_OK):
+        raise VidposeError(f"{out}: no permission to write there; choose another --out")
+
+
+def _write(result: PoseResult, video: Path, files: Outputs) -> None:
+    from vidpose.export import write_csv, write_json
+
+    result.save(files.result)
+    write_json(result, files.json)
+    write_csv(result, files.csv)
+    if files.overlay:
+        from vidpose.render import render_overlay
+
+        with frame_progress(f"{video.name} overlay") as progress:
+            render_overlay(result, video, files.overlay, progress)
+
+
+def _summarise(result: PoseResult, video: Path, files: Outputs, seconds: float) -> None:
+    frames = result.source.num_frames
+    if not result.tracks:
+        click.echo(f"{video}: no person found in {frames} frames; wrote an empty result")
+    else:
+        people = "1 person" if len(result.tracks) == 1 else f"{len(result.tracks)} people"
+        click.echo(f"{video}: {people} in {frames} frames, {seconds:.1f} s ({frames / seconds:.1f} fps)")
+        for track in result.tracks:
+            click.echo(
+                f"  id {track.id}: {track.times[0]:.2f} to {track.times[-1]:.2f} s, "
+                f"seen in {int(track.seen.sum())} of {len(track)} frames"
+            )
+    if result.source.truncated:
+        click.echo(f"{video}: the file ends early or is damaged; this is what could be decoded", err=True)
+    written = [path for path in (files.result, files.json, files.csv, files.overlay) if path]
+    click.echo("  wrote " + ", ".join(str(path) for path in written))

@@ -1,0 +1,30 @@
+"""`vidpose render`: the overlay of a saved result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from vidpose.cli.progress import frame_progress
+from vidpose.errors import VidposeError
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--video", type=click.Path(path_type=Path), help="The video, where it is not where the result says.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; by default RESULT_overlay.mp4.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) -> None:
+    """Draw the overlay video of RESULT, the .npz that `vidpose infer` wrote."""
+    out = out or result.with_name(f"{result.stem}_overlay.mp4")
+    if out.exists() and not overwrite:
+        raise VidposeError(f"{out}: exists already; give --overwrite, or another --out")
+
+    from vidpose.render import render_overlay
+    from vidpose.tracks import PoseResult
+
+    loaded = PoseResult.load(result)
+    with frame_progress(out.name) as progress:
+        render_overlay(loaded, video or Path(loaded.source.path), out, progress)
+    click.echo(f"wrote {out}")

@@ -1,0 +1,31 @@
+"""3D joints as a table: a row for each person and frame, the columns named after the joints."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.files import replacing
+from vidpose.skeletons import SKELETONS
+from vidpose.tracks import PoseResult
+
+
+def write_csv(result: PoseResult, path: Path) -> None:
+    """Write `id, frame, time`, then `x, y, z` in metres and `score` of every joint; what is absent is an empty cell.
+
+    Raises:
+        VidposeError: the file cannot be written.
+    """
+    layout = SKELETONS.get(result.joint_layout)
+    names = layout.joints if layout else ()
+    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(
+            ["id", "frame", "time", *(f"{name}_{part}" for name in names for part in ("x", "y", "z", "score"))]
+        )
+        for track in result.tracks:
+            values = np.concatenate([track.joints, track.joint_scores[..., None]], axis=-1).reshape(len(track), -1)
+            for frame, time, row in zip(track.frames, track.times, values, strict=True):
+                table.writerow([track.id, frame, f"{time:.6f}", *("" if np.isnan(v) else f"{v:.4f}" for v in row)])

@@ -1,0 +1,91 @@
+"""Results as JSON, for any language. docs/formats.md describes it; the `.npz` is the lossless one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose.files import replacing
+from vidpose.skeletons import SKELETONS, Skeleton
+from vidpose.tracks import PoseResult, Track
+
+FORMAT_VERSION = 1
+
+
+def write_json(result: PoseResult, path: Path) -> None:
+    """Write a header and, a line a frame, every person's box, 2D keypoints and 3D joints.
+
+    Positions are rounded to 0.1 mm, pixels to 0.01, scores and times to 0.001 and 0.000001; what is absent is null.
+
+    Raises:
+        VidposeError: the file cannot be written.
+    """
+    with replacing(path) as partial, open(partial, "w", encoding="utf-8") as file:
+        file.write('{\n"header": ' + json.dumps(_header(result), ensure_ascii=False, indent=1) + ',\n"people": [')
+        for number, track in enumerate(result.tracks):
+            file.write(("," if number else "") + f'\n{{"id": {track.id}, "frames": [\n')
+            for row, line in enumerate(_rows(track)):
+                file.write((",\n" if row else "") + line)
+            file.write("\n]}")
+        file.write("\n]\n}\n")
+
+
+def _header(result: PoseResult) -> dict[str, Any]:
+    source = result.source
+    return {
+        "format": "vidpose-json",
+        "format_version": FORMAT_VERSION,
+        "version": result.provenance.get("vidpose"),
+        "source": {
+            "path": source.path,
+            "width": source.width,
+            "height": source.height,
+            "frames": source.num_frames,
+            "fps": str(source.fps) if source.fps else None,
+            "truncated": source.truncated,
+        },
+        "units": {"joints": "metres", "keypoints": "pixels", "time": "seconds"},
+        "axes": {"x": "right", "y": "down", "z": "away from the camera", "origin": "each person's root joint"},
+        "joints": _layout(SKELETONS.get(result.joint_layout)),
+        "keypoints": _layout(SKELETONS.get(result.keypoint_layout)),
+        "provenance": dict(result.provenance),
+    }
+
+
+def _layout(skeleton: Skeleton | None) -> dict[str, Any] | None:
+    if skeleton is None:
+        return None
+    return {"layout": skeleton.name, "names": list(skeleton.joints), "parents": list(skeleton.parents)}
+
+
+def _rows(track: Track) -> Iterator[str]:
+    joints = np.concatenate([track.joints, track.joint_scores[..., None]], axis=-1)
+    keypoints = np.concatenate([track.keypoints, track.scores[..., None]], axis=-1)
+    for row in range(len(track)):
+        yield json.dumps(
+            {
+                "frame": int(track.frames[row]),
+                "time": round(float(track.times[row]), 6),
+                "box": _numbers(track.boxes[row], (2, 2)),
+                "keypoints": _points(keypoints[row], (2, 3)),
+                "joints": _points(joints[row], (4, 3)),
+            }
+        )
+
+
+def _points(points: np.ndarray, digits: tuple[int, int]) -> list[list[float] | None] | None:
+    """Points with a score each, those that are absent null; null altogether when all are."""
+    listed = [_numbers(point, digits) for point in points]
+    return listed if any(point is not None for point in listed) else None
+
+
+def _numbers(values: np.ndarray, digits: tuple[int, int]) -> list[float] | None:
+    """Coordinates rounded to digits[0] places and the last value to digits[1]; null when any is not a number."""
+    if not np.isfinite(values).all():
+        return None
+    *coordinates, last = values.tolist()
+    return [round(value, digits[0]) for value in coordinates] + [round(last, digits[1])]

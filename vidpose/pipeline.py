@@ -1,0 +1,159 @@
+"""The chain: video -> people and 2D keypoints -> tracks -> 3D -> smooth 3D. Frames stream; tracks are small."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vidpose import __version__
+from vidpose.devices import choose_device
+from vidpose.errors import VidposeError
+from vidpose.lifting import lift
+from vidpose.people_stage import PeopleFinder, Sighting
+from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches
+from vidpose.skeletons import BLAZEPOSE_33, get_conversion, get_skeleton
+from vidpose.tracks import PoseResult, Track
+from vidpose.video import VideoReader
+from vidpose.zoo import DEFAULT, Weights, load_weights
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int | None], None]
+"""Called with the number of frames done, and the number expected, which is a hint or None."""
+
+
+def infer(
+    video: str | Path,
+    *,
+    lifter: str | Path = DEFAULT,
+    device: str = "auto",
+    smooth: str = "butterworth:6",
+    max_gap: float = 0.5,
+    start: float | None = None,
+    end: float | None = None,
+    max_people: int | None = None,
+    min_score: float = 0.3,
+    progress: Progress | None = None,
+) -> PoseResult:
+    """3D skeletons of everyone in a video.
+
+    Args:
+        video: a video file, or a folder of images.
+        lifter: name of shipped weights, or a .safetensors file.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`, for the lifter.
+        smooth: `METHOD` or `METHOD:PARAMETER`: butterworth (Hz), savgol (seconds), one-euro (Hz) or none.
+        max_gap: seconds; an absence up to this long is filled, a longer one stays empty.
+        start, end: seconds; only frames with start <= time < end.
+        max_people: at most so many people, the most prominent ones; None for all.
+        min_score: least mean keypoint score of a person, 0 to 1.
+        progress: called after every frame.
+
+    Returns:
+        The people with 2D keypoints and root-relative 3D joints in metres; no tracks when nobody was found.
+
+    Raises:
+        UsageError: an option that cannot be.
+        VidposeError: the video or the weights cannot be read.
+    """
+    smoothing, weights = Smoothing.parse(smooth), load_weights(lifter)
+    device = choose_device(device)
+    found = find_people(video, start=start, end=end, max_people=max_people, min_score=min_score, progress=progress)
+    return lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
+
+
+def find_people(
+    video: str | Path,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    max_people: int | None = None,
+    min_score: float = 0.3,
+    progress: Progress | None = None,
+) -> PoseResult:
+    """The first half of `infer`: tracks with 2D keypoints, and no 3D joints yet."""
+    with VideoReader(video, start=start, end=end) as reader, PeopleFinder(max_people, min_score) as finder:
+        sightings: list[list[Sighting]] = []
+        first = None
+        for frame in reader:
+            first = frame.index if first is None else first
+            sightings.append(finder.step(frame.image, frame.time))
+            if progress:
+                progress(len(sightings), reader.num_frames_hint)
+        people = finder.confirmed
+    source = reader.source()
+    if source.truncated:
+        log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
+    by_id: dict[int, list[tuple[int, Sighting]]] = {}
+    for row, seen in enumerate(sightings):
+        for sighting in seen:
+            if sighting.id in people:
+                by_id.setdefault(sighting.id, []).append((first + row, sighting))
+    tracks = tuple(_track(number, rows, source.times) for number, rows in enumerate(by_id.values(), start=1))
+    provenance = {"vidpose": __version__, "detector": "blazepose", "min_score": min_score, "max_people": max_people}
+    return PoseResult(source, tracks, BLAZEPOSE_33.name, "", provenance)
+
+
+def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray) -> Track:
+    """Sightings of one person as a track with a row a frame, NaN where not seen."""
+    frames = np.arange(sightings[0][0], sightings[-1][0] + 1)
+    num_keypoints = len(sightings[0][1].scores)
+    boxes = np.full((len(frames), 4), np.nan, np.float32)
+    keypoints = np.full((len(frames), num_keypoints, 2), np.nan, np.float32)
+    scores = np.zeros((len(frames), num_keypoints), np.float32)
+    for frame, sighting in sightings:
+        row = frame - frames[0]
+        boxes[row], keypoints[row], scores[row] = sighting.box, sighting.keypoints, sighting.scores
+    joints = np.empty((len(frames), 0, 3), np.float32)
+    return Track(number, frames, times[frames], boxes, keypoints, scores, joints, joints[..., 0])
+
+
+def lift_people(
+    found: PoseResult, weights: Weights, smoothing: Smoothing, *, max_gap: float = 0.5, device: str = "cpu"
+) -> PoseResult:
+    """The second half of `infer`: 3D joints for tracks that have 2D keypoints, whatever found them."""
+    lifter = weights.lifter.to(device)
+    layout = get_skeleton(found.keypoint_layout)
+    conversion = None if layout == lifter.layout else get_conversion(layout.name, lifter.layout.name)
+    trained_on = weights.about.get("conversion")
+    if conversion and conversion.name != trained_on:
+        log.warning(
+            "%s was trained on keypoints from %s, not from %s; expect larger errors",
+            weights.name, trained_on, conversion.name,
+        )  # fmt: skip
+    size = (found.source.width, found.source.height)
+    tracks = []
+    for track in found.tracks:
+        keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
+        joints = np.full((*scores.shape, 3), np.nan, np.float32)
+        for part in stretches(bridgeable(track.seen, track.times, max_gap)):
+            lifted = lift(lifter, keypoints[part], scores[part], size, device=device)
+            lifted[~track.seen[part]] = np.nan
+            times = track.times[part]
+            joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
+        tracks.append(replace(track, joints=joints, joint_scores=scores))
+    return replace(found, joint_layout=lifter.layout.name).with_tracks(
+        tuple(tracks),
+        lifter=weights.name,
+        arch=lifter.name,
+        weights_sha256=weights.sha256,
+        conversion=conversion.name if conversion else None,
+        smoothing=str(smoothing),
+        max_gap_seconds=max_gap,
+    )
+
+
+def load_found(path: Path) -> PoseResult:
+    """A saved result, for its 2D keypoints.
+
+    Raises:
+        VidposeError: it is none, or its layout is unknown.
+    """
+    result = PoseResult.load(path)
+    sizes = {len(get_skeleton(result.keypoint_layout))} | {track.scores.shape[1] for track in result.tracks}
+    if len(sizes) > 1:
+        raise VidposeError(f"{path}: its tracks do not have the joints of layout {result.keypoint_layout!r}")
+    return result

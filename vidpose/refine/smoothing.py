@@ -1,0 +1,121 @@
+"""Smoothing of joint curves. Every parameter is in Hz or seconds.
+
+The zero-phase filters run on a clock of their own, fast and even, to which the curves are interpolated: so the frame
+rate of the video, constant or not, does not change the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.signal import butter, savgol_filter, sosfiltfilt
+
+from vidpose.errors import UsageError
+
+CLOCK_HZ = 240.0
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """A smoothing method with its parameter: the cut-off in Hz, or the window in seconds for Savitzky-Golay."""
+
+    method: str
+    parameter: float
+
+    def __str__(self) -> str:
+        return self.method if self.method == "none" else f"{self.method}:{self.parameter:g}"
+
+    @staticmethod
+    def parse(text: str) -> Smoothing:
+        """From `METHOD` or `METHOD:PARAMETER`, as the command line takes it.
+
+        Raises:
+            UsageError: an unknown method, or a parameter that is not a positive number.
+        """
+        method, _, parameter = text.partition(":")
+        if method not in DEFAULTS:
+            raise UsageError(f"unknown smoothing {method!r}; known are {', '.join(DEFAULTS)}")
+        if not parameter:
+            return Smoothing(method, DEFAULTS[method])
+        try:
+            value = float(parameter)
+        except ValueError:
+            value = float("nan")
+        if not (0 < value <= CLOCK_HZ / 3) or method == "none":
+            raise UsageError(
+                f"smoothing {text!r}: the part after the colon must be Hz or seconds above 0, as in butterworth:6"
+            )
+        return Smoothing(method, value)
+
+    def __call__(self, curves: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Smooth curves that have no gaps.
+
+        Args:
+            curves: (N, ...) finite values.
+            times: (N,) increasing seconds.
+
+        Returns:
+            (N, ...) values at the same times, in the dtype of `curves`. Fewer than 4 rows come back as they were.
+        """
+        if self.method == "none" or len(curves) < 4:
+            return curves
+        return _FILTERS[self.method](curves.astype(np.float64), times, self.parameter).astype(curves.dtype)
+
+
+DEFAULTS = {"butterworth": 6.0, "savgol": 0.25, "one-euro": 1.0, "none": 0.0}
+"""Method -> its default parameter."""
+
+
+def _on_clock(curves: np.ndarray, times: np.ndarray, smooth: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    ticks = np.arange(0, times[-1] - times[0] + 1 / CLOCK_HZ, 1 / CLOCK_HZ) + times[0]
+    # Past the last time the spline would extrapolate; one tick of the last value is enough.
+    even = CubicSpline(times, curves)(np.minimum(ticks, times[-1]))
+    return CubicSpline(ticks, smooth(even))(times)
+
+
+def butterworth(curves: np.ndarray, times: np.ndarray, cutoff_hz: float) -> np.ndarray:
+    """Fourth-order low-pass, forward and backward: no phase shift, -6 dB at the cut-off."""
+    sections = butter(2, cutoff_hz, fs=CLOCK_HZ, output="sos")
+    # Half a period of the slowest passed motion is mirrored at each end, as far as the clip is that long.
+    pad = round(CLOCK_HZ / cutoff_hz)
+    return _on_clock(curves, times, lambda even: sosfiltfilt(sections, even, axis=0, padlen=min(pad, len(even) - 1)))
+
+
+def savitzky_golay(curves: np.ndarray, times: np.ndarray, window_seconds: float) -> np.ndarray:
+    """A cubic fitted around each moment over a window of so many seconds, or over the whole clip when that is less."""
+
+    def smooth(even: np.ndarray) -> np.ndarray:
+        window = min(round(window_seconds * CLOCK_HZ) | 1, len(even) - 1 + len(even) % 2)
+        return savgol_filter(even, window, polyorder=3, axis=0) if window > 3 else even
+
+    return _on_clock(curves, times, smooth)
+
+
+def one_euro(curves: np.ndarray, times: np.ndarray, cutoff_hz: float, beta: float = 0.5) -> np.ndarray:
+    """The One-Euro filter: causal, for live use; the faster a value moves, the less it is smoothed.
+
+    Casiez, Roussel and Vogel, "1 Euro filter", algorithm 1, with time in seconds.
+
+    Args:
+        cutoff_hz: cut-off at rest.
+        beta: how much the cut-off rises for each unit a second (metres a second, for joints).
+    """
+
+    def blend(cutoff: np.ndarray | float, seconds: float) -> np.ndarray | float:
+        return 1 / (1 + 1 / (2 * np.pi * cutoff * seconds))
+
+    smoothed = np.empty_like(curves)
+    smoothed[0] = value = curves[0]
+    speed = np.zeros_like(value)
+    for i in range(1, len(curves)):
+        seconds = times[i] - times[i - 1]
+        speed = speed + blend(1.0, seconds) * ((curves[i] - curves[i - 1]) / seconds - speed)
+        value = value + blend(cutoff_hz + beta * np.abs(speed), seconds) * (curves[i] - value)
+        smoothed[i] = value
+    return smoothed
+
+
+_FILTERS = {"butterworth": butterworth, "savgol": savitzky_golay, "one-euro": one_euro}

@@ -1,0 +1,147 @@
+"""Lifter weights: the file format, and which weights exist.
+
+Weights are safetensors with one JSON entry, `vidpose`, in the header: architecture and config, joint layout, the
+detector and conversion they were trained on, data, recipe, metrics, licence. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from vidpose import __version__
+from vidpose.errors import UsageError, VidposeError
+from vidpose.files import replacing
+from vidpose.lifters import Lifter, create_lifter, lifter_names
+from vidpose.shipped import shipped
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """Weights that come with vidpose: the file's name in `weights/`, and its sha256."""
+
+    file: str
+    sha256: str
+
+
+ZOO: Mapping[str, ZooEntry] = {}
+"""Lifters by the name the command line takes."""
+
+DEFAULT = "single-branch"
+
+
+def save_lifter(lifter: Lifter, path: Path, about: Mapping[str, Any]) -> None:
+    """Write a lifter's weights and everything needed to build it again.
+
+    Args:
+        about: what the weights were trained on and how well they do, for the header.
+
+    Raises:
+        VidposeError: the file cannot be written.
+    """
+    header = {
+        "format": "vidpose-lifter",
+        "format_version": FORMAT_VERSION,
+        "arch": lifter.name,
+        "config": asdict(lifter.config),
+        "layout": lifter.layout.name,
+        "vidpose": __version__,
+        **about,
+    }
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in lifter.state_dict().items()}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata={"vidpose": json.dumps(header)})
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A lifter ready to use, and what its file says of it.
+
+    Attributes:
+        name: as the user asked for it: a zoo name or a path.
+        lifter: in eval mode, on the CPU.
+        about: the header.
+        sha256: of the file.
+    """
+
+    name: str
+    lifter: Lifter
+    about: Mapping[str, Any]
+    sha256: str
+
+
+def load_weights(name_or_file: str | Path) -> Weights:
+    """Read weights by zoo name or from a file.
+
+    Raises:
+        UsageError: neither a known name nor an existing file.
+        VidposeError: the file is not what it should be: another hash than the zoo's, a pickle, foreign or wrong keys.
+    """
+    entry = ZOO.get(str(name_or_file))
+    path = shipped("weights") / entry.file if entry else Path(name_or_file)
+    if not path.is_file():
+        if entry:
+            raise VidposeError(f"{path}: the shipped weights are missing; install vidpose again")
+        known = f"shipped are {', '.join(ZOO)}"
+        raise UsageError(
+            f"unknown lifter {str(name_or_file)!r}: no such file, and {known}; or give a .safetensors file"
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise VidposeError(f"{path}: cannot read ({error.strerror})") from None
+    sha256 = hashlib.sha256(content).hexdigest()
+    if entry and sha256 != entry.sha256:
+        raise VidposeError(f"{path}: damaged (sha256 {sha256[:8]}, expected {entry.sha256[:8]}); install vidpose again")
+    if content[:2] in (b"PK", b"\x80\x02", b"\x80\x04"):
+        raise VidposeError(f"{path}: a pickled checkpoint, which could run code; only .safetensors weights are read")
+    about, tensors = _read(path)
+    return Weights(str(name_or_file), _build(path, about, tensors), about, sha256)
+
+
+def load_lifter(name_or_file: str | Path) -> Lifter:
+    """A lifter with its weights, in eval mode: (B, T, 17, C) normalised keypoints to (B, T', 17, 3) metres.
+
+    Raises:
+        UsageError, VidposeError: as `load_weights`.
+    """
+    return load_weights(name_or_file).lifter
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["vidpose"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise VidposeError(f"{path}: not a safetensors file ({error})") from None
+    except (KeyError, ValueError):
+        raise VidposeError(f"{path}: no vidpose header; these are not weights that vidpose wrote") from None
+    if not isinstance(about, dict) or about.get("format") != "vidpose-lifter":
+        raise VidposeError(f"{path}: its header is not of a vidpose lifter")
+    if about.get("format_version", 0) > FORMAT_VERSION:
+        raise VidposeError(f"{path}: written by a newer vidpose ({about.get('vidpose')}); upgrade vidpose")
+    return about, tensors
+
+
+def _build(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Any]) -> Lifter:
+    arch, config = about.get("arch"), about.get("config")
+    if arch not in lifter_names() or not isinstance(config, dict):
+        raise VidposeError(f"{path}: of an unknown architecture {arch!r}; known are {', '.join(lifter_names())}")
+    try:
+        lifter = create_lifter(arch, **config)
+        lifter.load_state_dict(tensors)
+    except (UsageError, TypeError, ValueError, RuntimeError) as error:
+        raise VidposeError(f"{path}: the weights do not fit {arch} ({' '.join(str(error).split())[:200]})") from None
+    if about.get("layout") != lifter.layout.name:
+        raise VidposeError(f"{path}: joints in layout {about.get('layout')!r}, where {arch} has {lifter.layout.name!r}")
+    return lifter.eval()

@@ -150,8 +150,8 @@ class PoseResult:
                 source = Source(**header["source"], fps=Fraction(fps) if fps else None, times=file["times"])
         except FileNotFoundError:
             raise VidposeError(f"{path}: no such file") from None
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise VidposeError(
-                f"{path}: not a vidpose result ({error}); give the .npz that `vidpose infer` wrote"
+                f"{path}: not a vidpose result ({str(error) or 'empty'}); give the .npz that `vidpose infer` wrote"
             ) from None
         return PoseResult(source, tracks, header["keypoint_layout"], header["joint_layout"], header["provenance"])

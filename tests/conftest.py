@@ -1,0 +1,59 @@
+"""Clips that tests of several rooms read. Each is made once a run; a test that changes a file makes its own."""
+
+from pathlib import Path
+
+import clips
+import cv2
+import numpy as np
+import pytest
+
+NUM_FRAMES = 12
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def cfr_clip(folder: Path) -> Path:
+    """Twelve grey frames, 96x64, 30 frames a second."""
+    return clips.write_clip(folder / "cfr.mp4", [clips.grey_picture(i) for i in range(NUM_FRAMES)])
+
+
+@pytest.fixture(scope="session")
+def vfr_times() -> np.ndarray:
+    return np.cumsum([0, 0.01, 0.02, 0.5, 0.033, 0.1, 0.04, 0.04, 0.02, 0.25, 0.01, 0.03])
+
+
+@pytest.fixture(scope="session")
+def vfr_clip(folder: Path, vfr_times: np.ndarray) -> Path:
+    """The twelve grey frames at uneven times."""
+    return clips.write_clip(folder / "vfr.mp4", [clips.grey_picture(i) for i in range(NUM_FRAMES)], vfr_times)
+
+
+@pytest.fixture(scope="session")
+def odd_clip(folder: Path) -> Path:
+    """97x63, which H.264 with full colour resolution can have."""
+    return clips.write_clip(folder / "odd.mp4", [clips.grey_picture(i, 97, 63) for i in range(NUM_FRAMES)])
+
+
+@pytest.fixture(scope="session")
+def one_frame_clip(folder: Path) -> Path:
+    return clips.write_clip(folder / "one.mp4", [clips.grey_picture(0)])
+
+
+@pytest.fixture(scope="session")
+def sound_only(folder: Path) -> Path:
+    return clips.write_sound(folder / "sound.m4a")
+
+
+@pytest.fixture(scope="session")
+def image_folder(folder: Path) -> Path:
+    """Twelve grey images `shot 0.png` to `shot 11.png`, and a file that is none."""
+    images = folder / "images"
+    images.mkdir()
+    for i in range(NUM_FRAMES):
+        cv2.imwrite(str(images / f"shot {i}.png"), clips.grey_picture(i))
+    (images / "notes.txt").write_text("not an image")
+    return images

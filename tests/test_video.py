@@ -1,0 +1,383 @@
+import logging
+import os
+import resource
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import clips
+import cv2
+import numpy as np
+import pytest
+
+from vidpose.errors import UsageError, VidposeError
+from vidpose.video import VideoReader, VideoWriter, parse_time_range
+from vidpose.video import decoding as decoding_module
+from vidpose.video import writing as writing_module
+
+
+def greys(path: Path, **options) -> list[int]:
+    """The grey of each frame, as the nearest that `clips` draws."""
+    with VideoReader(path, **options) as video:
+        levels = [int(frame.image[frame.image.shape[0] // 2, 4, 0]) for frame in video]
+    return [min(clips.GREYS, key=lambda grey: abs(grey - level)) for level in levels]
+
+
+def times(path: Path, **options) -> list[float]:
+    with VideoReader(path, **options) as video:
+        return [frame.time for frame in video]
+
+
+def noise_pictures(count: int) -> list[np.ndarray]:
+    """Pictures that take many bytes, so that a cut falls among them."""
+    return list(np.random.default_rng(0).integers(0, 255, (count, 64, 96, 3), dtype=np.uint8))
+
+
+# Reading what is whole
+
+
+def test_frames_come_in_order_with_exact_times(cfr_clip):
+    with VideoReader(cfr_clip) as video:
+        assert (video.width, video.height, video.fps, video.num_frames_hint) == (96, 64, 30, 12)
+        frames = list(video)
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [frame.time for frame in frames] == [float(Fraction(i, 30)) for i in range(12)] == video.times
+    assert frames[0].image.shape == (64, 96, 3)
+    assert frames[0].image.dtype == np.uint8
+    assert greys(cfr_clip) == [clips.grey_of(i) for i in range(12)]
+    assert not video.truncated
+
+
+def test_source_describes_what_was_decoded(vfr_clip, vfr_times):
+    with VideoReader(vfr_clip) as video:
+        assert sum(1 for _ in video) == 12
+        source = video.source()
+    assert (source.path, source.width, source.height, source.truncated) == (str(vfr_clip), 96, 64, False)
+    np.testing.assert_allclose(source.times, vfr_times, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_time_counts_from_the_start_of_the_stream(tmp_path, suffix):
+    late = [5 + i / 30 for i in range(12)]
+    clip = clips.write_clip(tmp_path / f"late.{suffix}", [clips.grey_picture(i) for i in range(12)], late)
+    assert times(clip) == pytest.approx([i / 30 for i in range(12)], abs=1e-3)
+    with VideoReader(clip) as video:
+        list(video)
+        assert not video.truncated
+
+
+def test_a_stream_without_timestamps_gets_them_from_its_rate(tmp_path):
+    clip = clips.write_clip(tmp_path / "raw.h264", [clips.grey_picture(i) for i in range(6)])
+    with VideoReader(clip) as video:
+        list(video)
+    assert video.times == pytest.approx([i / float(video.fps) for i in range(6)])
+
+
+def test_timestamps_that_start_anew_keep_increasing(tmp_path):
+    pieces = [clips.write_clip(tmp_path / f"{i}.ts", [clips.grey_picture(j) for j in range(6)]) for i in range(2)]
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    found = times(both)
+    assert len(found) == 12
+    np.testing.assert_allclose(np.diff(found), 1 / 30, atol=1e-4)
+
+
+# Degrees counter-clockwise that a player turns the picture, then what it shows.
+@pytest.mark.parametrize(
+    ("rotation", "mirrored", "red", "green"),
+    [
+        (0, False, "upper left", "upper right"),
+        (90, False, "lower left", "upper left"),
+        (180, False, "lower right", "lower left"),
+        (270, False, "upper right", "lower right"),
+        (0, True, "upper right", "upper left"),
+        (90, True, "lower right", "upper right"),
+        (180, True, "lower left", "lower right"),
+        (270, True, "upper left", "lower left"),
+    ],
+)
+def test_pictures_are_turned_upright(tmp_path, rotation, mirrored, red, green):
+    clip = clips.write_clip(tmp_path / "turned.mp4", [clips.corner_picture()] * 2, rotation=rotation, mirrored=mirrored)
+    with VideoReader(clip) as video:
+        size = (video.width, video.height)
+        frame = next(iter(video))
+    assert size == ((96, 64) if rotation % 180 == 0 else (64, 96))
+    assert frame.image.shape[1::-1] == size
+    assert frame.image.flags.c_contiguous
+    found = clips.corners(frame.image)
+    assert (found["red"], found["green"]) == (red, green)
+
+
+def test_pixels_become_square(tmp_path):
+    clip = clips.write_clip(tmp_path / "wide.mp4", [clips.corner_picture()] * 2, aspect=Fraction(4, 3), rotation=90)
+    with VideoReader(clip) as video:
+        assert (video.width, video.height) == (64, 128)
+        assert next(iter(video)).image.shape == (128, 64, 3)
+
+
+def test_odd_size_single_frame_and_non_ascii_name(odd_clip, one_frame_clip, tmp_path):
+    with VideoReader(odd_clip) as video:
+        assert (video.width, video.height) == (97, 63)
+        assert {frame.image.shape for frame in video} == {(63, 97, 3)}
+    assert times(one_frame_clip) == [0]
+    named = tmp_path / "Übung 歩く: 50%.mp4"
+    named.write_bytes(one_frame_clip.read_bytes())
+    assert greys(named) == [clips.grey_of(0)]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "indices"), [(0.1, 0.2, [3, 4, 5]), (None, 0.1, [0, 1, 2]), (0.33, None, [10, 11])]
+)
+def test_a_time_range_keeps_the_frame_numbers(cfr_clip, start, end, indices):
+    with VideoReader(cfr_clip, start=start, end=end) as video:
+        assert [frame.index for frame in video] == indices
+    assert len(video.times) == indices[-1] + 1
+    assert not video.truncated
+
+
+def test_a_time_range_without_frames(cfr_clip):
+    with VideoReader(cfr_clip, start=5, end=6) as video, pytest.raises(UsageError, match=r"from 5 s to 6 s.*0\.367 s"):
+        list(video)
+
+
+def test_parse_time_range():
+    assert parse_time_range("2:10") == (2, 10)
+    assert parse_time_range("2.5:") == (2.5, None)
+    assert parse_time_range(":10") == (None, 10)
+    assert parse_time_range(":") == (None, None)
+
+
+@pytest.mark.parametrize("text", ["", "2", "a:b", "1:2:3", "10:2", "2:2", "-1:2", ":0", "nan:2", "2:nan", "inf:"])
+def test_parse_time_range_refuses(text):
+    with pytest.raises(UsageError):
+        parse_time_range(text)
+
+
+# Folders of images
+
+
+def test_image_folder_in_natural_order(image_folder):
+    assert greys(image_folder) == [clips.grey_of(i) for i in range(12)]
+    with VideoReader(image_folder) as video:
+        assert (video.width, video.height, video.fps, video.num_frames_hint) == (96, 64, 30, 12)
+    assert times(image_folder, image_fps=29.97)[11] == float(11 / Fraction(2997, 100))
+
+
+def test_image_folder_troubles(tmp_path):
+    with pytest.raises(VidposeError, match="no image in this folder"):
+        VideoReader(tmp_path)
+    (tmp_path / "notes.txt").write_text("not an image")
+    with pytest.raises(VidposeError, match="no image in this folder"):
+        VideoReader(tmp_path)
+    cv2.imwrite(str(tmp_path / "1.png"), clips.grey_picture(0))
+    with pytest.raises(UsageError, match="positive"):
+        VideoReader(tmp_path, image_fps=0)
+
+    (tmp_path / "2.jpg").write_bytes(b"no jpeg")
+    with VideoReader(tmp_path) as video, pytest.raises(VidposeError, match=r"2\.jpg: cannot be read"):
+        list(video)
+    cv2.imwrite(str(tmp_path / "2.jpg"), clips.grey_picture(0, 64, 64))
+    with (
+        VideoReader(tmp_path) as video,
+        pytest.raises(VidposeError, match=r"2\.jpg: 64x64 pixels, but 1\.png has 96x64"),
+    ):
+        list(video)
+    (tmp_path / "0.bmp").touch()
+    with pytest.raises(VidposeError, match=r"0\.bmp: cannot be read"):
+        VideoReader(tmp_path)
+
+
+# Files that are damaged, or no videos
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_truncated_file_gives_what_is_there(tmp_path, suffix):
+    clip = clips.write_clip(
+        tmp_path / f"cut.{suffix}",
+        noise_pictures(60),
+        container_options={"movflags": "faststart"} if suffix == "mp4" else None,
+    )
+    clips.cut(clip, 0.5)
+    with VideoReader(clip) as video:
+        indices = [frame.index for frame in video]
+    assert 10 < len(indices) < 50
+    assert indices == list(range(len(indices)))
+    assert video.truncated
+    assert video.source().truncated
+
+
+def test_a_cut_transport_stream_is_decoded(tmp_path):
+    clip = clips.cut(clips.write_clip(tmp_path / "cut.ts", noise_pictures(60)), 0.5)
+    assert 10 < len(times(clip)) < 50
+
+
+def test_damage_in_the_middle_is_passed_over(tmp_path):
+    clip = clips.write_clip(tmp_path / "hurt.mp4", noise_pictures(60), options={"g": "5"})
+    data = bytearray(clip.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    clip.write_bytes(data)
+    with VideoReader(clip) as video:
+        found = [frame.time for frame in video]
+    assert found[-1] > 1.5
+    assert (np.diff(found) > 0).all()
+    assert video.truncated
+
+
+def test_files_that_are_no_video(tmp_path, sound_only):
+    contents = {
+        "empty.mp4": (b"", "empty"),
+        "random.mp4": (np.random.default_rng(0).bytes(50_000), "not a video"),
+        "notes.txt": (b"hello " * 100, "not a video"),
+        "list.m3u8": (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n", "not a video"),
+        "list.ffconcat": (b"ffconcat version 1.0\nfile notes.txt\n", "not a video"),
+    }
+    for name, (data, message) in contents.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(VidposeError, match=message) as error:
+            VideoReader(tmp_path / name)
+        assert str(error.value).startswith(str(tmp_path / name))
+        assert "\n" not in str(error.value)
+    with pytest.raises(VidposeError, match="no such file"):
+        VideoReader(tmp_path / "missing.mp4")
+    with pytest.raises(VidposeError, match="no video in this file, only audio"):
+        VideoReader(sound_only)
+
+
+def test_an_mp4_cut_before_its_index_and_one_without_frames(tmp_path):
+    clip = clips.cut(clips.write_clip(tmp_path / "cut.mp4", noise_pictures(20)), 0.6)
+    with pytest.raises(VidposeError, match="cut off or damaged"):
+        VideoReader(clip)
+
+    clip = clips.write_clip(tmp_path / "hollow.mp4", noise_pictures(20), container_options={"movflags": "faststart"})
+    data = clip.read_bytes()
+    clip.write_bytes(data[: data.index(b"mdat") + 4])
+    with pytest.raises(VidposeError, match="no frame can be decoded"):
+        VideoReader(clip)
+
+
+def test_sizes_that_change_or_are_absurd(tmp_path, cfr_clip, monkeypatch):
+    pieces = [clips.write_clip(tmp_path / f"{w}.h264", [clips.grey_picture(i, w) for i in range(3)]) for w in (96, 64)]
+    both = tmp_path / "both.h264"
+    both.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    with VideoReader(both) as video, pytest.raises(VidposeError, match="changes from 96x64 to 64x64"):
+        list(video)
+    monkeypatch.setattr(decoding_module, "MAX_SIDE", 80)
+    with pytest.raises(VidposeError, match="96x64 pixels"):
+        VideoReader(cfr_clip)
+
+
+def test_playlists_of_local_files_are_not_followed(tmp_path, cfr_clip):
+    playlist = tmp_path / "list.ffconcat"
+    playlist.write_text(f"ffconcat version 1.0\nfile '{cfr_clip}'\n")
+    with pytest.raises(VidposeError, match="playlist"):
+        VideoReader(playlist)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(tmp_path, cfr_clip):
+    locked = tmp_path / "locked.mp4"
+    locked.write_bytes(cfr_clip.read_bytes())
+    locked.chmod(0)
+    with pytest.raises(VidposeError, match="check the file and its permissions"):
+        VideoReader(locked)
+
+
+def test_ffmpeg_is_silent(tmp_path, capfd):
+    clip = clips.cut(clips.write_clip(tmp_path / "cut.mkv", noise_pictures(60)), 0.5)
+    times(clip)
+    assert capfd.readouterr().err == ""
+
+
+# Writing
+
+
+def test_variable_times_survive(tmp_path, vfr_times):
+    path = tmp_path / "copy.mp4"
+    with VideoWriter(path, (96, 64), Fraction(30)) as writer:
+        for index, time in enumerate(vfr_times):
+            writer.write(clips.grey_picture(index), 3 + time)
+    assert times(path) == pytest.approx(vfr_times, abs=1e-5)
+    assert greys(path) == [clips.grey_of(i) for i in range(12)]
+    with VideoReader(path) as video:
+        list(video)
+        assert not video.truncated
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_written_plays_in_a_browser(tmp_path):
+    path = tmp_path / "Übung.mp4"
+    with VideoWriter(path, (97, 63)) as writer:
+        for index in range(3):
+            writer.write(clips.grey_picture(index, 97, 63), index / 30)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height) == (98, 64)
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_colours_survive(tmp_path):
+    path = tmp_path / "colours.mp4"
+    with VideoWriter(path, (96, 64)) as writer:
+        for index in range(2):
+            writer.write(clips.corner_picture(), index / 30)
+    with VideoReader(path) as video:
+        image = next(iter(video)).image
+    assert np.abs(image.astype(int) - clips.corner_picture()).mean() < 4
+    assert clips.corners(image) == clips.corners(clips.corner_picture())
+
+
+@pytest.mark.parametrize("exception", [RuntimeError, KeyboardInterrupt])
+def test_nothing_is_left_of_a_video_that_was_not_finished(tmp_path, exception):
+    def break_off():
+        with VideoWriter(tmp_path / "half.mp4", (96, 64)) as writer:
+            writer.write(clips.grey_picture(0), 0)
+            raise exception
+
+    with pytest.raises(exception):
+        break_off()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_and_a_missing_folder(tmp_path):
+    def write(path):
+        with VideoWriter(path, (96, 64)) as writer:
+            for index, picture in enumerate(noise_pictures(60)):
+                writer.write(picture, index / 30)
+
+    # A limit on file sizes fails like a full disk, in the middle of a write.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(VidposeError, match=r"full\.mp4: cannot write"):
+            write(tmp_path / "full.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(VidposeError, match=r"gone.*cannot write"):
+        write(tmp_path / "gone" / "a.mp4")
+
+
+def test_an_unknown_suffix_is_wrong_use(tmp_path):
+    with pytest.raises(UsageError, match=r"\.mp4"):
+        VideoWriter(tmp_path / "out.xyz", (96, 64))
+
+
+def test_another_encoder_is_taken_with_a_warning(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(writing_module, "_ENCODERS", ("no_such_encoder", "mpeg4"))
+    with caplog.at_level(logging.WARNING), VideoWriter(tmp_path / "old.mp4", (96, 64)) as writer:
+        for index in range(6):
+            writer.write(clips.grey_picture(index), index / 30)
+    assert "with mpeg4 instead" in caplog.text
+    assert greys(tmp_path / "old.mp4") == [clips.grey_of(i) for i in range(6)]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".MP4"])
+def test_other_containers(tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    with VideoWriter(path, (96, 64)) as writer:
+        for index in range(3):
+            writer.write(clips.grey_picture(index), index / 30)
+    assert len(times(path)) == 3

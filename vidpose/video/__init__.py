@@ -1,0 +1,13 @@
+"""Reading and writing video: the only room that knows PyAV.
+
+Frames stream, one at a time, upright, with the time their own file gives them:
+
+    with VideoReader("walk.mp4") as video, VideoWriter(Path("copy.mp4"), (video.width, video.height)) as copy:
+        for frame in video:
+            copy.write(frame.image, frame.time)
+"""
+
+from vidpose.video.reading import Frame, VideoReader, parse_time_range
+from vidpose.video.writing import VideoWriter
+
+__all__ = ["Frame", "VideoReader", "VideoWriter", "parse_time_range"]

@@ -1,0 +1,137 @@
+"""Writing H.264 that every player and browser opens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from vidpose.errors import UsageError, VidposeError
+from vidpose.files import replacing
+
+_log = logging.getLogger(__name__)
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+
+# Fine enough for every frame rate in use, and coarse enough for MPEG-4, which counts in 16 bits.
+_TIME_BASE = Fraction(1, 60_000)
+
+# libx264 is missing from FFmpeg builds without GPL parts. MPEG-4 part 2 is in all, and plays in no browser.
+_ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
+_X264_OPTIONS = {"preset": "veryfast", "crf": "21"}
+_BITS_PER_PIXEL = 0.15
+"""For the encoders that take a bit rate instead of a quality."""
+
+
+class VideoWriter:
+    """A context manager that writes frames with their times, so that variable frame rates survive.
+
+    The file appears under its name when the block ends well; on an exception, Ctrl-C included, nothing is left.
+    Sizes that are odd, which H.264 with 4:2:0 colours cannot have, grow by a row or a column; nothing is resized.
+
+    Args:
+        path: the video to write; its suffix is one of `SUFFIXES`.
+        size: (width, height) of the images in pixels.
+        fps: the nominal frame rate to state; the frames' own times hold.
+
+    Raises:
+        UsageError: the suffix is none that can be written.
+        VidposeError: the file cannot be written: no space, no permission, no folder.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: Fraction | None = None) -> None:
+        if path.suffix.lower() not in SUFFIXES:
+            raise UsageError(f"{path}: cannot write a video of this kind; name it {', '.join(SUFFIXES)}")
+        self.path = path
+        self._size = size
+        self._fps = fps or Fraction(30)
+        self._first_time: float | None = None
+
+    def __enter__(self) -> VideoWriter:
+        self._opened = self._open()
+        self._opened.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._opened.__exit__(kind, error, traceback)
+
+    def write(self, image: np.ndarray, time: float) -> None:
+        """Append a frame.
+
+        Args:
+            image: (height, width, 3) uint8 RGB.
+            time: seconds, later than the frame before; the first frame's time becomes the start of the video.
+        """
+        width, height = self._size
+        assert image.shape == (height, width, 3), f"{image.shape} is not {height}x{width}"
+        if width % 2 or height % 2:
+            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        if self._first_time is None:
+            self._first_time = time
+        # OpenCV converts four times as fast as PyAV, to the colours of BT.601.
+        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
+        frame.pts = round((time - self._first_time) / _TIME_BASE)
+        frame.time_base = _TIME_BASE
+        self._mux(self._stream.encode(frame))
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        with replacing(self.path) as partial, _clear_errors(self.path):
+            options = {} if partial.suffix.lower() == ".mkv" else {"movflags": "faststart"}
+            with av.open(f"file:{partial}", "w", options=options) as self._container:
+                self._stream = self._add_stream()
+                yield
+                self._mux(self._stream.encode(None))
+
+    def _add_stream(self) -> av.VideoStream:
+        width, height = (side + side % 2 for side in self._size)
+        encoder = _find_encoder()
+        stream = self._container.add_stream(encoder, rate=self._fps)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = _TIME_BASE
+        stream.codec_context.colorspace = Colorspace.ITU601
+        stream.codec_context.color_range = ColorRange.MPEG
+        if encoder == "libx264":
+            stream.options = _X264_OPTIONS
+        else:
+            stream.bit_rate = int(width * height * self._fps * _BITS_PER_PIXEL)
+        return stream
+
+    def _mux(self, packets: Iterable[av.Packet]) -> None:
+        for packet in packets:
+            self._container.mux(packet)
+
+
+def _find_encoder() -> str:
+    """The first encoder that this FFmpeg has; says so when it is not the one of choice."""
+    for name in _ENCODERS:
+        try:
+            av.Codec(name, "w")
+        except ValueError:
+            continue
+        if name != _ENCODERS[0]:
+            _log.warning("this FFmpeg has no %s; writing videos with %s instead", _ENCODERS[0], name)
+        return name
+    raise VidposeError("this FFmpeg can encode neither H.264 nor MPEG-4; reinstall PyAV with `pip install av`")
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Say in our words what FFmpeg objects to; `replacing` does it for the operating system's errors."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        raise VidposeError(f"{path}: cannot be encoded ({error.strerror}); try another size or file type") from error

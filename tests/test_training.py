@@ -12,7 +12,8 @@ from vidpose.training.loop import Recipe, train
 from vidpose.zoo import load_weights
 
 CLEAN = Augmentation(
-    landmark_bias=0.0, jitter=0.0, white=0.0, occluded=0.0, dropped=0.0, unscored=1.0, recombine=0.0, reverse=0.0,
+    landmark_bias=0.0, jitter=0.0, white=0.0, occluded=0.0, dropped=0.0, unscored=1.0, recombine=0.0, perturb=0.0,
+    reverse=0.0,
     bone_scale=0.0, body_scale=0.0,
 )  # fmt: skip
 T_POSE = np.array(
@@ -65,7 +66,9 @@ def test_reader_gives_metres_and_sequences(cmu):
 def test_missing_and_broken_data_are_one_line(tmp_path):
     with pytest.raises(VidposeError, match="no cmu17_train"):
         load_cmu(tmp_path, "train")
-    np.savez(tmp_path / "cmu17_train_00.npz", positions=np.zeros((5, 16, 3), np.int16), offsets=[0, 5], subject=[1], fps=50)
+    np.savez(
+        tmp_path / "cmu17_train_00.npz", positions=np.zeros((5, 16, 3), np.int16), offsets=[0, 5], subject=[1], fps=50
+    )
     with pytest.raises(VidposeError, match=r"\(5, 16, 3\), where \(frames, 17, 3\)"):
         load_cmu(tmp_path, "train")
     with pytest.raises(UsageError, match="unknown CMU split"):
@@ -120,7 +123,7 @@ def test_new_bodies_keep_bones_constant_in_time_and_borrow_limbs():
     bodies = new_bodies(moving, Augmentation(recombine=1.0), generator())
     lengths = bone_lengths(bodies)
     torch.testing.assert_close(lengths, lengths[:, :1].expand_as(lengths), rtol=1e-4, atol=1e-4)
-    same = new_bodies(moving, Augmentation(recombine=0.0, bone_scale=0.0, body_scale=0.0), generator())
+    same = new_bodies(moving, Augmentation(recombine=0.0, perturb=0.0, bone_scale=0.0, body_scale=0.0), generator())
     # Only the stated centres change a body when nothing is random but 1 % asymmetry.
     ratio = (bone_lengths(same) / bone_lengths(moving))[:, 0].mean(0)
     assert ratio[H36M_17.index("left_wrist") - 1] == pytest.approx(1.28, abs=0.03)
@@ -137,7 +140,9 @@ def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):
     assert step.median() == pytest.approx(0.02, abs=0.005)
 
 
-RECIPE = Recipe("single-branch", {"width": 16, "depth": 1, "frames": 9, "heads": 2}, steps=6, batch=4, warmup=2, bf16=False)
+RECIPE = Recipe(
+    "single-branch", {"width": 16, "depth": 1, "frames": 9, "heads": 2}, steps=6, batch=4, warmup=2, bf16=False
+)
 
 
 def test_training_writes_weights_that_load(cmu, tmp_path):

@@ -14,7 +14,7 @@ from vidpose.devices import choose_device
 from vidpose.errors import VidposeError
 from vidpose.lifting import lift
 from vidpose.people_stage import PeopleFinder, Sighting
-from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches
+from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches, unswap_sides
 from vidpose.skeletons import BLAZEPOSE_33, get_conversion, get_skeleton
 from vidpose.tracks import PoseResult, Track
 from vidpose.video import VideoReader
@@ -107,6 +107,7 @@ def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray
     for frame, sighting in sightings:
         row = frame - frames[0]
         boxes[row], keypoints[row], scores[row] = sighting.box, sighting.keypoints, sighting.scores
+    keypoints, scores = unswap_sides(keypoints, scores, times[frames], BLAZEPOSE_33)
     joints = np.empty((len(frames), 0, 3), np.float32)
     return Track(number, frames, times[frames], boxes, keypoints, scores, joints, joints[..., 0])
 

@@ -32,7 +32,7 @@ class Track:
         frames: (N,) int64 frame numbers, consecutive; frame n is the nth decoded frame of the video, from 0.
         times: (N,) float64 seconds, from the video's own timestamps.
         boxes: (N, 4) float32 pixels, x0 y0 x1 y1.
-        keypoints: (N, K, 2) float32 pixels of the upright picture, as detected.
+        keypoints: (N, K, 2) float32 pixels of the upright picture, with left and right the same throughout.
         scores: (N, K) float32 confidence of each keypoint, 0 to 1.
         joints: (N, J, 3) float32 metres, relative to the root joint; x right, y down, z away from the camera.
         joint_scores: (N, J) float32, 0 to 1; a filled gap keeps score 0.

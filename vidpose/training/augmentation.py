@@ -34,6 +34,7 @@ class Augmentation:
         bone_scale: standard deviation of each bone's length, as a fraction.
         body_scale: standard deviation of the whole body's size, as a fraction.
         recombine: probability of legs, and of arms, taken from another window.
+        perturb: probability that the pose is bent, by the same rotations throughout the window, into one never recorded.
         reverse: probability that time runs backwards.
         landmark_bias: standard deviation of a landmark's constant offset from the joint, along and across the body.
         jitter: standard deviation of the detector's error, correlated over `jitter_seconds`.
@@ -44,13 +45,14 @@ class Augmentation:
     """
 
     fps: tuple[float, float] = (24.0, 62.0)
-    pitch: tuple[float, float] = (8.0, 14.0)
-    roll: tuple[float, float] = (0.0, 4.0)
+    pitch: tuple[float, float] = (12.0, 16.0)
+    roll: tuple[float, float] = (0.0, 8.0)
     distance: tuple[float, float] = (2.2, 9.0)
     off_axis: float = 6.0
     bone_scale: float = 0.07
     body_scale: float = 0.03
-    recombine: float = 0.2
+    recombine: float = 0.25
+    perturb: float = 0.5
     reverse: float = 0.3
     landmark_bias: float = 0.016
     jitter: float = 0.014
@@ -64,6 +66,18 @@ class Augmentation:
 # CMU puts the wrist at the wrist markers and the elbow low: its forearm is 19 cm where Human3.6M's is 25 and the
 # ankle is 5 cm below where image landmarks put it, so the random bodies are centred on these factors.
 _BONE_CENTRE = {"wrist": 1.28, "elbow": 0.97, "ankle": 0.92}
+
+
+# What a perturbation turns about its own root, and the standard deviation of the rotation in degrees.
+_ALL = tuple(range(len(H36M_17)))
+_BENDS: tuple[tuple[tuple[int, ...], float], ...] = (
+    (_ALL, 8.0),
+    (tuple(i for i in _ALL if i >= _SPINE), 12.0),
+    (_ARMS[:2], 25.0),
+    (_ARMS[2:], 25.0),
+    (_LEGS[:2], 15.0),
+    (_LEGS[2:], 15.0),
+)
 
 
 class MotionSampler:
@@ -131,8 +145,15 @@ def _frame(across: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
     return torch.stack([x, y, torch.linalg.cross(x, y)], dim=-1)
 
 
+def _rotation(vector_B3: torch.Tensor) -> torch.Tensor:
+    """(B, 3, 3) rotations about the vectors, by their lengths in radians."""
+    x, y, z = vector_B3.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3)))
+
+
 def new_bodies(world_BTJD: torch.Tensor, augmentation: Augmentation, g: torch.Generator) -> torch.Tensor:
-    """The same motion on bodies of other proportions, some with the legs or arms of another window of the batch."""
+    """The same motion on bodies of other proportions, some bent, some with limbs of another window of the batch."""
     parents = list(H36M_17.parents)
     parents[0] = 0
     bones = world_BTJD - world_BTJD[:, :, parents]
@@ -145,6 +166,11 @@ def new_bodies(world_BTJD: torch.Tensor, augmentation: Augmentation, g: torch.Ge
         bones[:, :, limbs] = torch.where(taken_B[:, None, None, None], borrowed, bones[:, :, limbs])
 
     batch, _, joints, _ = bones.shape
+    for limbs, degrees in _BENDS:
+        chosen_B1 = _chance((batch, 1), augmentation.perturb, g)
+        turn_BDD = _rotation(torch.deg2rad(degrees * _normal((batch, 3), g)) * chosen_B1)
+        bones[:, :, limbs] = torch.einsum("bij,btlj->btli", turn_BDD, bones[:, :, limbs])
+
     scale_BJ = 1 + augmentation.bone_scale * _normal((batch, joints), g)
     scale_BJ[:, H36M_17.right] = scale_BJ[:, H36M_17.left] + 0.01 * _normal((batch, len(H36M_17.left)), g)
     for i, joint in enumerate(H36M_17.joints):

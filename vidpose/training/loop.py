@@ -79,7 +79,7 @@ class Recipe:
         return self.lr * min(1.0, (step + 1) / self.warmup, remaining)
 
 
-VALIDATION = Augmentation(bone_scale=0.0, body_scale=0.0, recombine=0.0, reverse=0.0)
+VALIDATION = Augmentation(bone_scale=0.0, body_scale=0.0, recombine=0.0, perturb=0.0, reverse=0.0)
 """Recorded bodies and motion; cameras and detector noise as in training."""
 
 

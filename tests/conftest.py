@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from vidpose.shipped import shipped
+
 NUM_FRAMES = 12
 
 
@@ -57,3 +59,9 @@ def image_folder(folder: Path) -> Path:
         cv2.imwrite(str(images / f"shot {i}.png"), clips.grey_picture(i))
     (images / "notes.txt").write_text("not an image")
     return images
+
+
+@pytest.fixture(scope="session")
+def walk_sample() -> Path:
+    """The shipped video of one rendered person: 640x480, 25 frames a second, 6 s."""
+    return shipped("samples") / "walk-wave.mp4"

@@ -96,7 +96,7 @@ def test_a_frame_without_anyone_is_finite():
 
 
 def test_unknown_names_and_settings_are_usage_errors():
-    with pytest.raises(UsageError, match="unknown lifter 'x'.*single-branch"):
+    with pytest.raises(UsageError, match=r"unknown lifter 'x'.*single-branch"):
         create_lifter("x")
     with pytest.raises(UsageError, match="no setting wdith"):
         create_lifter("single-branch", wdith=3)
@@ -175,5 +175,5 @@ def test_a_damaged_shipped_file_is_noticed(saved, tmp_path, monkeypatch):
     entry = zoo.ZooEntry(saved.name, "0" * 64)
     monkeypatch.setattr(zoo, "ZOO", {"single-branch": entry})
     monkeypatch.setattr(zoo, "shipped", lambda kind: tmp_path)
-    with pytest.raises(VidposeError, match="damaged .sha256 .*expected 00000000"):
+    with pytest.raises(VidposeError, match=r"damaged .sha256 .*expected 00000000"):
         load_lifter("single-branch")

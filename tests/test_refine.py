@@ -62,7 +62,9 @@ def test_short_tracks_come_through(method, length):
 
 
 @settings(deadline=None, max_examples=40)
-@given(length=st.integers(4, 60), rate=st.floats(5, 240), method=st.sampled_from(["butterworth:6", "savgol", "one-euro"]))
+@given(
+    length=st.integers(4, 60), rate=st.floats(5, 240), method=st.sampled_from(["butterworth:6", "savgol", "one-euro"])
+)
 def test_a_still_joint_stays_still(length, rate, method):
     times = 3 + np.arange(length) / rate
     curves = np.full((length, 2, 3), 0.25)

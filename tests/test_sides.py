@@ -33,7 +33,9 @@ def swap(points: np.ndarray, rows, half: slice = slice(None)) -> np.ndarray:
 def test_episodes_of_swapped_sides_are_undone(rows):
     truth, times = walker()
     scores = np.tile(np.linspace(0.5, 1, 33), (len(times), 1))
-    keypoints, fixed_scores = unswap_sides(swap(truth, rows), swap(scores[..., None], rows)[..., 0], times, BLAZEPOSE_33)
+    keypoints, fixed_scores = unswap_sides(
+        swap(truth, rows), swap(scores[..., None], rows)[..., 0], times, BLAZEPOSE_33
+    )
     assert np.array_equal(keypoints, truth)
     assert np.array_equal(fixed_scores, scores)
 
@@ -42,7 +44,9 @@ def test_half_a_body_is_undone_by_itself():
     truth, times = walker()
     # `left` lists the face and arms before the legs.
     first_leg = next(i for i, joint in enumerate(LEFT) if BLAZEPOSE_33.joints[joint] == "left_hip")
-    keypoints, _ = unswap_sides(swap(truth, range(30, 40), slice(first_leg)), np.ones(truth.shape[:2]), times, BLAZEPOSE_33)
+    keypoints, _ = unswap_sides(
+        swap(truth, range(30, 40), slice(first_leg)), np.ones(truth.shape[:2]), times, BLAZEPOSE_33
+    )
     assert np.array_equal(keypoints, truth)
 
 

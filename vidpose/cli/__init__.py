@@ -47,7 +47,9 @@ class LazyGroup(click.RichGroup):
 @click.option("--debug", is_flag=True, help="Show a traceback where an error would be one line.")
 def cli(debug: bool) -> None:
     """3D human motion from ordinary video."""
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s", force=True
+    )
 
 
 def main() -> None:
@@ -57,7 +59,7 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     debug = "--debug" in sys.argv
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(prog_name="vidpose", standalone_mode=False) or 0)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

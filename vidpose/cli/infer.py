@@ -96,7 +96,7 @@ def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth:
                     found = find_people(video, start=start, end=end, max_people=max_people, min_score=min_score,
                                         progress=progress)  # fmt: skip
             result = lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
-            _write(result, video, files)
+            _write(result, video, files, start, end)
             _summarise(result, video, files, time.monotonic() - started)
         except VidposeError as error:
             if len(outputs) == 1:
@@ -146,7 +146,7 @@ def _make_folder(out: Path) -> None:
         raise VidposeError(f"{out}: no permission to write there; choose another --out")
 
 
-def _write(result: PoseResult, video: Path, files: Outputs) -> None:
+def _write(result: PoseResult, video: Path, files: Outputs, start: float | None, end: float | None) -> None:
     from vidpose.export import write_csv, write_json
 
     result.save(files.result)
@@ -156,7 +156,7 @@ def _write(result: PoseResult, video: Path, files: Outputs) -> None:
         from vidpose.render import render_overlay
 
         with frame_progress(f"{video.name} overlay") as progress:
-            render_overlay(result, video, files.overlay, progress)
+            render_overlay(result, video, files.overlay, start=start, end=end, progress=progress)
 
 
 def _summarise(result: PoseResult, video: Path, files: Outputs, seconds: float) -> None:
@@ -171,7 +171,5 @@ def _summarise(result: PoseResult, video: Path, files: Outputs, seconds: float) 
                 f"  id {track.id}: {track.times[0]:.2f} to {track.times[-1]:.2f} s, "
                 f"seen in {int(track.seen.sum())} of {len(track)} frames"
             )
-    if result.source.truncated:
-        click.echo(f"{video}: the file ends early or is damaged; this is what could be decoded", err=True)
     written = [path for path in (files.result, files.json, files.csv, files.overlay) if path]
     click.echo("  wrote " + ", ".join(str(path) for path in written))

@@ -26,5 +26,5 @@ def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) 
 
     loaded = PoseResult.load(result)
     with frame_progress(out.name) as progress:
-        render_overlay(loaded, video or Path(loaded.source.path), out, progress)
+        render_overlay(loaded, video or Path(loaded.source.path), out, progress=progress)
     click.echo(f"wrote {out}")

@@ -33,7 +33,7 @@ def person(keypoints_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.T
 
 
 def screen(keypoints_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
-    """The whole picture: x from -1 to 1 over the width, y in the same unit about the middle (VideoPose3D, camera.py)."""
+    """The whole picture: x from -1 to 1 over the width, y in the same unit about the middle (VideoPose3D)."""
     width, height = image_size
     there = present(keypoints_BTJC)[..., None]
     xy = keypoints_BTJC[..., :2] / width * 2 - keypoints_BTJC.new_tensor([1, height / width])

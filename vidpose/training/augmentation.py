@@ -34,7 +34,7 @@ class Augmentation:
         bone_scale: standard deviation of each bone's length, as a fraction.
         body_scale: standard deviation of the whole body's size, as a fraction.
         recombine: probability of legs, and of arms, taken from another window.
-        perturb: probability that the pose is bent, by the same rotations throughout the window, into one never recorded.
+        perturb: probability of each bend by which a window's poses become poses that nobody recorded.
         reverse: probability that time runs backwards.
         landmark_bias: standard deviation of a landmark's constant offset from the joint, along and across the body.
         jitter: standard deviation of the detector's error, correlated over `jitter_seconds`.

@@ -6,6 +6,7 @@ exceptions.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -143,14 +144,16 @@ def _open(path: Path) -> av.container.InputContainer:
         if path.is_file() and path.stat().st_size == 0:
             raise VidposeError(f"{path}: the file is empty; copy or download it again")
         return av.open(f"file:{path}", options=_ONLY_LOCAL_VIDEO, metadata_errors="replace")
-    except av.ArgumentError:
-        raise VidposeError(f"{path}: not a video but a text or a playlist; give the video file itself") from None
-    except av.InvalidDataError as error:
-        raise VidposeError(
-            f"{path}: not a video, or cut off or damaged ({error.strerror}); copy it again, or convert it to mp4"
-        ) from None
     except (av.FFmpegError, OSError) as error:
-        raise VidposeError(f"{path}: cannot be opened ({error.strerror}); check the file and its permissions") from None
+        raise VidposeError(f"{path}: {_complaint(error)}") from None
+
+
+def _complaint(error: av.FFmpegError | OSError) -> str:
+    if isinstance(error, av.error.InvalidDataError):
+        return f"not a video, or cut off or damaged ({error.strerror}); copy it again, or convert it to mp4"
+    if error.errno == errno.EINVAL:  # what FFmpeg calls a format that is not on its list
+        return "not a video but a text or a playlist; give the video file itself"
+    return f"cannot be opened ({error.strerror}); check the file and its permissions"
 
 
 def _first_video(container: av.container.InputContainer, path: Path) -> av.VideoStream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -63,8 +64,9 @@ class VideoReader:
     ) -> None:
         self.path = Path(path)
         self._start, self._end = start, end
-        if not self.path.exists():
-            raise VidposeError(f"{path}: no such file; give a local video or a folder of images")
+        # Path.exists raises where a folder on the way may not be entered.
+        if not os.path.exists(path):
+            raise VidposeError(f"{path}: no such file that you may read; give a local video or a folder of images")
         self._frames = ImageFolder(self.path, image_fps) if self.path.is_dir() else VideoFile(self.path)
         self.width, self.height = self._frames.width, self._frames.height
         self.fps = self._frames.fps

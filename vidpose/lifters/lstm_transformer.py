@@ -1,8 +1,9 @@
 """The single-branch LSTM + Transformer hybrid: a two-layer LSTM for local motion, then self-attention over the clip.
 
-As described in "Hybrid LSTM-Transformer networks for 3D human pose estimation", section 3.1 and the right panel of
-Fig. 1: two-layer LSTM -> normalisation -> positional encoding -> Transformer encoder with eight heads -> Layer
-Normalization -> a regression module of convolutional layers and a linear projection. T = 81 (Table 1).
+As described in the paper on hybrid LSTM-Transformer networks for 3D human pose estimation that reports 49.51 mm on
+Human3.6M for it (Table 2), section 3.1 and the right panel of Fig. 1: two-layer LSTM -> normalisation -> positional
+encoding -> Transformer encoder with eight heads -> Layer Normalization -> a regression module of convolutional layers
+and a linear projection. T = 81 (Table 1).
 
 The paper leaves open the widths, the number of encoder layers, the kind of positional encoding (section 3 allows
 sinusoids or learned vectors) and the shape of the regression module. We take sinusoids, which need no fixed T, a

@@ -213,3 +213,36 @@ def test_every_shipped_recipe_builds():
         recipe = Recipe.from_dict(tomllib.loads(path.read_text()), str(path))
         create_lifter(recipe.arch, **recipe.model)
         Augmentation(**recipe.augmentation)
+
+
+WITHOUT = """
+import sys
+for missing in ("cv2", "av", "mediapipe"):
+    sys.modules[missing] = None
+from vidpose.cli import main
+main()
+"""
+
+
+def test_training_needs_neither_opencv_nor_pyav_nor_mediapipe(cmu, tmp_path):
+    import subprocess
+    import sys
+
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('arch = "single-branch"\nsteps = 2\nbatch = 2\n[model]\nwidth = 16\ndepth = 1\nframes = 9\n')
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT,
+        "train",
+        recipe,
+        "--data",
+        cmu,
+        "--out",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+    ]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert load_weights(tmp_path / "run" / "weights.safetensors").lifter.config.width == 16

@@ -8,6 +8,7 @@ the whole and the tallest squares (4 views of a 16:9 picture, 7 ms each), a thor
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 
@@ -18,6 +19,7 @@ from vidpose.blazepose import PersonSearch
 _THOROUGH = 0.75  # side of the squares of a thorough search, of the picture's shorter side
 _MOST_ALONG = 4  # squares side by side along a picture, so that a ribbon of one is not cut to confetti
 _SAME_CENTRE = 0.3  # of a body's radius: two people side by side are about 0.5 apart
+_THREADS = 2  # that share the views of a search
 _ELONGATED = 1.2  # aspect from which the tallest squares differ enough from the whole picture
 
 
@@ -52,7 +54,8 @@ class BlazePoseDetector:
         Raises:
             VidposeError: mediapipe cannot be loaded.
         """
-        self._search = PersonSearch(min_score)
+        self._searches = [PersonSearch(min_score) for _ in range(_THREADS)]
+        self._pool = ThreadPoolExecutor(_THREADS)
 
     def detect(self, image: np.ndarray, thorough: bool = True) -> Detections:
         """Find everyone in a picture, each once.
@@ -63,17 +66,30 @@ class BlazePoseDetector:
         """
         height, width = image.shape[:2]
         regions, scores = [np.empty((0, 2, 2))], [np.empty(0)]
-        for x, y, w, h in views(width, height, thorough):
-            found, found_scores = self._search.run(image[y : y + h, x : x + w])
+        parts = views(width, height, thorough)
+        for (x, y, w, h), (found, found_scores) in zip(parts, self._search(image, parts), strict=True):
             # A body whose middle lies beyond an edge is guessed from a part; the view next to it sees it whole.
             inside = ((found[:, 0] >= 0) & (found[:, 0] < (w, h))).all(axis=1)
             regions.append(found[inside] + (x, y))
             scores.append(found_scores[inside])
         return _merge(np.concatenate(regions), np.concatenate(scores), width, height)
 
+    def _search(self, image: np.ndarray, parts: list[tuple[int, int, int, int]]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What the network finds in each part of the picture; each thread has a network and a share of the parts."""
+
+        def search_share(first: int) -> list[tuple[np.ndarray, np.ndarray]]:
+            return [self._searches[first].run(image[y : y + h, x : x + w]) for x, y, w, h in parts[first::_THREADS]]
+
+        found: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0), np.empty(0))] * len(parts)
+        for first, share in enumerate(self._pool.map(search_share, range(_THREADS))):
+            found[first::_THREADS] = share
+        return found
+
     def close(self) -> None:
-        """Free the network."""
-        self._search.close()
+        """Free the networks."""
+        self._pool.shutdown()
+        for search in self._searches:
+            search.close()
 
     def __enter__(self) -> BlazePoseDetector:
         return self

@@ -14,6 +14,7 @@ import numpy as np
 
 from vidpose.errors import UsageError, VidposeError
 from vidpose.tracks import Source
+from vidpose.video.ahead import Ahead
 from vidpose.video.decoding import VideoFile
 from vidpose.video.images import ImageFolder
 
@@ -72,6 +73,7 @@ class VideoReader:
         self.fps = self._frames.fps
         self.num_frames_hint = self._frames.num_frames_hint
         self.times: list[float] = []
+        self._ahead: Ahead[tuple[float, np.ndarray | None]] | None = None
 
     @property
     def truncated(self) -> bool:
@@ -84,23 +86,31 @@ class VideoReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._ahead:
+            self._ahead.close()
         self._frames.close()
 
     def __iter__(self) -> Iterator[Frame]:
         assert not self.times, "a VideoReader is read once"
         any_given = False
-        for index, (exact_time, picture) in enumerate(self._frames):
-            time = float(exact_time)
-            if self._end is not None and time >= self._end:
-                break
+        self._ahead = Ahead(self._decode())
+        for index, (time, image) in enumerate(self._ahead):
             self.times.append(time)
-            if self._start is None or time >= self._start:
+            if image is not None:
                 any_given = True
-                yield Frame(index, time, self._frames.image(picture))
+                yield Frame(index, time, image)
         if not any_given:
             until = "on" if self._end is None else f"to {self._end:g} s"
             last = f"{self.times[-1]:.3f} s" if self.times else "none"
             raise UsageError(f"{self.path}: no frame from {self._start or 0:g} s {until}; the last before that: {last}")
+
+    def _decode(self) -> Iterator[tuple[float, np.ndarray | None]]:
+        """Time and picture of every frame before `end`; no picture before `start`."""
+        for exact_time, picture in self._frames:
+            time = float(exact_time)
+            if self._end is not None and time >= self._end:
+                return
+            yield time, self._frames.image(picture) if self._start is None or time >= self._start else None
 
     def source(self) -> Source:
         """What a result keeps of the video; complete once the frames have been read."""

@@ -17,8 +17,7 @@ def test_an_error_comes_after_the_items_before_it():
 
     seen = []
     with pytest.raises(ValueError, match="torn"):
-        for item in Ahead(broken()):
-            seen.append(item)
+        seen.extend(Ahead(broken()))
     assert seen == [1, 2]
 
 

@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# OpenMP threads that spin while they wait make tests on a busy machine many times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+export GOMP_SPINCOUNT ?= 0
+
 .PHONY: demo test lint clean
 
 # Pinned versions, then vidpose itself, editable; made again when either file changes.

@@ -70,6 +70,12 @@ def main() -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ImportError as error:
+        if debug:
+            raise
+        advice = "install vidpose again; on a bare Linux, OpenCV also wants `apt-get install libgl1 libglib2.0-0`"
+        print(f"error: a library cannot be loaded ({error}); {advice}", file=sys.stderr)
+        sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)
         sys.exit(130)

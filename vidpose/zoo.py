@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from vidpose import __version__
 from vidpose.errors import UsageError, VidposeError
@@ -33,7 +33,11 @@ class ZooEntry:
     sha256: str
 
 
-ZOO: Mapping[str, ZooEntry] = {}
+ZOO: Mapping[str, ZooEntry] = {
+    "single-branch": ZooEntry(
+        "single-branch-cmu17.safetensors", "c91e8a5afcd1d82b5b548012882e1bd05a8a4a9a88e6d9feb0d1dc13e28054ec"
+    ),
+}
 """Lifters by the name the command line takes."""
 
 DEFAULT = "single-branch"
@@ -59,7 +63,8 @@ def save_lifter(lifter: Lifter, path: Path, about: Mapping[str, Any]) -> None:
     }
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in lifter.state_dict().items()}
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata={"vidpose": json.dumps(header)})
+        # Not by save_file, which makes files that only their owner may read.
+        partial.write_bytes(save(tensors, metadata={"vidpose": json.dumps(header)}))
 
 
 @dataclass(frozen=True)

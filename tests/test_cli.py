@@ -141,6 +141,24 @@ def test_saved_keypoints_can_be_lifted_again_and_drawn_again(run, short_walk, ti
     assert_one_line(err, "--overwrite")
 
 
+def test_a_result_whose_video_is_gone(run, cfr_clip, tiny_lifter, tmp_path):
+    gone = tmp_path / "gone.mp4"
+    gone.write_bytes(cfr_clip.read_bytes())
+    run("infer", gone, "--lifter", tiny_lifter, "--no-overlay")
+    gone.unlink()
+    saved = tmp_path / "out" / "gone.npz"
+    code, _, err = run("render", saved)
+    assert code == 1
+    assert_one_line(err, "gone.mp4", "--video")
+    code, _, err = run("infer", "--from-keypoints", saved, "--lifter", tiny_lifter, "--out", "again")
+    assert code == 1
+    assert_one_line(err, "gone.mp4", "--no-overlay")
+    assert not (tmp_path / "again").exists()
+    code, _, err = run("infer", "--from-keypoints", saved, "--time", "1:2")
+    assert code == 2
+    assert_one_line(err, "--time")
+
+
 def test_time_range_keeps_the_videos_own_frame_numbers(run, short_walk, tiny_lifter, tmp_path):
     code, _, err = run("infer", short_walk, "--lifter", tiny_lifter, "--no-overlay", "--time", "0.2:0.4")
     assert code == 0, err

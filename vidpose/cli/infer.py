@@ -70,7 +70,11 @@ def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth:
     Writes NAME.npz (everything, lossless), NAME.json, NAME.csv and NAME_overlay.mp4 to the output folder. Positions
     are root-relative metres: x right, y down, z away from the camera.
     """
+    if from_keypoints and (time_range or max_people):
+        raise UsageError("--time and --max-people choose what is looked for; --from-keypoints lifts what was found")
     videos = _inputs(videos, from_keypoints)
+    if from_keypoints and overlay and not videos[0].exists():
+        raise VidposeError(f"{videos[0]}: the video of {from_keypoints} is not there; name it, or give --no-overlay")
     outputs = {video: Outputs.of(out, _name(video), overlay) for video in videos}
     _make_folder(out)
     if not overwrite:

@@ -25,6 +25,9 @@ def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) 
     from vidpose.tracks import PoseResult
 
     loaded = PoseResult.load(result)
+    video = video or Path(loaded.source.path)
+    if not video.exists():
+        raise VidposeError(f"{video}: the video of {result} is not there; say where it is with --video")
     with frame_progress(out.name) as progress:
-        render_overlay(loaded, video or Path(loaded.source.path), out, progress=progress)
+        render_overlay(loaded, video, out, progress=progress)
     click.echo(f"wrote {out}")

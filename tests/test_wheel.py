@@ -1,0 +1,37 @@
+"""What a user installs holds what it needs."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+FIND = """
+import vidpose
+from vidpose.shipped import shipped
+from vidpose.zoo import ZOO
+print(vidpose.__file__)
+print(len(list(shipped("samples").glob("*.mp4"))), len(list(shipped("recipes").glob("*.toml"))))
+for name in ZOO:
+    print(vidpose.load_lifter(name).name)
+"""
+
+
+@pytest.mark.slow
+def test_weights_samples_and_recipes_are_found_in_an_installed_wheel(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run([sys.executable, "-c", FIND], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    where, counts, *lifters = done.stdout.splitlines()
+    assert Path(where).is_relative_to(site)
+    assert counts == f"{len(list(ROOT.glob('samples/*.mp4')))} {len(list(ROOT.glob('recipes/*.toml')))}"
+    assert lifters == ["single-branch"]

@@ -76,23 +76,18 @@ def find_people(
 ) -> PoseResult:
     """The first half of `infer`: tracks with 2D keypoints, and no 3D joints yet."""
     with VideoReader(video, start=start, end=end) as reader, PeopleFinder(max_people, min_score) as finder:
-        sightings: list[list[Sighting]] = []
-        first = None
-        for frame in reader:
-            first = frame.index if first is None else first
-            sightings.append(finder.step(frame.image, frame.time))
+        sightings: dict[int, list[tuple[int, Sighting]]] = {}
+        for done, frame in enumerate(reader, start=1):
+            for sighting in finder.step(frame.image, frame.time):
+                sightings.setdefault(sighting.id, []).append((frame.index, sighting))
             if progress:
-                progress(len(sightings), reader.num_frames_hint)
-        people = finder.confirmed
+                progress(done, reader.num_frames_hint)
+        confirmed = finder.confirmed
+    people = [rows for id_, rows in sightings.items() if id_ in confirmed]
     source = reader.source()
     if source.truncated:
         log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
-    by_id: dict[int, list[tuple[int, Sighting]]] = {}
-    for row, seen in enumerate(sightings):
-        for sighting in seen:
-            if sighting.id in people:
-                by_id.setdefault(sighting.id, []).append((first + row, sighting))
-    tracks = tuple(_track(number, rows, source.times) for number, rows in enumerate(by_id.values(), start=1))
+    tracks = tuple(_track(number, rows, source.times) for number, rows in enumerate(people, start=1))
     provenance = {"vidpose": __version__, "detector": "blazepose", "min_score": min_score, "max_people": max_people}
     return PoseResult(source, tracks, BLAZEPOSE_33.name, "", provenance)
 

@@ -6,7 +6,6 @@ the arrays of each track, and a JSON header for the rest.
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.errors import VidposeError
-from vidpose.files import replacing
+from vidpose.files import write_npz
 
 FORMAT_VERSION = 1
 
@@ -129,11 +128,7 @@ class PoseResult:
             "ids": [track.id for track in self.tracks],
         }
         arrays = {f"track{t.id}_{name}": getattr(t, name) for t in self.tracks for name in _ARRAYS}
-        with replacing(path) as partial:
-            # In memory first: a zip file that is broken off in the middle of a write cannot even be closed quietly.
-            packed = io.BytesIO()
-            np.savez_compressed(packed, header=np.array(json.dumps(header)), times=self.source.times, **arrays)
-            partial.write_bytes(packed.getbuffer())
+        write_npz(path, header=np.array(json.dumps(header)), times=self.source.times, **arrays)
 
     @staticmethod
     def load(path: Path) -> PoseResult:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import rich_click as click
 
 from vidpose.cli.progress import frame_progress
 from vidpose.errors import UsageError, VidposeError
-from vidpose.files import describe
+from vidpose.files import check_free, make_folder
 
 if TYPE_CHECKING:
     from vidpose.tracks import PoseResult
@@ -36,11 +36,8 @@ class Outputs:
             folder / f"{name}_overlay.mp4" if overlay else None,
         )
 
-    def check_free(self) -> None:
-        """Raises VidposeError when one of them exists."""
-        for path in (self.result, self.json, self.csv, self.overlay):
-            if path and path.exists():
-                raise VidposeError(f"{path}: exists already; give --overwrite, or another --out")
+    def __iter__(self) -> Iterator[Path]:
+        return (path for path in (self.result, self.json, self.csv, self.overlay) if path)
 
 
 @click.command()
@@ -72,17 +69,17 @@ def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth:
     """
     if from_keypoints and (time_range or max_people):
         raise UsageError("--time and --max-people choose what is looked for; --from-keypoints lifts what was found")
-    videos = _inputs(videos, from_keypoints)
-    if from_keypoints and overlay and not videos[0].exists():
+    saved = _load_found(from_keypoints) if from_keypoints else None
+    videos = _inputs(videos, saved)
+    if saved and overlay and not videos[0].exists():
         raise VidposeError(f"{videos[0]}: the video of {from_keypoints} is not there; name it, or give --no-overlay")
     outputs = {video: Outputs.of(out, _name(video), overlay) for video in videos}
-    _make_folder(out)
+    make_folder(out)
     if not overwrite:
-        for files in outputs.values():
-            files.check_free()
+        check_free(path for files in outputs.values() for path in files)
 
     from vidpose.devices import choose_device
-    from vidpose.pipeline import find_people, lift_people, load_found
+    from vidpose.pipeline import find_people, lift_people
     from vidpose.refine import Smoothing
     from vidpose.video import parse_time_range
     from vidpose.zoo import load_weights
@@ -93,9 +90,8 @@ def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth:
     for video, files in outputs.items():
         try:
             started = time.monotonic()
-            if from_keypoints:
-                found = load_found(from_keypoints)
-            else:
+            found = saved
+            if not found:
                 with frame_progress(video.name) as progress:
                     found = find_people(video, start=start, end=end, max_people=max_people, min_score=min_score,
                                         progress=progress)  # fmt: skip
@@ -111,18 +107,22 @@ def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth:
         raise VidposeError(f"{failed} of {len(outputs)} videos failed")
 
 
-def _inputs(videos: tuple[Path, ...], from_keypoints: Path | None) -> tuple[Path, ...]:
+def _load_found(path: Path) -> PoseResult:
+    from vidpose.pipeline import load_found
+
+    return load_found(path)
+
+
+def _inputs(videos: tuple[Path, ...], saved: PoseResult | None) -> tuple[Path, ...]:
     """The videos to work on; a saved result stands for its own video.
 
     Raises:
         UsageError: no video, several for one saved result, or two whose outputs would have the same name.
     """
-    if from_keypoints:
+    if saved:
         if len(videos) > 1:
             raise UsageError("--from-keypoints takes one result, so at most one VIDEO")
-        from vidpose.pipeline import load_found
-
-        return videos or (Path(load_found(from_keypoints).source.path),)
+        return videos or (Path(saved.source.path),)
     if not videos:
         raise UsageError("give at least one VIDEO: a file, or a folder of images")
     names: dict[str, Path] = {}
@@ -139,15 +139,6 @@ def _name(video: Path) -> str:
     """What the outputs are called: the file's stem, or the folder's name."""
     resolved = video.resolve()
     return resolved.name if resolved.is_dir() else video.stem
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VidposeError(f"{out}: cannot be made ({describe(error)})") from None
-    if not os.access(out, os.W_OK):
-        raise VidposeError(f"{out}: no permission to write there; choose another --out")
 
 
 def _write(result: PoseResult, video: Path, files: Outputs, start: float | None, end: float | None) -> None:
@@ -175,5 +166,4 @@ def _summarise(result: PoseResult, video: Path, files: Outputs, seconds: float) 
                 f"  id {track.id}: {track.times[0]:.2f} to {track.times[-1]:.2f} s, "
                 f"seen in {int(track.seen.sum())} of {len(track)} frames"
             )
-    written = [path for path in (files.result, files.json, files.csv, files.overlay) if path]
-    click.echo("  wrote " + ", ".join(str(path) for path in written))
+    click.echo("  wrote " + ", ".join(map(str, files)))

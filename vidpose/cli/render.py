@@ -8,6 +8,7 @@ import rich_click as click
 
 from vidpose.cli.progress import frame_progress
 from vidpose.errors import VidposeError
+from vidpose.files import check_free
 
 
 @click.command()
@@ -18,8 +19,8 @@ from vidpose.errors import VidposeError
 def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) -> None:
     """Draw the overlay video of RESULT, the .npz that `vidpose infer` wrote."""
     out = out or result.with_name(f"{result.stem}_overlay.mp4")
-    if out.exists() and not overwrite:
-        raise VidposeError(f"{out}: exists already; give --overwrite, or another --out")
+    if not overwrite:
+        check_free([out])
 
     from vidpose.render import render_overlay
     from vidpose.tracks import PoseResult

@@ -7,8 +7,8 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.progress import frame_progress
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import describe
+from vidpose.errors import UsageError
+from vidpose.files import check_free, make_folder
 
 
 @click.command()
@@ -33,13 +33,9 @@ def synth(name: str | None, out: Path, listing: bool, overwrite: bool) -> None:
         raise UsageError(f"give the NAME of a scene: {', '.join(SCENES)}")
     scene = get_scene(name)
     video, facts = out / f"{name}.mp4", out / f"{name}.truth.npz"
-    for path in (video, facts):
-        if path.exists() and not overwrite:
-            raise VidposeError(f"{path}: exists already; give --overwrite, or another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VidposeError(f"{out}: cannot be made ({describe(error)})") from None
+    if not overwrite:
+        check_free((video, facts))
+    make_folder(out)
 
     from vidpose.synth.film import save_film, save_truth
 

@@ -1,4 +1,4 @@
-"""What every lifter is, and the registry that the command line, `vidpose models` and the shared tests read."""
+"""What every lifter is, and the registry that the weights' files and the shared tests read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LifterConfig:
     Attributes:
         frames: length T of the window the lifter was built and trained for.
         channels: C of its input: 2 for (x, y), 3 for (x, y, score).
-        normalisation: name of the 2D normalisation it expects (`vidpose.lifting.NORMALISATIONS`).
+        normalisation: name of the 2D normalisation it expects (`NORMALISATIONS` in `normalisation.py`).
     """
 
     frames: int = 81

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.files import replacing
+from vidpose.files import write_npz
 from vidpose.skeletons import H36M_17
 from vidpose.synth.scenes import Scene
 from vidpose.synth.studio import Studio
@@ -69,5 +69,4 @@ def save_truth(scene: Scene, path: Path) -> None:
     Raises:
         VidposeError: the file cannot be written.
     """
-    with replacing(path) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **truth(scene))
+    write_npz(path, **truth(scene))

@@ -1,53 +1,104 @@
 """What every registered lifter must do, with no code for any one of them."""
 
+import warnings
+
+import numpy as np
 import pytest
 import torch
 
 from vidpose.errors import UsageError, VidposeError
-from vidpose.lifters import create_lifter, lifter_names
+from vidpose.lifters import create_lifter, lifter_class, lifter_names
 from vidpose.lifters.normalisation import NORMALISATIONS
+from vidpose.lifting import lift
 from vidpose.zoo import load_lifter, load_weights, save_lifter
 
-every_lifter = pytest.mark.parametrize("name", lifter_names())
+
+def cases() -> list:
+    """(name, settings) of every lifter at its smallest, and of those of its variants that differ there."""
+    found = []
+    for name in lifter_names():
+        kind = lifter_class(name)
+        seen = []
+        for variant, settings in {"": {}, **kind.variants}.items():
+            merged = {**settings, **kind.tiny}
+            if (config := kind.Config(**merged)) not in seen:
+                found.append(pytest.param((name, merged), id=f"{name}-{variant}".rstrip("-")))
+                seen.append(config)
+    return found
 
 
-def fresh(name: str):
+every_lifter = pytest.mark.parametrize("case", cases())
+
+
+def fresh(case):
+    name, settings = case
     torch.manual_seed(0)
-    return create_lifter(name).eval()
+    return create_lifter(name, **settings).eval()
 
 
-def keypoints(lifter, batch: int = 2) -> torch.Tensor:
+def keypoints(lifter, batch: int = 2, frames: int | None = None) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
-    shape = (batch, lifter.config.frames, len(lifter.layout), lifter.config.channels)
+    shape = (batch, frames or lifter.config.frames, len(lifter.layout), lifter.config.channels)
     return torch.randn(shape, generator=generator)
 
 
 @every_lifter
-def test_shape(name):
-    lifter = fresh(name)
-    joints = lifter(keypoints(lifter))
-    assert joints.shape == (2, lifter.config.frames, len(lifter.layout), 3)
-    assert joints.isfinite().all()
+def test_shape_for_every_length_in_its_range(case):
+    lifter = fresh(case)
+    window = lifter.config.frames
+    low, high = lifter.frame_range
+    lengths = {low, (low + window) // 2, window} | ({window + 1, 2 * window + 3} if high is None else {high})
+    for length in lengths:
+        joints = lifter(keypoints(lifter, frames=length))
+        if lifter.convolutional:
+            answered = length - window + 1
+        else:
+            answered = length if lifter.predicts == "sequence" else joints.shape[1]
+        assert answered in (1, length) or lifter.convolutional
+        assert joints.shape == (2, answered, len(lifter.layout), 3)
+        assert joints.isfinite().all()
 
 
 @every_lifter
-def test_every_parameter_gets_a_gradient(name):
-    lifter = fresh(name).train()
-    lifter(keypoints(lifter)).square().sum().backward()
+def test_every_parameter_gets_a_gradient(case):
+    lifter = fresh(case)
+    predictions = lifter.predictions(keypoints(lifter))
+    assert torch.equal(predictions[-1], lifter(keypoints(lifter)))
+    sum(prediction.square().sum() for prediction in predictions).backward()
     without = [key for key, p in lifter.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not without
 
 
 @every_lifter
-def test_batch_elements_are_independent(name):
-    lifter = fresh(name)
+def test_a_training_step_lowers_the_loss(case):
+    lifter = fresh(case).train()
+    inputs = keypoints(lifter, 4)
+    targets = [torch.randn_like(p) for p in lifter.predictions(inputs)]
+    optimiser = torch.optim.Adam(lifter.parameters(), 1e-3)
+
+    def loss():
+        return sum((p - t).square().mean() for p, t in zip(lifter.predictions(inputs), targets, strict=True))
+
+    losses = []
+    for _ in range(30):
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        optimiser.step()
+        losses.append(value.item())
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+@every_lifter
+def test_batch_elements_are_independent(case):
+    lifter = fresh(case)
     inputs = keypoints(lifter, 3)
     torch.testing.assert_close(lifter(inputs)[1:2], lifter(inputs[1:2]), rtol=1e-4, atol=1e-5)
 
 
 @every_lifter
-def test_bfloat16_is_near(name):
-    lifter = fresh(name)
+def test_bfloat16_is_near(case):
+    lifter = fresh(case)
     inputs = keypoints(lifter)
     with torch.autocast("cpu", torch.bfloat16):
         half = lifter(inputs).float()
@@ -56,14 +107,88 @@ def test_bfloat16_is_near(name):
 
 
 @every_lifter
-def test_saved_weights_give_the_same_output(name, tmp_path):
-    lifter = fresh(name)
+def test_saved_weights_give_the_same_output(case, tmp_path):
+    lifter = fresh(case)
     save_lifter(lifter, tmp_path / "w.safetensors", {"data": "none"})
     loaded = load_weights(tmp_path / "w.safetensors")
     assert loaded.about["data"] == "none"
     assert loaded.lifter.config == lifter.config
     inputs = keypoints(lifter)
     assert torch.equal(loaded.lifter(inputs), lifter(inputs))
+
+
+@every_lifter
+def test_clips_of_any_length_go_through_the_window_runner(case):
+    lifter = fresh(case)
+    rng = np.random.default_rng(0)
+    for length in (1, 2, lifter.config.frames, 2 * lifter.config.frames + 4):
+        points = rng.uniform(0, 400, (length, len(lifter.layout), 2)).astype(np.float32)
+        joints = lift(lifter, points, np.ones(points.shape[:2], np.float32), (400, 300))
+        assert joints.shape == (length, len(lifter.layout), 3)
+        assert np.isfinite(joints).all()
+        assert not joints[:, 0].any()
+
+
+@every_lifter
+def test_a_mirrored_person_gives_mirrored_joints(case):
+    lifter = fresh(case)
+    points = np.random.default_rng(0).uniform(0, 400, (7, len(lifter.layout), 2)).astype(np.float32)
+    scores = np.ones(points.shape[:2], np.float32)
+    order = list(lifter.layout.mirror)
+    mirrored = lift(lifter, (points * [-1, 1] + [400, 0])[:, order], scores, (400, 300))
+    joints = lift(lifter, points, scores, (400, 300))
+    np.testing.assert_allclose(mirrored[:, order] * [-1, 1, 1], joints, rtol=1e-3, atol=1e-4 * np.abs(joints).max())
+
+
+@every_lifter
+def test_compiles(case):
+    lifter = fresh(case)
+    inputs = keypoints(lifter)
+    torch._dynamo.reset()
+    # torch.compile leaves nn.LSTM, cuDNN's kernel, as it is, and so compiles what is before and behind it apart.
+    whole = not any(isinstance(module, torch.nn.LSTM) for module in lifter.modules())
+    compiled = torch.compile(lifter, fullgraph=whole, backend="aot_eager")
+    torch.testing.assert_close(compiled(inputs), lifter(inputs), rtol=1e-4, atol=1e-5)
+
+
+@every_lifter
+@pytest.mark.slow
+def test_exports_to_onnx(case):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    lifter = fresh(case)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        batch = torch.export.Dim("batch")
+        program = torch.onnx.export(lifter, (keypoints(lifter),), dynamo=True, dynamic_shapes=({0: batch},))
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    inputs = keypoints(lifter, batch=3)
+    (joints,) = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
+    expected = lifter(inputs).detach()
+    assert (torch.from_numpy(joints) - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@every_lifter
+def test_wrong_input_is_named(case):
+    lifter = fresh(case)
+    good = keypoints(lifter)
+    with pytest.raises(VidposeError, match=rf"^{lifter.name}: keypoints of 19 joints, where 17( or 16)? are due"):
+        lifter(good.new_zeros(2, good.shape[1], 19, good.shape[3]))
+    with pytest.raises(VidposeError, match=rf"keypoints of 5 channels, where {lifter.config.channels} are due"):
+        lifter(good.new_zeros(*good.shape[:3], 5))
+    with pytest.raises(VidposeError, match=r"shape \(17, 2\), where \(batch, frames, joints, channels\) is due"):
+        lifter(torch.zeros(17, 2))
+    low, high = lifter.frame_range
+    if high is not None:
+        with pytest.raises(VidposeError, match=f"a window of {high + 1} frames, where .*{high} are due"):
+            lifter(keypoints(lifter, frames=high + 1))
+    if low > 1:
+        with pytest.raises(VidposeError, match=f"a window of {low - 1} frames, where {low}"):
+            lifter(keypoints(lifter, frames=low - 1))
+    for bad in (float("nan"), float("inf")):
+        broken = good.clone()
+        broken[1, 0, 3, 0] = bad
+        with pytest.raises(VidposeError, match="NaN or infinite"):
+            lifter(broken)
 
 
 def test_person_normalisation_forgets_place_and_size():

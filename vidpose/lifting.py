@@ -1,17 +1,24 @@
-"""Running a lifter over a whole track: windows, blended seams, mirror averaging. The one place that does it.
+"""Running a lifter over a whole clip: windows, blended seams, mirror averaging. The one place that does it.
 
-Shape suffixes: N frames of the track, W windows, T frames of a window, J joints, C channels.
+Shape suffixes: N frames of the clip, W windows, T frames of a window, J joints, C channels, D the 3 of a joint.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from vidpose.lifters import Lifter
-from vidpose.lifters.normalisation import NORMALISATIONS
+from vidpose.lifters.normalisation import NORMALISATIONS, PER_FRAME
 
 _BATCH = 32
+_CONVOLVED = 2048
+"""Frames that a convolutional lifter answers at once."""
+
+_METRES_OF_BONES = 3.98
+"""The sixteen bones of an adult laid end to end: mean of the 16 subjects of the CMU motion capture shards."""
 
 
 @torch.inference_mode()
@@ -26,55 +33,112 @@ def lift(
 ) -> np.ndarray:
     """3D joints of one unbroken stretch of frames.
 
-    Windows of the lifter's length overlap by half and are blended with triangular weights, so that no seam shows; a
-    shorter stretch is padded with its last frame.
+    Windows of a sequence lifter overlap by half and are blended with triangular weights, so that no seam shows; a
+    shorter stretch is padded with its last frame. A lifter that answers for one frame of its window gets a window a
+    frame, which at the ends repeats the first or last frame; a convolutional one gets the whole stretch in one go.
 
     Args:
-        lifter: a sequence lifter in eval mode, already on `device`.
+        lifter: in eval mode, already on `device`.
         keypoints: (N, J, 2) pixels in the lifter's layout, NaN where absent.
         scores: (N, J) confidences, 0 where absent.
         image_size: (width, height) pixels.
         mirror: average with the mirrored prediction of the mirrored input.
 
     Returns:
-        (N, J, 3) float32 metres relative to the root joint.
+        (N, J, 3) float32 metres relative to the root joint. Of a lifter whose units are the image's, the stretch is
+        scaled to the bones of an average adult.
     """
-    length, window = len(keypoints), lifter.config.frames
-    starts_W = _window_starts(length, window)
-    rows_WT = np.minimum(starts_W[:, None] + np.arange(window), length - 1)
-    stacked = np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32)
-    normalise = NORMALISATIONS[lifter.config.normalisation]
-
-    # A ramp up and down; its ends are not zero, since the first and the last frame lie in one window only.
-    weights_T = np.minimum(np.arange(window), np.arange(window)[::-1]).astype(np.float64) + 1
-    total = np.zeros((length, len(lifter.layout), 3))
-    weight_N = np.zeros(length)
-    for chunk in np.array_split(np.arange(len(starts_W)), -(-len(starts_W) // _BATCH)):
-        windows_WTJC = normalise(torch.from_numpy(stacked[rows_WT[chunk]]).to(device), image_size)
-        lifted = _predict(lifter, windows_WTJC[..., : lifter.config.channels], mirror).double().cpu().numpy()
-        for start, joints_TJD in zip(starts_W[chunk], lifted, strict=True):
-            rows = slice(start, min(start + window, length))
-            used = rows.stop - rows.start
-            total[rows] += weights_T[:used, None, None] * joints_TJD[:used]
-            weight_N[rows] += weights_T[:used]
-    joints = total / weight_N[:, None, None]
-    return (joints - joints[:, :1]).astype(np.float32)
+    clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32)).to(device)
+    runner = _Runner(lifter, image_size, mirror)
+    stride = lifter.config.frame_stride
+    if lifter.predicts != "sequence":
+        joints_NJD = runner.frame_by_frame(clip_NJC)
+    else:
+        joints_NJD = clip_NJC.new_empty(*clip_NJC.shape[:2], 3)
+        for phase in range(min(stride, len(clip_NJC))):
+            joints_NJD[phase::stride] = runner.blended(clip_NJC[phase::stride])
+    joints_NJD = joints_NJD - joints_NJD[:, :1]
+    if lifter.config.units == "image":
+        children = [joint for joint, parent in enumerate(lifter.layout.parents) if parent >= 0]
+        parents = [lifter.layout.parents[joint] for joint in children]
+        bones_N = (joints_NJD[:, children] - joints_NJD[:, parents]).norm(dim=-1).sum(dim=-1)
+        joints_NJD = joints_NJD * (_METRES_OF_BONES / bones_N.median().clamp_min(1e-6))
+    return joints_NJD.float().cpu().numpy()
 
 
-def _window_starts(length: int, window: int) -> np.ndarray:
+class _Runner:
+    """A lifter with all that `lift` holds fixed for a clip."""
+
+    def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool):
+        self.lifter, self.image_size, self.mirror = lifter, image_size, mirror
+
+    def predict(self, windows_WTJC: torch.Tensor) -> torch.Tensor:
+        """Normalise windows of pixels and lift them."""
+        normalise = NORMALISATIONS[self.lifter.config.normalisation]
+        inputs_WTJC = normalise(windows_WTJC, self.image_size)[..., : self.lifter.config.channels]
+        joints_WTJD = self.lifter(inputs_WTJC)
+        if not self.mirror:
+            return joints_WTJD
+        order = list(self.lifter.layout.mirror)
+        flip = inputs_WTJC.new_ones(inputs_WTJC.shape[-1])
+        flip[0] = -1
+        mirrored_WTJD = self.lifter((inputs_WTJC * flip)[:, :, order])[:, :, order]
+        return (joints_WTJD + mirrored_WTJD * mirrored_WTJD.new_tensor([-1, 1, 1])) / 2
+
+    def batches(self, clip_NJC: torch.Tensor, rows_WT: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Predictions of the windows that `rows_WT` says, a batch at a time, with the windows they are of."""
+        for start in range(0, len(rows_WT), _BATCH):
+            batch = slice(start, min(start + _BATCH, len(rows_WT)))
+            yield batch, self.predict(clip_NJC[rows_WT[batch]])
+
+    def blended(self, clip_NJC: torch.Tensor) -> torch.Tensor:
+        """(N, J, C) -> (N, J, 3) by a sequence lifter."""
+        length, window = len(clip_NJC), self.lifter.config.frames
+        starts_W = _window_starts(length, window)
+        rows_WT = (starts_W[:, None] + torch.arange(window)).clamp(max=length - 1)
+        # A ramp up and down; its ends are not zero, since the first and the last frame lie in one window only.
+        ramp_T = torch.arange(window, dtype=torch.float64, device=clip_NJC.device) + 1
+        weights_T11 = torch.minimum(ramp_T, ramp_T.flip(0))[:, None, None]
+        total_NJD = clip_NJC.new_zeros(*clip_NJC.shape[:2], 3, dtype=torch.float64)
+        weight_N11 = clip_NJC.new_zeros(length, 1, 1, dtype=torch.float64)
+        for batch, joints_WTJD in self.batches(clip_NJC, rows_WT):
+            for start, joints_TJD in zip(starts_W[batch].tolist(), joints_WTJD, strict=True):
+                used = min(window, length - start)
+                total_NJD[start : start + used] += weights_T11[:used] * joints_TJD[:used]
+                weight_N11[start : start + used] += weights_T11[:used]
+        return (total_NJD / weight_N11).float()
+
+    def frame_by_frame(self, clip_NJC: torch.Tensor) -> torch.Tensor:
+        """(N, J, C) -> (N, J, 3) by a lifter that answers for the centre frame or the last one."""
+        config, length = self.lifter.config, len(clip_NJC)
+        before = config.frames // 2 if self.lifter.predicts == "centre" else config.frames - 1
+        if self.lifter.convolutional and config.frame_stride == 1 and config.normalisation in PER_FRAME:
+            return self.convolved(clip_NJC, before)
+        offsets_T = (torch.arange(config.frames) - before) * config.frame_stride
+        rows_WT = (torch.arange(length)[:, None] + offsets_T).clamp(0, length - 1)
+        joints_NJD = clip_NJC.new_empty(*clip_NJC.shape[:2], 3)
+        for batch, joints_WTJD in self.batches(clip_NJC, rows_WT):
+            joints_NJD[batch] = joints_WTJD[:, 0 if joints_WTJD.shape[1] == 1 else before].float()
+        if self.lifter.predicts == "last" and joints_WTJD.shape[1] > 1:
+            # Where there is no past yet, the first whole window answers (Hossain and Little, section 4).
+            first_T = torch.arange(config.frames).clamp(max=length - 1)
+            joints_NJD[:before] = self.predict(clip_NJC[first_T][None])[0, : min(before, length)].float()
+        return joints_NJD
+
+    def convolved(self, clip_NJC: torch.Tensor, before: int) -> torch.Tensor:
+        """(N, J, C) -> (N, J, 3) by a convolution, all of whose windows share their work."""
+        length, window = len(clip_NJC), self.lifter.config.frames
+        rows = (torch.arange(length + window - 1) - before).clamp(0, length - 1)
+        parts = []
+        for start in range(0, length, _CONVOLVED):
+            part = rows[start : min(start + _CONVOLVED, length) + window - 1]
+            parts.append(self.predict(clip_NJC[part][None])[0].float())
+        return torch.cat(parts)
+
+
+def _window_starts(length: int, window: int) -> torch.Tensor:
     """First frames of half-overlapping windows; the last one ends with the stretch."""
     if length <= window:
-        return np.zeros(1, dtype=np.int64)
-    starts = np.arange(0, length - window, max(1, window // 2))
-    return np.append(starts, length - window)
-
-
-def _predict(lifter: Lifter, keypoints_WTJC: torch.Tensor, mirror: bool) -> torch.Tensor:
-    joints_WTJD = lifter(keypoints_WTJC)
-    if not mirror:
-        return joints_WTJD
-    order = list(lifter.layout.mirror)
-    flip = keypoints_WTJC.new_ones(keypoints_WTJC.shape[-1])
-    flip[0] = -1
-    mirrored = lifter((keypoints_WTJC * flip)[:, :, order])[:, :, order]
-    return (joints_WTJD + mirrored * mirrored.new_tensor([-1, 1, 1])) / 2
+        return torch.zeros(1, dtype=torch.long)
+    starts = torch.arange(0, length - window, max(1, window // 2))
+    return torch.cat([starts, torch.tensor([length - window])])

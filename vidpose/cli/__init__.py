@@ -14,9 +14,11 @@ from vidpose.errors import VidposeError
 
 COMMANDS = {
     "infer": "3D skeletons from video.",
+    "models": "List the lifters: paper, size, cost, and which weights are at hand.",
     "render": "Draw the overlay video of a saved result.",
     "synth": "Render a sample video of a synthetic person, with its exact truth.",
     "train": "Train a lifter as a recipe says.",
+    "weights": "Convert the weights that a lifter's authors released.",
 }
 """Name -> one line for the list. A command `x` is the function `x` in `vidpose/cli/x.py`."""
 

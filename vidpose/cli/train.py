@@ -8,6 +8,7 @@ from typing import Any
 
 import rich_click as click
 
+from vidpose.cli.settings import apply_settings
 from vidpose.errors import UsageError
 
 
@@ -21,14 +22,7 @@ def read_recipe(path: Path, settings: tuple[str, ...]) -> dict[str, Any]:
         values = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: not a recipe ({error})") from None
-    for setting in settings:
-        try:
-            override = tomllib.loads(setting)
-        except tomllib.TOMLDecodeError:
-            raise UsageError(f"--set {setting}: not TOML; write key=value, strings in quotes") from None
-        for key, value in override.items():
-            values[key] = values.get(key, {}) | value if isinstance(value, dict) else value
-    return values
+    return apply_settings(values, settings)
 
 
 @click.command()

@@ -1,6 +1,22 @@
 """2D keypoints to 3D joints: one file per paper. Importing a file here registers what it defines."""
 
-from vidpose.lifters.base import Lifter, LifterConfig, create_lifter, lifter_names
-from vidpose.lifters.lstm_transformer import SingleBranch
+from vidpose.lifters import (
+    lstm_transformer,
+    martinez,
+    mixste,
+    seq2seq,
+)
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, create_lifter, lifter_class, lifter_names
 
-__all__ = ["Lifter", "LifterConfig", "SingleBranch", "create_lifter", "lifter_names"]
+__all__ = [
+    "Lifter",
+    "LifterConfig",
+    "Paper",
+    "create_lifter",
+    "lifter_class",
+    "lifter_names",
+    "lstm_transformer",
+    "martinez",
+    "mixste",
+    "seq2seq",
+]

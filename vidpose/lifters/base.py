@@ -1,15 +1,15 @@
-"""What every lifter is, and the registry that the weights' files and the shared tests read."""
+"""What every lifter is, and the registry that the command line, the weights' files and the shared tests read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 
-from vidpose.errors import UsageError
+from vidpose.errors import UsageError, VidposeError
 from vidpose.skeletons import H36M_17, Skeleton
 
 
@@ -21,40 +21,145 @@ class LifterConfig:
         frames: length T of the window the lifter was built and trained for.
         channels: C of its input: 2 for (x, y), 3 for (x, y, score).
         normalisation: name of the 2D normalisation it expects (`NORMALISATIONS` in `normalisation.py`).
+        frame_stride: the window takes every how many-th frame of the video.
+        units: of its output: "metres", or "image" where x and y are in the units of the normalised input.
     """
 
     frames: int = 81
     channels: int = 3
     normalisation: str = "person"
+    frame_stride: int = 1
+    units: Literal["metres", "image"] = "metres"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a lifter comes from, and what its authors report.
+
+    Attributes:
+        title, venue: of the paper.
+        mpjpe: millimetres on Human3.6M, protocol 1, average over actions; None where the paper reports none.
+        setting: what `mpjpe` was measured with: 2D detector, T, table.
+    """
+
+    title: str
+    venue: str
+    mpjpe: float | None = None
+    setting: str = ""
 
 
 class Lifter(nn.Module):
     """2D keypoints in, 3D joints out: (B, T, J, C) -> (B, T', J, 3) root-relative metres in the camera frame.
 
-    T' is T for a sequence lifter and 1 for a centre-frame one. A subclass names its `Config`, and takes one.
+    `forward` raises VidposeError for input of another shape than the lifter takes, and for coordinates that are not
+    finite (absent joints come as zeros, `NORMALISATIONS` puts them there).
+
+    A subclass names its `Config`, and takes one. What else it may say of itself:
+
+    Attributes:
+        layout: joints of its input and output.
+        predicts: frames of the window its answer is used for. "sequence" lifters answer for all T frames; "centre" and
+            "last" ones for that one, either as T' = 1 or as one of T' = T.
+        convolutional: takes windows longer than `config.frames` too, and answers T - frames + 1 of their frames.
+        authors_keys: pairs (the authors' part of a parameter's name, ours), applied in order when a checkpoint of
+            theirs is imported.
+        tiny: settings of the smallest sensible network, for tests.
+        variants: settings of the paper's other configurations, by name.
     """
 
     Config: ClassVar[type[LifterConfig]] = LifterConfig
     layout: ClassVar[Skeleton] = H36M_17
+    convolutional: ClassVar[bool] = False
+    authors_keys: ClassVar[Sequence[tuple[str, str]]] = ()
+    tiny: ClassVar[Mapping[str, Any]] = {}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # Set by `register`.
     name: ClassVar[str]
+    paper: ClassVar[Paper]
+
+    predicts: Literal["sequence", "centre", "last"] = "sequence"
 
     def __init__(self, config: LifterConfig):
         super().__init__()
         self.config = config
+        self.register_forward_pre_hook(_check_input, with_kwargs=True)
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
+
+    def predictions(self, keypoints_BTJC: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """All outputs that training puts a loss on, each (B, T', J, 3); the last is what `forward` gives."""
+        return (self(keypoints_BTJC),)
+
+    @property
+    def frame_range(self) -> tuple[int, int | None]:
+        """Shortest and longest window that `forward` takes; None: any length."""
+        return 1, self.config.frames
+
+    @property
+    def joint_counts(self) -> tuple[int, ...]:
+        """J that `forward` takes."""
+        return (len(self.layout),)
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames of video that decide one frame of output."""
+        return (self.config.frames - 1) * self.config.frame_stride + 1
+
+    def check_input(self, keypoints_BTJC: torch.Tensor) -> None:
+        """Raises VidposeError for input that this lifter cannot take, saying what is wrong with it."""
+        shape = tuple(keypoints_BTJC.shape)
+        if len(shape) != 4:
+            raise VidposeError(
+                f"{self.name}: keypoints of shape {shape}, where (batch, frames, joints, channels) is due"
+            )
+        _, frames, joints, channels = shape
+        if joints not in self.joint_counts:
+            due = " or ".join(map(str, self.joint_counts))
+            raise VidposeError(f"{self.name}: keypoints of {joints} joints, where {due} are due ({self.layout.name})")
+        if channels != self.config.channels:
+            meaning = "x, y and score" if self.config.channels == 3 else "x and y"
+            raise VidposeError(
+                f"{self.name}: keypoints of {channels} channels, where {self.config.channels} are due ({meaning})"
+            )
+        low, high = self.frame_range
+        if frames < low or (high is not None and frames > high):
+            due = f"{low}" if low == high else f"{low} to {high}" if high is not None else f"{low} or more"
+            raise VidposeError(f"{self.name}: a window of {frames} frames, where {due} are due")
+        # Neither a traced network nor one on the meta device has values to look at.
+        if torch.compiler.is_compiling() or keypoints_BTJC.is_meta:
+            return
+        if not keypoints_BTJC.isfinite().all():
+            raise VidposeError(f"{self.name}: keypoints that are NaN or infinite; give absent joints as zeros")
+
+    @classmethod
+    def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        """The settings that the shapes of an authors' checkpoint tell, its keys already renamed to ours.
+
+        Raises:
+            KeyError: a tensor that every such checkpoint has is missing.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_authors(cls, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Our state from an authors' one, keys already renamed: what is kept in another shape or order there."""
+        return tensors
+
+
+def _check_input(lifter: Lifter, args: tuple, kwargs: dict[str, Any]) -> None:
+    lifter.check_input(*args, **kwargs)
 
 
 _REGISTRY: dict[str, type[Lifter]] = {}
 
 
-def register(name: str) -> Callable[[type[Lifter]], type[Lifter]]:
+def register(name: str, paper: Paper) -> Callable[[type[Lifter]], type[Lifter]]:
     """Make a lifter known by `name` everywhere."""
 
     def add(lifter: type[Lifter]) -> type[Lifter]:
         assert name not in _REGISTRY, name
-        lifter.name = name
+        lifter.name, lifter.paper = name, paper
         _REGISTRY[name] = lifter
         return lifter
 
@@ -66,6 +171,13 @@ def lifter_names() -> list[str]:
     return sorted(_REGISTRY)
 
 
+def lifter_class(name: str) -> type[Lifter]:
+    """Raises UsageError where no lifter has that name."""
+    if name not in _REGISTRY:
+        raise UsageError(f"unknown lifter {name!r}; known are {', '.join(lifter_names())}")
+    return _REGISTRY[name]
+
+
 def create_lifter(name: str, **config: Any) -> Lifter:
     """A lifter with fresh weights.
 
@@ -74,12 +186,17 @@ def create_lifter(name: str, **config: Any) -> Lifter:
         config: fields of its `Config` that shall differ from the default.
 
     Raises:
-        UsageError: no lifter has that name, or its config no such field.
+        UsageError: no lifter has that name, its config no such field, or a value is impossible.
     """
-    if name not in _REGISTRY:
-        raise UsageError(f"unknown lifter {name!r}; known are {', '.join(lifter_names())}")
-    lifter = _REGISTRY[name]
+    lifter = lifter_class(name)
     unknown = set(config) - set(asdict(lifter.Config()))
     if unknown:
         raise UsageError(f"lifter {name!r} has no setting {', '.join(sorted(unknown))}")
-    return lifter(lifter.Config(**config))
+    # JSON and TOML know no tuples.
+    return lifter(lifter.Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}))
+
+
+def count_blocks(tensors: Mapping[str, torch.Tensor], prefix: str) -> int:
+    """How many numbered modules `prefix`.0, `prefix`.1, ... a state has."""
+    numbers = {key[len(prefix) + 1 :].split(".")[0] for key in tensors if key.startswith(prefix + ".")}
+    return len(numbers)

@@ -1,15 +1,24 @@
-"""The single-branch LSTM + Transformer hybrid: a two-layer LSTM for local motion, then self-attention over the clip.
+"""Hybrid LSTM & Transformer for 3D Human Pose Estimation.
 
-As described in the paper on hybrid LSTM-Transformer networks for 3D human pose estimation that reports 49.51 mm on
-Human3.6M for it (Table 2), section 3.1 and the right panel of Fig. 1: two-layer LSTM -> normalisation -> positional
-encoding -> Transformer encoder with eight heads -> Layer Normalization -> a regression module of convolutional layers
-and a linear projection. T = 81 (Table 1).
+ITM Web of Conferences 80, 01002, 2025. Local motion from recurrence, the coherence of the whole clip from
+self-attention; T = 81 (Table 1).
 
-The paper leaves open the widths, the number of encoder layers, the kind of positional encoding (section 3 allows
-sinusoids or learned vectors) and the shape of the regression module. We take sinusoids, which need no fixed T, a
-pre-norm encoder, and one residual convolution over three frames.
+* single-branch (section 3.1, right panel of Fig. 1): two-layer LSTM -> normalisation -> positional encoding ->
+  Transformer encoder with eight heads -> Layer Normalization -> regression module of convolutional layers and a linear
+  projection.
+* dual-branch (section 3.2, left panel): the output of the first LSTM layer is split in two. One part, beside the
+  position-encoded input, goes through an encoder layer with eight heads and Layer Normalization; the other through the
+  second LSTM layer and Layer Normalization. Learnable weights fuse the two; the same regression module follows.
+* lstm (section 4.1, the baseline): the two-layer LSTM, normalisation and the regression module, with no encoder.
 
-Shape suffixes: B batch, T frames, J joints, C channels, D width.
+The authors have published no code, and the paper leaves open the widths, the number of encoder layers of the single
+branch, the kind of positional encoding (section 3 allows sinusoids or learned vectors), how the dual branch brings its
+input to the encoder's width, whether its fusion has a weight a branch or a channel, and the shape of the regression
+module. We take width 256; two encoder layers in the single branch, one (the paper says "layer") in the dual;
+sinusoids, which need no fixed T; pre-norm encoders; halves of equal width, the input embedded linearly to the width of
+one half; one weight a branch, both under a softmax; and one residual convolution over three frames.
+
+Shape suffixes: B batch, T frames, J joints, C channels, D width, H half of it.
 """
 
 from __future__ import annotations
@@ -20,7 +29,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, register
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+
+_TITLE, _VENUE = "Hybrid LSTM & Transformer for 3D Human Pose Estimation", "ITM Web Conf. 2025"
 
 
 def sinusoids(length: int, width: int, device: torch.device) -> torch.Tensor:
@@ -30,8 +41,14 @@ def sinusoids(length: int, width: int, device: torch.device) -> torch.Tensor:
     return torch.stack([(position_T1 * rate_D).sin(), (position_T1 * rate_D).cos()], dim=-1).flatten(1)
 
 
+def encoder(width: int, heads: int, depth: int, dropout: float) -> nn.TransformerEncoder:
+    """The pre-norm Transformer encoder of both hybrids."""
+    layer = nn.TransformerEncoderLayer(width, heads, 4 * width, dropout, "gelu", batch_first=True, norm_first=True)
+    return nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+
+
 class Regression(nn.Module):
-    """The regression module both hybrids end with: a convolution over neighbouring frames, then a linear projection."""
+    """The regression module they end with: a convolution over neighbouring frames, then a linear projection."""
 
     def __init__(self, width: int, num_joints: int):
         super().__init__()
@@ -43,8 +60,43 @@ class Regression(nn.Module):
         return self.project(features_BTD + nn.functional.gelu(local_BTD)).unflatten(-1, (-1, 3))
 
 
-@register("single-branch")
-class SingleBranch(Lifter):
+class AnyLength(Lifter):
+    """None of the three has anything whose size depends on T."""
+
+    @property
+    def frame_range(self) -> tuple[int, int | None]:
+        return 1, None
+
+
+@register("lstm", Paper(_TITLE, _VENUE, 55.55, "T=81, Table 2"))
+class LSTM(AnyLength):
+    """The baseline: the LSTM of the hybrids on its own."""
+
+    @dataclass(frozen=True)
+    class Config(LifterConfig):
+        """`width` of the two LSTM layers."""
+
+        width: int = 256
+
+    tiny = {"frames": 9, "width": 16}  # noqa: RUF012
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        num_joints = len(self.layout)
+        self.lstm = nn.LSTM(num_joints * config.channels, config.width, num_layers=2, batch_first=True)
+        self.lstm_norm = nn.LayerNorm(config.width)
+        self.regression = Regression(config.width, num_joints)
+
+    def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        return self.regression(self.local(keypoints_BTJC))
+
+    def local(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        """(B, T, J, C) -> (B, T, D): the normalised output of the LSTM."""
+        return self.lstm_norm(self.lstm(keypoints_BTJC.flatten(2))[0])
+
+
+@register("single-branch", Paper(_TITLE, _VENUE, 49.51, "T=81, Table 2"))
+class SingleBranch(LSTM):
     """LSTM, then Transformer, in series (section 3.1)."""
 
     @dataclass(frozen=True)
@@ -56,21 +108,56 @@ class SingleBranch(Lifter):
         heads: int = 8
         dropout: float = 0.0
 
+    tiny = {"frames": 9, "width": 16, "depth": 1}  # noqa: RUF012
+
     def __init__(self, config: Config):
         super().__init__(config)
-        num_joints = len(self.layout)
-        self.lstm = nn.LSTM(num_joints * config.channels, config.width, num_layers=2, batch_first=True)
-        self.lstm_norm = nn.LayerNorm(config.width)
-        layer = nn.TransformerEncoderLayer(
-            config.width, config.heads, 4 * config.width, config.dropout, "gelu", batch_first=True, norm_first=True
-        )
-        self.encoder = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
+        self.encoder = encoder(config.width, config.heads, config.depth, config.dropout)
         self.encoder_norm = nn.LayerNorm(config.width)
+
+    def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        local_BTD = self.local(keypoints_BTJC)
+        positions_TD = sinusoids(local_BTD.shape[1], local_BTD.shape[2], local_BTD.device)
+        global_BTD = self.encoder(local_BTD + positions_TD)
+        return self.regression(self.encoder_norm(global_BTD))
+
+
+@register("dual-branch", Paper(_TITLE, _VENUE, 51.57, "T=81, Table 2"))
+class DualBranch(AnyLength):
+    """LSTM and Transformer in parallel, fused by learnable weights (section 3.2)."""
+
+    @dataclass(frozen=True)
+    class Config(LifterConfig):
+        """`width` of either branch, number of encoder `depth` layers, `heads`, and `dropout` inside the encoder."""
+
+        width: int = 256
+        depth: int = 1
+        heads: int = 8
+        dropout: float = 0.0
+
+    tiny = {"frames": 9, "width": 16}  # noqa: RUF012
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        num_joints, half = len(self.layout), config.width // 2
+        self.lstm_first = nn.LSTM(num_joints * config.channels, config.width, batch_first=True)
+        self.lstm_second = nn.LSTM(half, config.width, batch_first=True)
+        self.lstm_norm = nn.LayerNorm(config.width)
+        self.embed = nn.Linear(num_joints * config.channels, half)
+        self.encoder = encoder(config.width, config.heads, config.depth, config.dropout)
+        self.encoder_norm = nn.LayerNorm(config.width)
+        self.fusion = nn.Parameter(torch.zeros(2))
         self.regression = Regression(config.width, num_joints)
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
-        local_BTD, _ = self.lstm(keypoints_BTJC.flatten(2))
-        normed_BTD = self.lstm_norm(local_BTD)
-        positions_TD = sinusoids(normed_BTD.shape[1], normed_BTD.shape[2], normed_BTD.device)
-        global_BTD = self.encoder(normed_BTD + positions_TD)
-        return self.regression(self.encoder_norm(global_BTD))
+        inputs_BTI = keypoints_BTJC.flatten(2)
+        shared_BTD, _ = self.lstm_first(inputs_BTI)
+        to_encoder_BTH, to_lstm_BTH = shared_BTD.chunk(2, dim=-1)
+
+        embedded_BTH = self.embed(inputs_BTI)
+        positions_TH = sinusoids(embedded_BTH.shape[1], embedded_BTH.shape[2], embedded_BTH.device)
+        global_BTD = self.encoder_norm(self.encoder(torch.cat([to_encoder_BTH, embedded_BTH + positions_TH], dim=-1)))
+        local_BTD = self.lstm_norm(self.lstm_second(to_lstm_BTH.contiguous())[0])
+
+        global_weight, local_weight = self.fusion.softmax(dim=0)
+        return self.regression(global_weight * global_BTD + local_weight * local_BTD)

@@ -44,3 +44,6 @@ NORMALISATIONS: Mapping[str, Callable[[torch.Tensor, tuple[int, int]], torch.Ten
     "person": person,
     "screen": screen,
 }
+
+PER_FRAME = frozenset({"screen"})
+"""Those that treat each frame on its own, so that a frame is the same in every window."""

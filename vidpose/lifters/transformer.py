@@ -11,11 +11,23 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over the last but one axis (Vaswani et al. 2017, section 3.2.2)."""
+    """Multi-head self-attention over the last but one axis (Vaswani et al. 2017, section 3.2.2).
 
-    def __init__(self, width: int, heads: int, *, qkv_bias: bool = True, dropout: float = 0.0):
+    Args:
+        attention_dropout: of the attention's weights; as `dropout`, which is of the output, where not given.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        qkv_bias: bool = True,
+        dropout: float = 0.0,
+        attention_dropout: float | None = None,
+    ):
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout = heads, dropout if attention_dropout is None else attention_dropout
         self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
         self.proj_drop = nn.Dropout(dropout)
@@ -48,11 +60,11 @@ class TemporalAttention(Attention):
 class Mlp(nn.Module):
     """Two linear layers with a GELU between."""
 
-    def __init__(self, width: int, hidden: int, dropout: float = 0.0):
+    def __init__(self, width: int, hidden: int, dropout: float = 0.0, *, bias: bool = True):
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
+        self.fc1 = nn.Linear(width, hidden, bias=bias)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc2 = nn.Linear(hidden, width, bias=bias)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -84,6 +96,7 @@ class Block(nn.Module):
 
     Args:
         temporal: attend over axis 1 of (B, T, J, D), not over the last but one.
+        attention_dropout: see `Attention`.
         eps: of the layer norms.
     """
 
@@ -96,12 +109,15 @@ class Block(nn.Module):
         temporal: bool = False,
         qkv_bias: bool = True,
         dropout: float = 0.0,
+        attention_dropout: float | None = None,
         drop_path: float = 0.0,
         eps: float = 1e-6,
     ):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=eps)
-        self.attn = (TemporalAttention if temporal else Attention)(width, heads, qkv_bias=qkv_bias, dropout=dropout)
+        self.attn = (TemporalAttention if temporal else Attention)(
+            width, heads, qkv_bias=qkv_bias, dropout=dropout, attention_dropout=attention_dropout
+        )
         self.norm2 = nn.LayerNorm(width, eps=eps)
         self.mlp = Mlp(width, int(width * mlp_ratio), dropout)
         self.drop_path = DropPath(drop_path, axis=1 if temporal else -2)
@@ -109,6 +125,23 @@ class Block(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens)))
         return tokens + self.drop_path(self.mlp(self.norm2(tokens)))
+
+
+class AdaptiveFusion(nn.Linear):
+    """Two streams weighted by what each token holds in both, and added (Zhu et al. 2023, MotionBERT, eq. 4 and 5)."""
+
+    def __init__(self, width: int):
+        super().__init__(2 * width, 2)
+
+    def reset_parameters(self) -> None:
+        """Starts as the mean of the streams."""
+        nn.init.zeros_(self.weight)
+        nn.init.constant_(self.bias, 0.5)
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Both (B, T, J, D) -> the same shape."""
+        weights_BTJ2 = super().forward(torch.cat([first, second], dim=-1)).softmax(dim=-1)
+        return first * weights_BTJ2[..., :1] + second * weights_BTJ2[..., 1:]
 
 
 def drop_path_rates(highest: float, depth: int) -> list[float]:

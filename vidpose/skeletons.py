@@ -94,7 +94,35 @@ BLAZEPOSE_33 = Skeleton(
     ((23, 24), (17, 19), (18, 20), (27, 31), (28, 32)),
 )  # fmt: skip
 
-SKELETONS: Mapping[str, Skeleton] = {s.name: s for s in (H36M_17, COCO_17, BLAZEPOSE_33)}
+MPI_INF_3DHP_17 = Skeleton(
+    "mpi-inf-3dhp17",
+    ("head_top", "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+     "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "nose"),
+    (16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1, 14, 1),
+)  # fmt: skip
+"""MPI-INF-3DHP's 17 joints in the order of its test set. Its neck and head are near H36M's thorax and nose."""
+
+MPI_INF_3DHP_28 = Skeleton(
+    "mpi-inf-3dhp28",
+    ("spine3", "spine4", "spine2", "spine", "pelvis", "neck", "head", "head_top", "left_clavicle", "left_shoulder",
+     "left_elbow", "left_wrist", "left_hand", "right_clavicle", "right_shoulder", "right_elbow", "right_wrist",
+     "right_hand", "left_hip", "left_knee", "left_ankle", "left_foot", "left_toe", "right_hip", "right_knee",
+     "right_ankle", "right_foot", "right_toe"),
+    (2, 0, 3, 4, -1, 1, 5, 6, 5, 8, 9, 10, 11, 5, 13, 14, 15, 16, 4, 18, 19, 20, 21, 4, 23, 24, 25, 26),
+)  # fmt: skip
+"""All joints of MPI-INF-3DHP's training annotations."""
+
+HUMANEVA_15 = Skeleton(
+    "humaneva15",
+    ("pelvis", "thorax", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist",
+     "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle", "head"),
+    (-1, 0, 1, 2, 3, 1, 5, 6, 0, 8, 9, 0, 11, 12, 1),
+)  # fmt: skip
+"""HumanEva-I's joints in VideoPose3D's order."""
+
+SKELETONS: Mapping[str, Skeleton] = {
+    s.name: s for s in (H36M_17, COCO_17, BLAZEPOSE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, HUMANEVA_15)
+}
 
 
 def get_skeleton(name: str) -> Skeleton:

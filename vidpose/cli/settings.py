@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Any
 
@@ -9,7 +10,9 @@ from vidpose.errors import UsageError
 
 
 def apply_settings(values: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
-    """`values` with `key=value` (or `table.key=value`) settings put over them, whose values are as TOML has them.
+    """`values` with `key=value` (or `table.key=value`) settings put over them.
+
+    A value is as TOML has it; a bare word is a string.
 
     Raises:
         UsageError: a setting is not of that form.
@@ -17,9 +20,10 @@ def apply_settings(values: dict[str, Any], settings: tuple[str, ...]) -> dict[st
     values = dict(values)
     for setting in settings:
         try:
-            override = tomllib.loads(setting)
+            # What TOML takes as it stands are numbers, switches, lists and quoted strings.
+            override = tomllib.loads(re.sub(r"=\s*((?!(?:true|false|inf|nan)$)[a-zA-Z][\w./-]*)$", r'="\1"', setting))
         except tomllib.TOMLDecodeError:
-            raise UsageError(f"--set {setting}: not TOML; write key=value, strings in quotes") from None
+            raise UsageError(f"--set {setting}: not TOML; write key=value") from None
         for key, value in override.items():
             values[key] = values.get(key, {}) | value if isinstance(value, dict) else value
     return values

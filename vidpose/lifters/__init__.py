@@ -13,6 +13,7 @@ from vidpose.lifters import (
     seq2seq,
     ssr_stf,
     stcformer,
+    videopose3d,
 )
 from vidpose.lifters.base import Lifter, LifterConfig, Paper, create_lifter, lifter_class, lifter_names
 
@@ -35,4 +36,5 @@ __all__ = [
     "seq2seq",
     "ssr_stf",
     "stcformer",
+    "videopose3d",
 ]

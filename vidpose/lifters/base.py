@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vidpose.errors import UsageError, VidposeError
-from vidpose.skeletons import H36M_17, Skeleton
+from vidpose.skeletons import Skeleton, get_skeleton
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class LifterConfig:
         normalisation: name of the 2D normalisation it expects (`NORMALISATIONS` in `normalisation.py`).
         frame_stride: the window takes every how many-th frame of the video.
         units: of its output: "metres", or "image" where x and y are in the units of the normalised input.
+        layout: name of the joint layout of its input and output.
     """
 
     frames: int = 81
@@ -30,6 +31,7 @@ class LifterConfig:
     normalisation: str = "person"
     frame_stride: int = 1
     units: Literal["metres", "image"] = "metres"
+    layout: str = "h36m17"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Lifter(nn.Module):
     A subclass names its `Config`, and takes one. What else it may say of itself:
 
     Attributes:
+        layouts: names of the joint layouts that the network is defined on; none: any.
         layout: joints of its input and output.
         predicts: frames of the window its answer is used for. "sequence" lifters answer for all T frames; "centre" and
             "last" ones for that one, either as T' = 1 or as one of T' = T.
@@ -68,7 +71,7 @@ class Lifter(nn.Module):
     """
 
     Config: ClassVar[type[LifterConfig]] = LifterConfig
-    layout: ClassVar[Skeleton] = H36M_17
+    layouts: ClassVar[Sequence[str]] = ()
     convolutional: ClassVar[bool] = False
     authors_keys: ClassVar[Sequence[tuple[str, str]]] = ()
     tiny: ClassVar[Mapping[str, Any]] = {}
@@ -82,6 +85,9 @@ class Lifter(nn.Module):
     def __init__(self, config: LifterConfig):
         super().__init__()
         self.config = config
+        self.layout: Skeleton = get_skeleton(config.layout)
+        if self.layouts and config.layout not in self.layouts:
+            raise UsageError(f"{self.name}: defined on {', '.join(self.layouts)} joints, not on {config.layout}")
         self.register_forward_pre_hook(_check_input, with_kwargs=True)
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+from vidpose.skeletons import get_skeleton
 
 
 class Standardised(Lifter):
@@ -32,6 +33,8 @@ class Standardised(Lifter):
 
     A subclass defines `regress`: (B, T, 16 C) -> (B, T, 48).
     """
+
+    layouts = ("h36m17",)
 
     def __init__(self, config: LifterConfig):
         super().__init__(config)
@@ -50,7 +53,8 @@ class Standardised(Lifter):
     @classmethod
     def unit_statistics(cls, channels: int) -> dict[str, torch.Tensor]:
         """Means of 0 and deviations of 1: all that authors' files, which do not hold any, allow."""
-        joints = len(cls.layout)
+        (layout,) = cls.layouts
+        joints = len(get_skeleton(layout))
         return {
             "input_mean": torch.zeros(joints, channels),
             "input_std": torch.ones(joints, channels),

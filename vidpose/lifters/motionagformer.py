@@ -183,6 +183,7 @@ class MotionAGFormer(Lifter):
         mlp_ratio: float = 4.0
         neighbours: int = 2
 
+    layouts = ("h36m17",)
     tiny = {"frames": 9, "width": 16, "representation": 24, "depth": 2}  # noqa: RUF012
     variants = {  # noqa: RUF012
         "xs": {"frames": 27, "width": 64, "depth": 12},

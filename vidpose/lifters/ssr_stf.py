@@ -157,6 +157,7 @@ class SSRSTF(Lifter):
         streams: str = "dual"
         attention: str = "stc"
 
+    layouts = ("h36m17",)
     tiny = {"frames": 9, "width": 16, "depth": 2, "representation": 24}  # noqa: RUF012
     variants = {  # noqa: RUF012
         **{f"table4-depth-{depth}": {"depth": depth} for depth in (6, 8, 10, 14)},

@@ -127,6 +127,7 @@ class STCFormer(Lifter):
         mlp_ratio: float = 4.0
         dropout: float = 0.1
 
+    layouts = ("h36m17",)
     tiny = {"frames": 9, "width": 32, "depth": 2}  # noqa: RUF012
     variants = {"large": {"width": 512}}  # noqa: RUF012
     predicts = "centre"

@@ -1,0 +1,127 @@
+"""3D human pose estimation in video with temporal convolutions and semi-supervised training (VideoPose3D).
+
+Pavllo, Feichtenhofer, Grangier, Auli, CVPR 2019. Temporal convolutions over the coordinates of all joints (section 3,
+Fig. 2): a first one of width 3, then four residual blocks of a dilated convolution of width 3 and one of width 1, each
+with batch normalisation, ReLU and dropout 0.25. Dilations are the powers of 3, so that 243 frames decide one. Width
+1024, 16.95 M parameters. There is no padding: T frames give T - 242.
+
+A window that gives one frame only is computed by strided convolutions in the place of dilated ones, which leave out
+what that frame does not depend on. The numbers are the same, at a fifteenth of the cost (the paper's appendix, on
+training). So are the statistics of batch normalisation those of the authors' training.
+
+The causal variant (section 3, for use in real time) answers for the last frame of the window. Only where its residuals
+are taken from differs.
+
+Shape suffixes: B batch, T frames, J joints, C channels, D width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import conv1d
+
+from vidpose.errors import UsageError
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+
+
+def check_window(factors: Sequence[int], frames: int) -> None:
+    """Raises UsageError unless convolutions that shrink a window by `factors` leave one of `frames`, with a centre."""
+    if math.prod(factors) != frames or frames % 2 == 0:
+        raise UsageError(
+            f"a window of {frames} frames and convolutions that shrink {' x '.join(map(str, factors))} frames to one: "
+            "these must agree, and be odd"
+        )
+
+
+@register(
+    "videopose3d",
+    Paper(
+        "3D human pose estimation in video with temporal convolutions and semi-supervised training",
+        "CVPR 2019",
+        46.8,
+        "CPN, T=243, Table 1",
+    ),
+)
+class VideoPose3D(Lifter):
+    """The temporal dilated convolutional model (section 3): (B, T, J, C) -> (B, T - frames + 1, J, 3)."""
+
+    @dataclass(frozen=True)
+    class Config(LifterConfig):
+        """`filter_widths` of the convolutions over time, whose product is `frames`; `width`, `dropout`, `causal`."""
+
+        frames: int = 243
+        channels: int = 2
+        normalisation: str = "screen"
+        filter_widths: tuple[int, ...] = (3, 3, 3, 3, 3)
+        width: int = 1024
+        dropout: float = 0.25
+        causal: bool = False
+
+    convolutional = True
+    predicts = "centre"
+    tiny = {"frames": 9, "filter_widths": (3, 3), "width": 16}  # noqa: RUF012
+    variants = {  # noqa: RUF012
+        "27-frames": {"frames": 27, "filter_widths": (3, 3, 3)},
+        "81-frames": {"frames": 81, "filter_widths": (3, 3, 3, 3)},
+        "causal": {"causal": True},
+    }
+    authors_keys = (("layers_conv", "convs"), ("layers_bn", "norms"), ("expand_bn", "expand_norm"))
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        check_window(config.filter_widths, config.frames)
+        if config.causal:
+            self.predicts = "last"
+        joints, width = len(self.layout), config.width
+        first, *others = config.filter_widths
+        self.expand_conv = nn.Conv1d(joints * config.channels, width, first, bias=False)
+        self.expand_norm = nn.BatchNorm1d(width)
+        # In turn over time and over channels, two a residual block.
+        self.convs = nn.ModuleList(
+            nn.Conv1d(width, width, kernel_size, bias=False)
+            for filter_width in others
+            for kernel_size in (filter_width, 1)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in self.convs)
+        self.drop = nn.Dropout(config.dropout)
+        self.shrink = nn.Conv1d(width, joints * 3, kernel_size=1)
+
+    @property
+    def frame_range(self) -> tuple[int, int | None]:
+        return self.config.frames, None
+
+    def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        strided = keypoints_BTJC.shape[1] == self.config.frames
+        first, *others = self.config.filter_widths
+        coordinates_BDT = keypoints_BTJC.flatten(2).transpose(1, 2)
+        features_BDT = conv1d(coordinates_BDT, self.expand_conv.weight, stride=first if strided else 1)
+        features_BDT = self.drop(self.expand_norm(features_BDT).relu())
+        reach = first
+        for index, filter_width in enumerate(others):
+            stride, dilation = (filter_width, 1) if strided else (1, reach)
+            inner_BDT = conv1d(features_BDT, self.convs[2 * index].weight, stride=stride, dilation=dilation)
+            inner_BDT = self.drop(self.norms[2 * index](inner_BDT).relu())
+            inner_BDT = self.drop(self.norms[2 * index + 1](self.convs[2 * index + 1](inner_BDT)).relu())
+            # Of the frames that a filter sees, the one it answers for: the last or the middle one.
+            answered = dilation * (filter_width - 1 if self.config.causal else filter_width // 2)
+            features_BDT = features_BDT[:, :, answered::stride][:, :, : inner_BDT.shape[2]] + inner_BDT
+            reach *= filter_width
+        return self.shrink(features_BDT).transpose(1, 2).unflatten(-1, (-1, 3))
+
+    @classmethod
+    def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        width, inputs, first = tensors["expand_conv.weight"].shape
+        depth = count_blocks(tensors, "convs") // 2
+        filter_widths = (first, *(tensors[f"convs.{2 * index}.weight"].shape[2] for index in range(depth)))
+        return {
+            "frames": math.prod(filter_widths),
+            "channels": inputs * 3 // tensors["shrink.weight"].shape[0],
+            "filter_widths": filter_widths,
+            "width": width,
+        }

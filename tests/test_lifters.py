@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidpose import lifting
 from vidpose.errors import UsageError, VidposeError
 from vidpose.lifters import create_lifter, lifter_class, lifter_names
 from vidpose.lifters.normalisation import NORMALISATIONS
@@ -128,6 +129,19 @@ def test_clips_of_any_length_go_through_the_window_runner(case):
         assert joints.shape == (length, len(lifter.layout), 3)
         assert np.isfinite(joints).all()
         assert not joints[:, 0].any()
+
+
+@every_variant
+def test_work_shared_between_windows_changes_nothing(case, monkeypatch):
+    lifter = fresh(case)
+    points = np.random.default_rng(0).uniform(0, 400, (lifter.config.frames + 6, len(lifter.layout), 2))
+    scores = np.ones(points.shape[:2])
+    joints = lift(lifter, points, scores, (400, 300))
+    # As if every frame depended on its window: one window after the other, from pixels to joints.
+    monkeypatch.setattr(lifting, "PER_FRAME", frozenset())
+    monkeypatch.setattr(lifting, "_BATCH", 1)
+    alone = lift(lifter, points, scores, (400, 300))
+    np.testing.assert_allclose(joints, alone, rtol=1e-3, atol=1e-4 * np.abs(alone).max())
 
 
 @every_lifter

@@ -5,17 +5,17 @@ Shape suffixes: N frames of the clip, W windows, T frames of a window, J joints,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from vidpose.lifters import Lifter
+from vidpose.lifters import FrameEncoder, Lifter
 from vidpose.lifters.normalisation import NORMALISATIONS, PER_FRAME
 
 _BATCH = 32
-_CONVOLVED = 2048
-"""Frames that a convolutional lifter answers at once."""
+_AT_ONCE = 2048
+"""Frames of a clip that go through what is shared between windows at once."""
 
 _METRES_OF_BONES = 3.98
 """The sixteen bones of an adult laid end to end: mean of the 16 subjects of the CMU motion capture shards."""
@@ -35,7 +35,7 @@ def lift(
 
     Windows of a sequence lifter overlap by half and are blended with triangular weights, so that no seam shows; a
     shorter stretch is padded with its last frame. A lifter that answers for one frame of its window gets a window a
-    frame, which at the ends repeats the first or last frame; a convolutional one gets the whole stretch in one go.
+    frame, which at the ends repeats the first or last frame; what windows have in common is computed once.
 
     Args:
         lifter: in eval mode, already on `device`.
@@ -72,24 +72,27 @@ class _Runner:
     def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool):
         self.lifter, self.image_size, self.mirror = lifter, image_size, mirror
 
-    def predict(self, windows_WTJC: torch.Tensor) -> torch.Tensor:
-        """Normalise windows of pixels and lift them."""
+    def views(self, pixels_WTJC: torch.Tensor) -> list[torch.Tensor]:
+        """Normalised input, and the mirrored one if it is wanted too."""
         normalise = NORMALISATIONS[self.lifter.config.normalisation]
-        inputs_WTJC = normalise(windows_WTJC, self.image_size)[..., : self.lifter.config.channels]
-        joints_WTJD = self.lifter(inputs_WTJC)
+        inputs_WTJC = normalise(pixels_WTJC, self.image_size)[..., : self.lifter.config.channels]
         if not self.mirror:
-            return joints_WTJD
-        order = list(self.lifter.layout.mirror)
-        flip = inputs_WTJC.new_ones(inputs_WTJC.shape[-1])
-        flip[0] = -1
-        mirrored_WTJD = self.lifter((inputs_WTJC * flip)[:, :, order])[:, :, order]
+            return [inputs_WTJC]
+        flip_C = inputs_WTJC.new_ones(inputs_WTJC.shape[-1])
+        flip_C[0] = -1
+        return [inputs_WTJC, (inputs_WTJC * flip_C)[:, :, list(self.lifter.layout.mirror)]]
+
+    def average(self, answers: list[torch.Tensor]) -> torch.Tensor:
+        """One answer of the answers to `views`."""
+        if not self.mirror:
+            return answers[0]
+        joints_WTJD, mirrored_WTJD = answers
+        mirrored_WTJD = mirrored_WTJD[:, :, list(self.lifter.layout.mirror)]
         return (joints_WTJD + mirrored_WTJD * mirrored_WTJD.new_tensor([-1, 1, 1])) / 2
 
-    def batches(self, clip_NJC: torch.Tensor, rows_WT: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Predictions of the windows that `rows_WT` says, a batch at a time, with the windows they are of."""
-        for start in range(0, len(rows_WT), _BATCH):
-            batch = slice(start, min(start + _BATCH, len(rows_WT)))
-            yield batch, self.predict(clip_NJC[rows_WT[batch]])
+    def predict(self, pixels_WTJC: torch.Tensor) -> torch.Tensor:
+        """Normalise windows and lift them."""
+        return self.average([self.lifter(view) for view in self.views(pixels_WTJC)])
 
     def blended(self, clip_NJC: torch.Tensor) -> torch.Tensor:
         """(N, J, C) -> (N, J, 3) by a sequence lifter."""
@@ -101,8 +104,8 @@ class _Runner:
         weights_T11 = torch.minimum(ramp_T, ramp_T.flip(0))[:, None, None]
         total_NJD = clip_NJC.new_zeros(*clip_NJC.shape[:2], 3, dtype=torch.float64)
         weight_N11 = clip_NJC.new_zeros(length, 1, 1, dtype=torch.float64)
-        for batch, joints_WTJD in self.batches(clip_NJC, rows_WT):
-            for start, joints_TJD in zip(starts_W[batch].tolist(), joints_WTJD, strict=True):
+        for starts, rows in zip(starts_W.split(_BATCH), rows_WT.split(_BATCH), strict=True):
+            for start, joints_TJD in zip(starts.tolist(), self.predict(clip_NJC[rows]), strict=True):
                 used = min(window, length - start)
                 total_NJD[start : start + used] += weights_T11[:used] * joints_TJD[:used]
                 weight_N11[start : start + used] += weights_T11[:used]
@@ -116,22 +119,36 @@ class _Runner:
             return self.convolved(clip_NJC, before)
         offsets_T = (torch.arange(config.frames) - before) * config.frame_stride
         rows_WT = (torch.arange(length)[:, None] + offsets_T).clamp(0, length - 1)
-        joints_NJD = clip_NJC.new_empty(*clip_NJC.shape[:2], 3)
-        for batch, joints_WTJD in self.batches(clip_NJC, rows_WT):
-            joints_NJD[batch] = joints_WTJD[:, 0 if joints_WTJD.shape[1] == 1 else before].float()
-        if self.lifter.predicts == "last" and joints_WTJD.shape[1] > 1:
+        predict = self.of_frames(clip_NJC)
+        answers = [predict(rows) for rows in rows_WT.split(_BATCH)]
+        joints_NJD = torch.cat([joints[:, 0 if joints.shape[1] == 1 else before] for joints in answers]).float()
+        if self.lifter.predicts == "last" and answers[0].shape[1] > 1:
             # Where there is no past yet, the first whole window answers (Hossain and Little, section 4).
             first_T = torch.arange(config.frames).clamp(max=length - 1)
-            joints_NJD[:before] = self.predict(clip_NJC[first_T][None])[0, : min(before, length)].float()
+            joints_NJD[:before] = predict(first_T[None])[0, : min(before, length)].float()
         return joints_NJD
+
+    def of_frames(self, clip_NJC: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What lifts windows of the clip, given the rows (W, T) they consist of.
+
+        Windows that overlap share what a lifter computes for each frame on its own.
+        """
+        lifter = self.lifter
+        if not isinstance(lifter, FrameEncoder) or lifter.config.normalisation not in PER_FRAME:
+            return lambda rows_WT: self.predict(clip_NJC[rows_WT])
+        encoded = [
+            torch.cat([lifter.encode(part[None])[0] for part in view.split(_AT_ONCE)])
+            for (view,) in self.views(clip_NJC[None])
+        ]
+        return lambda rows_WT: self.average([lifter.decode(features_ND[rows_WT]) for features_ND in encoded])
 
     def convolved(self, clip_NJC: torch.Tensor, before: int) -> torch.Tensor:
         """(N, J, C) -> (N, J, 3) by a convolution, all of whose windows share their work."""
         length, window = len(clip_NJC), self.lifter.config.frames
         rows = (torch.arange(length + window - 1) - before).clamp(0, length - 1)
         parts = []
-        for start in range(0, length, _CONVOLVED):
-            part = rows[start : min(start + _CONVOLVED, length) + window - 1]
+        for start in range(0, length, _AT_ONCE):
+            part = rows[start : min(start + _AT_ONCE, length) + window - 1]
             parts.append(self.predict(clip_NJC[part][None])[0].float())
         return torch.cat(parts)
 

@@ -153,6 +153,21 @@ class Lifter(nn.Module):
         return tensors
 
 
+class FrameEncoder(Lifter):
+    """A lifter that first looks at each frame on its own, which overlapping windows can share."""
+
+    def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.encode(keypoints_BTJC))
+
+    def encode(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        """(B, T, J, C) -> (B, T, D): features of every frame, that do not depend on the others, nor on T."""
+        raise NotImplementedError
+
+    def decode(self, features_BTD: torch.Tensor) -> torch.Tensor:
+        """(B, T, D) -> (B, T', J, 3)."""
+        raise NotImplementedError
+
+
 def _check_input(lifter: Lifter, args: tuple, kwargs: dict[str, Any]) -> None:
     lifter.check_input(*args, **kwargs)
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+from vidpose.lifters.base import FrameEncoder, LifterConfig, Paper, count_blocks, register
 from vidpose.lifters.transformer import Block, drop_path_rates
 
 
@@ -42,7 +42,7 @@ class SpatialTransformer(nn.Module):
     "poseformer",
     Paper("3D Human Pose Estimation with Spatial and Temporal Transformers", "ICCV 2021", 44.3, "CPN, T=81, Table 1"),
 )
-class PoseFormer(Lifter):
+class PoseFormer(FrameEncoder):
     """A spatial, then a temporal Transformer, for the centre frame (section 3.2)."""
 
     @dataclass(frozen=True)
@@ -86,9 +86,11 @@ class PoseFormer(Lifter):
     def frame_range(self) -> tuple[int, int | None]:
         return self.config.frames, self.config.frames
 
-    def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
-        tokens_BTE = self.spatial(keypoints_BTJC) + self.temporal_positions
-        tokens_BTE = self.temporal_norm(self.temporal_layers(tokens_BTE))
+    def encode(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        return self.spatial(keypoints_BTJC)
+
+    def decode(self, features_BTD: torch.Tensor) -> torch.Tensor:
+        tokens_BTE = self.temporal_norm(self.temporal_layers(features_BTD + self.temporal_positions))
         return self.head(self.weighted_mean(tokens_BTE)).unflatten(-1, (-1, 3))
 
     @classmethod

@@ -1,6 +1,7 @@
 """2D keypoints to 3D joints: one file per paper. Importing a file here registers what it defines."""
 
 from vidpose.lifters import (
+    gla_gcn,
     ktpformer,
     lstm_transformer,
     martinez,
@@ -8,20 +9,24 @@ from vidpose.lifters import (
     mixste,
     motionagformer,
     motionbert,
+    p_stmo,
     poseformer,
     poseformer_v2,
     seq2seq,
     ssr_stf,
     stcformer,
+    strided_transformer,
     videopose3d,
 )
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, create_lifter, lifter_class, lifter_names
+from vidpose.lifters.base import FrameEncoder, Lifter, LifterConfig, Paper, create_lifter, lifter_class, lifter_names
 
 __all__ = [
+    "FrameEncoder",
     "Lifter",
     "LifterConfig",
     "Paper",
     "create_lifter",
+    "gla_gcn",
     "ktpformer",
     "lifter_class",
     "lifter_names",
@@ -31,10 +36,12 @@ __all__ = [
     "mixste",
     "motionagformer",
     "motionbert",
+    "p_stmo",
     "poseformer",
     "poseformer_v2",
     "seq2seq",
     "ssr_stf",
     "stcformer",
+    "strided_transformer",
     "videopose3d",
 ]

@@ -58,12 +58,14 @@ class TemporalAttention(Attention):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with a GELU between."""
+    """Two linear layers with an activation, by default GELU, between."""
 
-    def __init__(self, width: int, hidden: int, dropout: float = 0.0, *, bias: bool = True):
+    def __init__(
+        self, width: int, hidden: int, dropout: float = 0.0, *, bias: bool = True, act: type[nn.Module] = nn.GELU
+    ):
         super().__init__()
         self.fc1 = nn.Linear(width, hidden, bias=bias)
-        self.act = nn.GELU()
+        self.act = act()
         self.fc2 = nn.Linear(hidden, width, bias=bias)
         self.drop = nn.Dropout(dropout)
 

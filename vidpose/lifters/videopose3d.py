@@ -6,8 +6,8 @@ with batch normalisation, ReLU and dropout 0.25. Dilations are the powers of 3, 
 1024, 16.95 M parameters. There is no padding: T frames give T - 242.
 
 A window that gives one frame only is computed by strided convolutions in the place of dilated ones, which leave out
-what that frame does not depend on. The numbers are the same, at a fifteenth of the cost (the paper's appendix, on
-training). So are the statistics of batch normalisation those of the authors' training.
+what that frame does not depend on: the same numbers at a fifteenth of the cost (the paper's appendix). The authors
+train so too, which batch normalisation notices: its statistics are of the frames that are left.
 
 The causal variant (section 3, for use in real time) answers for the last frame of the window. Only where its residuals
 are taken from differs.

@@ -50,7 +50,7 @@ def plain() -> Iterator[None]:
             if name.startswith("vidpose.lifters") and hasattr(module, "scaled_dot_product_attention"):
                 stack.enter_context(mock.patch.object(module, "scaled_dot_product_attention", softmax_attention))
         stack.enter_context(mock.patch.object(TemporalAttention, "forward", transposed_attention))
-        stack.enter_context(mock.patch.object(lifting, "_BATCH", 1))
+        stack.enter_context(mock.patch.object(lifting, "_BATCH_FRAMES", 1))
         # No normalisation that treats frames alone, no work that windows could share.
         stack.enter_context(mock.patch.object(lifting, "PER_FRAME", frozenset()))
         yield

@@ -139,7 +139,7 @@ def test_work_shared_between_windows_changes_nothing(case, monkeypatch):
     joints = lift(lifter, points, scores, (400, 300))
     # As if every frame depended on its window: one window after the other, from pixels to joints.
     monkeypatch.setattr(lifting, "PER_FRAME", frozenset())
-    monkeypatch.setattr(lifting, "_BATCH", 1)
+    monkeypatch.setattr(lifting, "_BATCH_FRAMES", 1)
     alone = lift(lifter, points, scores, (400, 300))
     np.testing.assert_allclose(joints, alone, rtol=1e-3, atol=1e-4 * np.abs(alone).max())
 

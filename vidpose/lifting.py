@@ -13,7 +13,9 @@ import torch
 from vidpose.lifters import FrameEncoder, Lifter
 from vidpose.lifters.normalisation import NORMALISATIONS, PER_FRAME
 
-_BATCH = 32
+_BATCH_FRAMES = 2592
+"""Frames of all windows of a batch: more do not fit a processor's cache."""
+
 _AT_ONCE = 2048
 """Frames of a clip that go through what is shared between windows at once."""
 
@@ -71,6 +73,7 @@ class _Runner:
 
     def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool):
         self.lifter, self.image_size, self.mirror = lifter, image_size, mirror
+        self.batch = max(1, _BATCH_FRAMES // lifter.config.frames)
 
     def views(self, pixels_WTJC: torch.Tensor) -> list[torch.Tensor]:
         """Normalised input, and the mirrored one if it is wanted too."""
@@ -104,7 +107,7 @@ class _Runner:
         weights_T11 = torch.minimum(ramp_T, ramp_T.flip(0))[:, None, None]
         total_NJD = clip_NJC.new_zeros(*clip_NJC.shape[:2], 3, dtype=torch.float64)
         weight_N11 = clip_NJC.new_zeros(length, 1, 1, dtype=torch.float64)
-        for starts, rows in zip(starts_W.split(_BATCH), rows_WT.split(_BATCH), strict=True):
+        for starts, rows in zip(starts_W.split(self.batch), rows_WT.split(self.batch), strict=True):
             for start, joints_TJD in zip(starts.tolist(), self.predict(clip_NJC[rows]), strict=True):
                 used = min(window, length - start)
                 total_NJD[start : start + used] += weights_T11[:used] * joints_TJD[:used]
@@ -120,7 +123,7 @@ class _Runner:
         offsets_T = (torch.arange(config.frames) - before) * config.frame_stride
         rows_WT = (torch.arange(length)[:, None] + offsets_T).clamp(0, length - 1)
         predict = self.of_frames(clip_NJC)
-        answers = [predict(rows) for rows in rows_WT.split(_BATCH)]
+        answers = [predict(rows) for rows in rows_WT.split(self.batch)]
         joints_NJD = torch.cat([joints[:, 0 if joints.shape[1] == 1 else before] for joints in answers]).float()
         if self.lifter.predicts == "last" and answers[0].shape[1] > 1:
             # Where there is no past yet, the first whole window answers (Hossain and Little, section 4).

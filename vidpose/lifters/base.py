@@ -97,6 +97,12 @@ class Lifter(nn.Module):
         """All outputs that training puts a loss on, each (B, T', J, 3); the last is what `forward` gives."""
         return (self(keypoints_BTJC),)
 
+    def targets(self, joints_BTJD: torch.Tensor, answered: int) -> torch.Tensor:
+        """Of a window's true joints, (B, T, J, 3), those that a prediction of `answered` frames is for."""
+        missing = joints_BTJD.shape[1] - answered
+        before = missing if self.predicts == "last" else missing // 2
+        return joints_BTJD[:, before : before + answered]
+
     @property
     def frame_range(self) -> tuple[int, int | None]:
         """Shortest and longest window that `forward` takes; None: any length."""

@@ -25,6 +25,7 @@ from vidpose.errors import UsageError, VidposeError
 from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.files import replacing
 from vidpose.lifters import Lifter, create_lifter
+from vidpose.lifters.martinez import Standardised
 from vidpose.lifters.normalisation import NORMALISATIONS
 from vidpose.skeletons import BLAZEPOSE_TO_H36M
 from vidpose.training.augmentation import Augmentation, MotionSampler
@@ -90,14 +91,17 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.device = recipe, out, torch.device(device)
         self.model: Lifter = create_lifter(recipe.arch, **recipe.model).to(self.device)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
         self.generator = torch.Generator(self.device).manual_seed(recipe.seed)
         frames = self.model.config.frames
         augmentation = Augmentation(**recipe.augmentation)
         self.sampler = MotionSampler(load_cmu(data, "train"), frames, augmentation, self.generator)
         fixed = torch.Generator(self.device).manual_seed(0)
         self.held_out = MotionSampler(load_cmu(data, "val"), frames, VALIDATION, fixed).batch(256)
+        if isinstance(self.model, Standardised):
+            keypoints_BTJC, joints_BTJD = self.sampler.batch(1024)
+            self.model.standardise(self.normalise(keypoints_BTJC).flatten(0, 1), joints_BTJD.flatten(0, 1))
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
         self.step = 0
 
     def normalise(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
@@ -113,10 +117,14 @@ class Trainer:
             group["lr"] = self.recipe.rate(self.step)
         keypoints_BTJC, target_BTJD = self.sampler.batch(self.recipe.batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
-            predicted_BTJD = self.model(self.normalise(keypoints_BTJC))
-        predicted_BTJD = predicted_BTJD.float()
-        position = mpjpe(predicted_BTJD, target_BTJD)
-        loss = position + self.recipe.velocity * mpjve(predicted_BTJD, target_BTJD)
+            predictions = self.model.predictions(self.normalise(keypoints_BTJC))
+        loss = torch.zeros((), device=self.device)
+        for predicted_BTJD in map(torch.Tensor.float, predictions):
+            expected_BTJD = self.model.targets(target_BTJD, predicted_BTJD.shape[1])
+            position = mpjpe(predicted_BTJD, expected_BTJD)
+            loss = loss + position
+            if predicted_BTJD.shape[1] > 1:
+                loss = loss + self.recipe.velocity * mpjve(predicted_BTJD, expected_BTJD)
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
@@ -131,6 +139,7 @@ class Trainer:
         keypoints_BTJC, target_BTJD = self.held_out
         self.average.eval()
         predicted_BTJD = torch.cat([self.average(part) for part in self.normalise(keypoints_BTJC).split(32)]).float()
+        target_BTJD = self.model.targets(target_BTJD, predicted_BTJD.shape[1])
         aligned = p_mpjpe(predicted_BTJD.cpu().numpy(), target_BTJD.cpu().numpy())
         return {
             "val_mpjpe_mm": 1000 * mpjpe(predicted_BTJD, target_BTJD).item(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from vidpose.cli.progress import frame_progress
+from vidpose.cli.progress import progress_of
 from vidpose.errors import UsageError, VidposeError
 from vidpose.files import check_free, make_folder
 
@@ -92,7 +92,7 @@ def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth:
             started = time.monotonic()
             found = saved
             if not found:
-                with frame_progress(video.name) as progress:
+                with progress_of(video.name) as progress:
                     found = find_people(video, start=start, end=end, max_people=max_people, min_score=min_score,
                                         progress=progress)  # fmt: skip
             result = lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
@@ -150,7 +150,7 @@ def _write(result: PoseResult, video: Path, files: Outputs, start: float | None,
     if files.overlay:
         from vidpose.render import render_overlay
 
-        with frame_progress(f"{video.name} overlay") as progress:
+        with progress_of(f"{video.name} overlay") as progress:
             render_overlay(result, video, files.overlay, start=start, end=end, progress=progress)
 
 

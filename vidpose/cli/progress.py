@@ -14,32 +14,32 @@ _PLAIN_SECONDS = 10.0
 
 
 @contextmanager
-def frame_progress(label: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Give a function to call with the frames done and expected; it goes to stderr. The expectation may be None."""
+def progress_of(label: str, unit: str = "frames") -> Iterator[Callable[[int, int | None], None]]:
+    """Give a function to call with the numbers done and expected; it goes to stderr. The expectation may be None."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plain(label)
+        yield _plain(label, unit)
         return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[fps]:.1f} fps"),
+        TextColumn("{task.fields[rate]:.1f} {task.fields[unit]}/s"),
         TimeRemainingColumn(),
     )
     started = time.monotonic()
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(escape(label), total=None, fps=0.0)
+        task = bar.add_task(escape(label), total=None, rate=0.0, unit=unit)
 
         def update(done: int, total: int | None) -> None:
             # A container may promise fewer frames than it has.
             total = max(done, total) if total else None
-            bar.update(task, completed=done, total=total, fps=done / max(time.monotonic() - started, 1e-6))
+            bar.update(task, completed=done, total=total, rate=done / max(time.monotonic() - started, 1e-6))
 
         yield update
 
 
-def _plain(label: str) -> Callable[[int, int | None], None]:
+def _plain(label: str, unit: str) -> Callable[[int, int | None], None]:
     started = reported = time.monotonic()
 
     def update(done: int, total: int | None) -> None:
@@ -50,6 +50,6 @@ def _plain(label: str) -> Callable[[int, int | None], None]:
         reported = now
         rate = done / (now - started)
         left = f" of {total}, {max(0, total - done) / rate:.0f} s left" if total else ""
-        Console(stderr=True, highlight=False).print(f"{label}: {done} frames{left}, {rate:.1f} fps", markup=False)
+        Console(stderr=True, highlight=False).print(f"{label}: {done} {unit}{left}, {rate:.1f} a second", markup=False)
 
     return update

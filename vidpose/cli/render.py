@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.progress import frame_progress
+from vidpose.cli.progress import progress_of
 from vidpose.errors import VidposeError
 from vidpose.files import check_free
 
@@ -29,6 +29,6 @@ def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) 
     video = video or Path(loaded.source.path)
     if not video.exists():
         raise VidposeError(f"{video}: the video of {result} is not there; say where it is with --video")
-    with frame_progress(out.name) as progress:
+    with progress_of(out.name) as progress:
         render_overlay(loaded, video, out, progress=progress)
     click.echo(f"wrote {out}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.progress import frame_progress
+from vidpose.cli.progress import progress_of
 from vidpose.errors import UsageError
 from vidpose.files import check_free, make_folder
 
@@ -39,7 +39,7 @@ def synth(name: str | None, out: Path, listing: bool, overwrite: bool) -> None:
 
     from vidpose.synth.film import save_film, save_truth
 
-    with frame_progress(video.name) as progress:
+    with progress_of(video.name) as progress:
         save_film(scene, video, progress)
     save_truth(scene, facts)
     click.echo(f"wrote {video}, {facts}")

@@ -32,6 +32,7 @@ def lift(
     *,
     device: str = "cpu",
     mirror: bool = True,
+    metres: bool = True,
 ) -> np.ndarray:
     """3D joints of one unbroken stretch of frames.
 
@@ -45,10 +46,11 @@ def lift(
         scores: (N, J) confidences, 0 where absent.
         image_size: (width, height) pixels.
         mirror: average with the mirrored prediction of the mirrored input.
+        metres: bring the answer of a lifter whose units are the image's to metres.
 
     Returns:
         (N, J, 3) float32 metres relative to the root joint. Of a lifter whose units are the image's, the stretch is
-        scaled to the bones of an average adult.
+        scaled to the bones of an average adult, or left in the units of its normalised input.
     """
     clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32)).to(device)
     runner = _Runner(lifter, image_size, mirror)
@@ -59,8 +61,9 @@ def lift(
         joints_NJD = clip_NJC.new_empty(*clip_NJC.shape[:2], 3)
         for phase in range(min(stride, len(clip_NJC))):
             joints_NJD[phase::stride] = runner.blended(clip_NJC[phase::stride])
-    joints_NJD = joints_NJD - joints_NJD[:, :1]
-    if lifter.config.units == "image":
+    root = lifter.layout.parents.index(-1)
+    joints_NJD = joints_NJD - joints_NJD[:, [root]]
+    if lifter.config.units == "image" and metres:
         children = [joint for joint, parent in enumerate(lifter.layout.parents) if parent >= 0]
         parents = [lifter.layout.parents[joint] for joint in children]
         bones_N = (joints_NJD[:, children] - joints_NJD[:, parents]).norm(dim=-1).sum(dim=-1)

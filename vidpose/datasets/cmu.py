@@ -1,4 +1,7 @@
-"""CMU motion capture as 17 Human3.6M-style joints, from `cmu17_{train,val,test}_NN.npz` shards.
+"""CMU motion capture as 17 Human3.6M-style joints.
+
+For training, from `cmu17_{train,val,test}_NN.npz` shards (`load_cmu`). For evaluation, through the fixed cameras of
+`cmu_test_cameras.json` (`prepare`): from the shards, the database's own ASF and AMC, or BVH conversions of it.
 
 The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding from NSF
 EIA-0196217.
@@ -6,15 +9,51 @@ EIA-0196217.
 
 from __future__ import annotations
 
+import json
+import re
 import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from vidpose.datasets.asf_amc import Asf, read_amc, read_asf
+from vidpose.datasets.bvh import read_bvh
+from vidpose.datasets.cmu_cameras import PUBLISHED, VirtualCamera, published_cameras
+from vidpose.datasets.cmu_skeleton import CMU_TO_H36M, h36m_of_asf, h36m_of_bvh
+from vidpose.datasets.protocol import Protocol
+from vidpose.datasets.store import Recording, Store, StoreWriter
 from vidpose.errors import UsageError, VidposeError
 
+LAYOUT = "h36m17"
+
 SPLITS = ("train", "val", "test")
+
+VAL_SUBJECTS = (6, 7, 35)
+TEST_SUBJECTS = (2, 8, 11, 17, 27, 32, 38, 39, 49, 55)
+"""Subjects of the raw database; all others train, unless a `splits.json` in its folder says otherwise."""
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "vidpose": Protocol(
+        "vidpose",
+        "CMU test subjects: every sequence whole through each of the four published cameras, nothing excluded; "
+        "17 joints; mean over all frames",
+        average="frames",
+    )
+}
+
+_FPS = 50.0
+_SECONDS = 60.0
+"""Longer trials are cut, as in the shards."""
+
+_NATIVE_FPS = 120.0
+_SUBJECTS_AT_60 = frozenset({33, 34, 42, 60, 61, 62, 74, 75, 77, 79, 80, 87, 88, 89})
+_TRIALS_AT_60 = frozenset({(136, 19)})
+"""An AMC does not say its frame rate; these are 60 a second in the list of mocap.cs.cmu.edu, all others 120."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +82,220 @@ def load_cmu(folder: Path, split: str) -> Motion:
     """
     if split not in SPLITS:
         raise UsageError(f"unknown CMU split {split!r}; known are {', '.join(SPLITS)}")
-    shards = sorted(folder.glob(f"cmu17_{split}_*.npz"))
+    shards = _shards(folder, split)
     if not shards:
         raise VidposeError(f"{folder}: no cmu17_{split}_*.npz here; give the folder of the CMU-17 shards")
     positions, offsets, subjects = [], [np.zeros(1, np.int64)], []
     for shard in shards:
-        try:
-            with np.load(shard, allow_pickle=False) as arrays:
-                millimetres, ends, fps = arrays["positions"], arrays["offsets"], float(arrays["fps"])
-                subjects.append(arrays["subject"])
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise VidposeError(f"{shard}: not a CMU-17 shard ({error})") from None
-        if millimetres.ndim != 3 or millimetres.shape[1:] != (17, 3) or ends[-1] != len(millimetres):
-            raise VidposeError(f"{shard}: positions {millimetres.shape}, where (frames, 17, 3) was expected")
-        offsets.append(ends[1:] + offsets[-1][-1])
-        positions.append(millimetres.astype(np.float32) / 1000)
+        arrays = _read_shard(shard, ("subject",))
+        subjects.append(arrays["subject"])
+        offsets.append(arrays["offsets"][1:] + offsets[-1][-1])
+        positions.append(_metres(arrays["positions"]))
+    fps = float(arrays["fps"])
     return Motion(np.concatenate(positions), np.concatenate(offsets), np.concatenate(subjects), fps)
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    return sorted(folder.glob(f"cmu17_{split}_*.npz"))
+
+
+def _read_shard(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Positions (millimetres), offsets and fps of a shard, and the keys asked for."""
+    try:
+        with np.load(path, allow_pickle=False) as shard:
+            arrays = {key: shard[key] for key in ("positions", "offsets", "fps", *keys)}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise VidposeError(f"{path}: not a CMU-17 shard ({error})") from None
+    shape, ends = arrays["positions"].shape, arrays["offsets"]
+    if len(shape) != 3 or shape[1:] != (17, 3) or ends[-1] != shape[0]:
+        raise VidposeError(f"{path}: positions {shape}, where (frames, 17, 3) was expected")
+    return arrays
+
+
+def _metres(millimetres: np.ndarray) -> np.ndarray:
+    return millimetres.astype(np.float32) / 1000
+
+
+@dataclass(frozen=True)
+class _Take:
+    """A sequence that has not been read yet; `read` gives (F, 17, 3) metres, z up, and frames a second."""
+
+    name: str
+    subject: int
+    split: str
+    read: Callable[[], tuple[np.ndarray, float]]
+
+
+def prepare(source: Path, writer: StoreWriter, report: Callable[[str], None]) -> Store:
+    """See every sequence through the published cameras, and store it in the layout h36m17.
+
+    Args:
+        source: a folder with the shards; or, anywhere under it, `NN.asf` with `NN_MM.amc`, or `NN_MM.bvh`. A trial that
+            is there as AMC and as BVH is read from the AMC. Raw trials are taken as they are, where the shards leave
+            out what is damaged: figures on the two are not comparable.
+        writer: where to. A part is a subject.
+        report: called with a line for each part.
+
+    Returns:
+        Inputs "gt", exact, and "detector", what the detector that training imitates would give: with scores, and NaN
+        with score 0 where it sees nothing. Its errors are seeded by the names of sequence and camera.
+
+    Raises:
+        VidposeError: nothing is there, or a file cannot be read; one line that names it.
+    """
+    shards = {split: _shards(source, split) for split in SPLITS}
+    from_shards = any(shards.values())
+    takes = _takes_of_shards(shards) if from_shards else _raw_takes(source)
+    cameras = published_cameras()
+    parts: dict[str, list[_Take]] = defaultdict(list)
+    for take in takes:
+        parts[f"{take.split}-{take.subject:02d}"].append(take)
+    for part, members in sorted(parts.items()):
+        if writer.has(part):
+            report(f"{part}: there already")
+        else:
+            report(f"{part}: {len(members)} sequences through {len(cameras)} cameras")
+            writer.write(part, _recordings(members, cameras))
+    facts = {
+        "source": "CMU Graphics Lab Motion Capture Database, http://mocap.cs.cmu.edu; created with funding from NSF "
+        "EIA-0196217",
+        "read_from": "CMU-17 shards" if from_shards else f"raw ASF/AMC or BVH, uncleaned, by {CMU_TO_H36M.name}",
+        "cameras": json.loads(PUBLISHED.read_text()),
+    }
+    return writer.finish(
+        facts,
+        {
+            "gt": {"detector": "none: exact projections", "scores": False},
+            "detector": {"detector": "the imitated one of training, seeded", "scores": True},
+        },
+    )
+
+
+def _takes_of_shards(shards: Mapping[str, Sequence[Path]]) -> Iterator[_Take]:
+    for split, paths in shards.items():
+        for path in paths:
+            arrays = _read_shard(path, ("subject", "trial", "segment"))
+            spans = pairwise(arrays["offsets"].tolist())
+            who = zip(arrays["subject"].tolist(), arrays["trial"].tolist(), arrays["segment"].tolist(), strict=True)
+            for (start, end), (subject, trial, segment) in zip(spans, who, strict=True):
+                name = f"{subject:02d}_{trial:02d}" + (f"_{segment}" if segment else "")
+                positions, fps = arrays["positions"][start:end], float(arrays["fps"])
+                yield _Take(name, subject, split, lambda positions=positions, fps=fps: (_metres(positions), fps))
+
+
+def _raw_takes(source: Path) -> Iterator[_Take]:
+    """Trials of the raw database, in order."""
+    split_of = _splits(source)
+    found = _by_trial(source, ".bvh") | _by_trial(source, ".amc")
+    if not found:
+        raise VidposeError(
+            f"{source}: no CMU motion capture here; put the shards cmu17_*_NN.npz there, or subjects/NN/NN.asf and "
+            "NN_MM.amc from http://mocap.cs.cmu.edu, or BVH conversions of them named NN_MM.bvh"
+        )
+    for (subject, trial), path in sorted(found.items()):
+        yield _Take(
+            f"{subject:02d}_{trial:02d}",
+            subject,
+            split_of.get(subject, "train"),
+            lambda path=path, trial=(subject, trial): _read_raw(path, trial),
+        )
+
+
+def _by_trial(source: Path, suffix: str) -> dict[tuple[int, int], Path]:
+    """Files by (subject, trial), which their names begin with."""
+    found: dict[tuple[int, int], Path] = {}
+    for path in sorted(path for path in source.rglob("*") if path.suffix.lower() == suffix):
+        named = re.match(r"(\d+)_(\d+)", path.name)
+        if not named:
+            raise VidposeError(
+                f"{path}: its name gives no subject and trial, like 02_01{suffix}; rename it or take it away"
+            )
+        trial = int(named[1]), int(named[2])
+        if trial in found:
+            raise VidposeError(f"{path}: the same trial as {found[trial]}; take one of them away")
+        found[trial] = path
+    return found
+
+
+def _splits(source: Path) -> dict[int, str]:
+    """Split by subject, from `splits.json` if there is one."""
+    path = source / "splits.json"
+    if not path.is_file():
+        return dict.fromkeys(VAL_SUBJECTS, "val") | dict.fromkeys(TEST_SUBJECTS, "test")
+    try:
+        listed = json.loads(path.read_text())
+        return {int(subject): split for split in SPLITS for subject in listed[split]}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise VidposeError(f"{path}: not a list of subjects for train, val and test ({error})") from None
+
+
+def _read_raw(path: Path, trial: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """A trial at 50 frames a second; `trial` is its subject and number."""
+    if path.suffix.lower() == ".bvh":
+        animation, native_fps = read_bvh(path)
+        joints = h36m_of_bvh(animation)
+    else:
+        joints = h36m_of_asf(read_amc(path, _skeleton_of(path)))
+        native_fps = 60.0 if trial[0] in _SUBJECTS_AT_60 or trial in _TRIALS_AT_60 else _NATIVE_FPS
+    return _resampled(path, joints, native_fps), _FPS
+
+
+def _skeleton_of(amc: Path) -> Asf:
+    asf = amc.with_name(amc.name.partition("_")[0] + ".asf")
+    if not asf.is_file():
+        raise VidposeError(
+            f"{amc}: its skeleton {asf.name} is missing; download it from mocap.cs.cmu.edu to {amc.parent}"
+        )
+    return read_asf(asf)
+
+
+def _resampled(path: Path, joints: np.ndarray, native_fps: float) -> np.ndarray:
+    """The first minute at 50 frames a second, by a cubic spline."""
+    from scipy.interpolate import CubicSpline
+
+    if len(joints) < 2:
+        raise VidposeError(f"{path}: {len(joints)} frame, which is no movement; take the file away")
+    last = min((len(joints) - 1) / native_fps, _SECONDS)
+    times = np.arange(np.floor(last * _FPS + 1e-6) + 1) / _FPS
+    return CubicSpline(np.arange(len(joints)) / native_fps, joints)(times).astype(np.float32)
+
+
+def _recordings(takes: Sequence[_Take], cameras: Sequence[VirtualCamera]) -> Iterator[Recording]:
+    for take in takes:
+        world, fps = take.read()
+        for camera in cameras:
+            joints = camera.see(world)
+            yield Recording(
+                joints=joints.astype(np.float32),
+                keypoints={
+                    "gt": camera.project(joints).astype(np.float32),
+                    "detector": _detected(joints, camera, fps, seed=zlib.crc32(f"{take.name} {camera.name}".encode())),
+                },
+                split=take.split,
+                subject=f"{take.subject:02d}",
+                action="all",
+                camera=camera.name,
+                sequence=take.name,
+                width=camera.width,
+                height=camera.height,
+                fps=fps,
+            )
+
+
+def _detected(joints: np.ndarray, camera: VirtualCamera, fps: float, seed: int) -> np.ndarray:
+    """(F, 17, 3) pixels and scores of the imitated detector; NaN and score 0 where it sees nothing."""
+    import torch
+
+    from vidpose.datasets.imitated_detector import Detector, detect
+
+    distance = float(joints[:, 0, 2].mean())
+    found = detect(
+        torch.from_numpy(joints.astype(np.float32))[None],
+        torch.tensor([distance]),
+        torch.tensor([1 / fps]),
+        Detector(unscored=0.0),
+        torch.Generator().manual_seed(seed),
+    )[0].numpy()
+    metres, scores = found[..., :2], found[..., 2:]
+    pixels = camera.project(np.concatenate([metres, np.full_like(scores, distance)], axis=-1))
+    return np.concatenate([np.where(scores > 0, pixels, np.nan), scores], axis=-1).astype(np.float32)

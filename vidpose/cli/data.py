@@ -1,0 +1,61 @@
+"""`vidpose data`: benchmarks, from the files people have to the one layout that training and evaluation share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+
+@click.group()
+def data() -> None:
+    """Prepare benchmarks, and look at what is in them."""
+
+
+@data.command()
+@click.argument("name")
+@click.option("--source", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of its files.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write.  [default: data/NAME]")
+@click.option("--overwrite", is_flag=True, help="Prepare it again, from the start.")
+def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
+    """Read benchmark NAME (h36m, mpi-inf-3dhp, humaneva, cmu) from the files its authors give out.
+
+    A benchmark that is prepared already is left alone; a preparation that was interrupted goes on where it was.
+    """
+    import shutil
+
+    from vidpose.datasets import get_dataset
+    from vidpose.datasets.store import Store, StoreWriter
+    from vidpose.errors import UsageError
+
+    dataset, out = get_dataset(name), out or Path("data") / name
+    if overwrite:
+        shutil.rmtree(out / "parts", ignore_errors=True)
+        (out / "index.json").unlink(missing_ok=True)
+    if (out / "index.json").is_file():
+        store = Store(out)
+        if store.name != name:
+            raise UsageError(f"{out}: holds {store.name}; choose another --out")
+        click.echo(f"{out}: prepared already, {len(store.clips)} clips; --overwrite prepares it again")
+        return
+    if not source.is_dir():
+        raise UsageError(f"{source}: no such folder; --source is where the benchmark's files lie")
+    store = dataset.prepare(source, StoreWriter(out, name, dataset.LAYOUT), click.echo)
+    click.echo(f"wrote {out}: {len(store.clips)} clips, {sum(clip.frames for clip in store.clips)} frames")
+
+
+@data.command()
+@click.argument("name")
+@click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw a few of its poses, as PNG.")
+def info(name: str, folder: Path | None, picture: Path | None) -> None:
+    """Say what is in a prepared benchmark: counts, subjects, cameras, inputs, bones, distances."""
+    from vidpose.datasets.store import Store
+    from vidpose.evaluation.describe import describe_store, draw_store
+
+    store = Store(folder or Path("data") / name)
+    for line in describe_store(store):
+        click.echo(line)
+    if picture:
+        draw_store(store, picture)
+        click.echo(f"wrote {picture}")

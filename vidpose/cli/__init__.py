@@ -13,6 +13,8 @@ from vidpose import __version__
 from vidpose.errors import VidposeError
 
 COMMANDS = {
+    "data": "Prepare benchmarks, and look at what is in them.",
+    "eval": "Evaluate lifters on a benchmark, as the papers tabulate it.",
     "infer": "3D skeletons from video.",
     "models": "List the lifters: paper, size, cost, and which weights are at hand.",
     "render": "Draw the overlay video of a saved result.",

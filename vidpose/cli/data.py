@@ -59,3 +59,24 @@ def info(name: str, folder: Path | None, picture: Path | None) -> None:
     if picture:
         draw_store(store, picture)
         click.echo(f"wrote {picture}")
+
+
+@data.command()
+@click.argument("name")
+@click.option("--videos", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of its videos.")
+@click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
+def detect(name: str, videos: Path, folder: Path | None) -> None:
+    """Find 2D keypoints in the videos of a prepared benchmark, and add them to it as the input "blazepose".
+
+    A run that was interrupted goes on where it was.
+    """
+    from vidpose.datasets import get_dataset
+    from vidpose.datasets.store import Store
+    from vidpose.errors import UsageError
+    from vidpose.evaluation import detecting
+
+    dataset, store = get_dataset(name), Store(folder or Path("data") / name)
+    if not hasattr(dataset, "video_names"):
+        raise UsageError(f"{name}: has no videos whose frames are those of its motion capture")
+    detecting.detect(store, videos, dataset.video_names, click.echo)
+    click.echo(f"{store.folder}: has the input {detecting.INPUT!r} now")

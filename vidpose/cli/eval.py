@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--dataset", required=True, help="h36m, mpi-inf-3dhp, humaneva or cmu.")
 @click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path),
               help="Folder that `vidpose data prepare` wrote.  [default: data/DATASET]")  # fmt: skip
-@click.option("--weights", "lifters", required=True, multiple=True, metavar="NAME|FILE",
+@click.option("--weights", "lifters", multiple=True, metavar="NAME|FILE",
               help="A lifter's name, or a .safetensors file. Several stand in one table.")  # fmt: skip
+@click.option("--keypoints", is_flag=True, help="Evaluate the 2D keypoints themselves: AP, AR, PCK, MSE. No lifter.")
 @click.option(
     "--input", "input_name", help="The 2D keypoints they get: gt, cpn, sh, ...  [default: the first there is]"
 )
@@ -39,23 +42,19 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
               help="Folder to draw to: distribution of errors, joints, poses, noise, attention.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 def eval(
-    dataset: str, folder: Path | None, lifters: tuple[str, ...], input_name: str | None, protocol_name: str | None,
-    tta: str, filter_name: str, noise: float, metric: str, by: tuple[str, ...], device: str,
+    dataset: str, folder: Path | None, lifters: tuple[str, ...], keypoints: bool, input_name: str | None,
+    protocol_name: str | None, tta: str, filter_name: str, noise: float, metric: str, by: tuple[str, ...], device: str,
     json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Evaluate lifters on a benchmark; the rows that papers report stand beside theirs."""
-    import json
-
-    from rich.console import Console
-
-    from vidpose.cli.progress import progress_of
+    from vidpose.cli.console import table_console
     from vidpose.datasets import get_dataset
     from vidpose.datasets.store import Store
     from vidpose.devices import choose_device
     from vidpose.errors import UsageError
-    from vidpose.evaluation.evaluate import FILTERS, evaluate
+    from vidpose.evaluation.evaluate import evaluate_keypoints
     from vidpose.evaluation.tables import breakdown_table, print_table, write_table
-    from vidpose.files import make_folder, replacing
+    from vidpose.files import make_folder
     from vidpose.zoo import load_weights
 
     if not overwrite:
@@ -64,44 +63,97 @@ def eval(
     protocol_name = protocol_name or next(iter(protocols))
     if protocol_name not in protocols:
         raise UsageError(f"unknown protocol {protocol_name!r} of {dataset}; known are {', '.join(protocols)}")
-    store, device = Store(folder or Path("data") / dataset), choose_device(device)
+    store, protocol = Store(folder or Path("data") / dataset), protocols[protocol_name]
     input_name = input_name or next(iter(store.inputs))
+    if keypoints:
+        _print_keypoints(evaluate_keypoints(store, protocol, input_name), dataset, input_name)
+        return
+    if not lifters:
+        raise UsageError("no lifter to evaluate: give --weights, or --keypoints for the 2D keypoints themselves")
     if figures:
         make_folder(figures)
 
-    def run(weights: Any, noise: float) -> dict[str, Any]:
-        label = f"{weights.name}, {input_name}" + (f" + N(0, {noise:g})" if noise else "")
-        with progress_of(label, unit="clips") as report:
-            return evaluate(
-                store, protocols[protocol_name], weights.lifter.to(device), input_name, device=device,
-                mirror=tta == "flip", post_filter=FILTERS[filter_name], noise=noise, report=report,
-            ).summary()  # fmt: skip
-
-    loaded = {Path(name).stem if Path(name).suffix else name: load_weights(name) for name in lifters}
-    summaries = {name: run(weights, noise) for name, weights in loaded.items()}
+    loaded = {_label(name, lifters): load_weights(name) for name in lifters}
+    job = _Job(store, protocol, input_name, choose_device(device), tta, filter_name)
+    summaries = {name: job.run(weights, noise) for name, weights in loaded.items()}
     tables = _tables(dataset, summaries, metric, input_name)
     tables += [breakdown_table(name, summary, part) for name, summary in summaries.items() for part in by]
-    console = Console()
+    console = table_console()
     for table in tables:
         print_table(table, console)
     for path in table_files:
         write_table(tables[0], path)
     if json_file:
-        described = {
-            name: {"weights_sha256": loaded[name].sha256, "arch": loaded[name].lifter.name, "tta": tta,
-                   "filter": filter_name, "noise": noise} | summary
-            for name, summary in summaries.items()
-        }  # fmt: skip
-        with replacing(json_file) as partial:
-            partial.write_text(json.dumps(described, indent=2))
+        job.write(json_file, loaded, summaries, noise)
     if figures:
+        for path in job.draw(figures, loaded, summaries, noise):
+            click.echo(f"wrote {path}")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all lifters of a call are evaluated on, and how."""
+
+    store: Any
+    protocol: Any
+    input_name: str
+    device: str
+    tta: str
+    filter_name: str
+
+    def run(self, weights: Any, noise: float) -> dict[str, Any]:
+        """The summary of a lifter's results."""
+        from vidpose.cli.progress import progress_of
+        from vidpose.evaluation.evaluate import FILTERS, evaluate
+
+        label = f"{weights.name}, {self.input_name}" + (f" + N(0, {noise:g})" if noise else "")
+        with progress_of(label, unit="clips") as report:
+            return evaluate(
+                self.store, self.protocol, weights.lifter.to(self.device), self.input_name, device=self.device,
+                mirror=self.tta == "flip", post_filter=FILTERS[self.filter_name], noise=noise, report=report,
+            ).summary()  # fmt: skip
+
+    def write(self, path: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> None:
+        """All figures as JSON, with what they were measured on."""
+        import json
+
+        from vidpose.files import replacing
+
+        how = {"tta": self.tta, "filter": self.filter_name, "noise": noise}
+        described = {
+            name: {"weights_sha256": loaded[name].sha256, "arch": loaded[name].lifter.name} | how | summary
+            for name, summary in summaries.items()
+        }
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(described, indent=2))
+
+    def draw(self, folder: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> Iterator[Path]:
+        """All figures as pictures; gives their files."""
         from vidpose.evaluation.gallery import draw_all
 
         def sweep(name: str) -> dict[float, float]:
-            return {level: run(loaded[name], level)["averages"][0]["mpjpe"] for level in _NOISE_LEVELS}
+            by_level = {level: self.run(loaded[name], level) for level in _NOISE_LEVELS if level != noise}
+            by_level[noise] = summaries[name]
+            return {level: by_level[level]["averages"][0]["mpjpe"] for level in sorted(by_level)}
 
-        for path in draw_all(figures, store, protocols[protocol_name], loaded, summaries, input_name, sweep):
-            click.echo(f"wrote {path}")
+        built = {name: weights.lifter for name, weights in loaded.items()}
+        return draw_all(folder, self.store, self.protocol, built, summaries, self.input_name, sweep)
+
+
+def _label(name: str, names: tuple[str, ...]) -> str:
+    """What a table calls a lifter: a file by its name or its folder's, as long as that tells it from the others."""
+    path = Path(name)
+    if not path.suffix:
+        return name
+    short = path.parent.name if path.stem == "weights" and path.parent.name else path.stem
+    return short if sum(short in (other, Path(other).stem, Path(other).parent.name) for other in names) == 1 else name
+
+
+def _print_keypoints(scores: dict[str, float], dataset: str, input_name: str) -> None:
+    shares = {"AP": "ap", "AP50": "ap50", "AP75": "ap75", "AR": "ar", "PCK@0.05": "pck_2d"}
+    figures = [f"{heading} {100 * scores[key]:.1f} %" for heading, key in shares.items()]
+    click.echo(f"{dataset}, input {input_name}, every 10th frame that counts, {scores['pictures']:,} pictures: "
+               f"{', '.join(figures)}, MSE {scores['mse']:.1f} px²")  # fmt: skip
 
 
 def _tables(dataset: str, summaries: dict[str, Any], metric: str, input_name: str) -> list[Any]:

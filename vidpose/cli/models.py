@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 
 import rich_click as click
@@ -23,8 +22,9 @@ def models(as_json: bool) -> None:
         click.echo(json.dumps(listed, indent=2))
         return
 
-    from rich.console import Console
     from rich.table import Table
+
+    from vidpose.cli.console import table_console
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading, side in (("lifter", "left"), ("paper", "left"), ("parameters", "right"), ("MACs/frame", "right"),
@@ -41,8 +41,7 @@ def models(as_json: bool) -> None:
             f"{s.paper.mpjpe:.1f}" if s.paper.mpjpe else "",
             "yes" if s.name in ZOO else "",
         )
-    # In a pipe there is no width to keep to.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    table_console().print(table)
     click.echo(
         "\nsees: frames of video that decide a frame. MPJPE: millimetres on Human3.6M, protocol 1, reported by the "
         "paper.\nPapers' titles and what their MPJPE was measured with: vidpose models --json"

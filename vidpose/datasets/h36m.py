@@ -22,7 +22,7 @@ from vidpose.datasets.h36m_cameras import CAMERAS
 from vidpose.datasets.h36m_names import ACTIONS, FPS, SPLITS, action_of, canonical
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.restricted_pickle import load_object_npz
-from vidpose.datasets.store import Recording, Store, StoreWriter
+from vidpose.datasets.store import Clip, Recording, Store, StoreWriter
 from vidpose.errors import UsageError, VidposeError
 from vidpose.geometry import project, world_to_camera
 from vidpose.skeletons import COCO_17, COCO_TO_H36M, H36M_17
@@ -108,7 +108,7 @@ def prepare(source: Path, writer: StoreWriter, report: Callable[[str], None]) ->
     else:
         recordings_of, facts, inputs = _open_videopose3d(source, _mocap_npz(source) if has_npz else _mocap_cdf(source))
     for subject in SPLITS:
-        if writer.has(subject):
+        if writer.has(subject, inputs):
             report(f"{subject}: prepared already")
             continue
         recordings = list(recordings_of(subject))
@@ -302,3 +302,10 @@ def _checked(array: Any, shapes: Sequence[tuple[int, ...]], where: str, advice: 
         expected = " or ".join(f"(frames, {', '.join(map(str, shape))})" for shape in shapes)
         raise VidposeError(f"{where} is {array.shape}, where {expected} was expected; {advice}")
     return array
+
+
+def video_names(clip: Clip) -> list[str]:
+    """Where a clip's video may be, below the folder of the benchmark's videos."""
+    former = {"Photo": "TakingPhoto", "WalkDog": "WalkingDog"}
+    sequences = [clip.sequence, clip.sequence.replace(clip.action, former.get(clip.action, clip.action))]
+    return [f"{clip.subject}/Videos/{sequence}.{clip.camera}.mp4" for sequence in dict.fromkeys(sequences)]

@@ -45,6 +45,8 @@ EXTRINSICS: Mapping[str, tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
 }
 """By subject and camera: the camera's orientation in the world, a quaternion (w, x, y, z), and place, millimetres."""
 
+LAYOUT = "humaneva15"
+
 COCO_TO_HUMANEVA = Conversion(
     "coco17-humaneva15-mid",
     COCO_17,

@@ -16,7 +16,7 @@ import numpy as np
 
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.restricted_pickle import load_object_npz
-from vidpose.datasets.store import Recording, Store, StoreWriter
+from vidpose.datasets.store import Clip, Recording, Store, StoreWriter
 from vidpose.errors import VidposeError
 from vidpose.skeletons import H36M_17, MPI_INF_3DHP_17, MPI_INF_3DHP_28, Conversion
 
@@ -39,6 +39,8 @@ _TEST_FPS = 25
 
 _STUDIO_SIZE = (2048, 2048)
 _TEST_SIZES = {"TS5": (1920, 1080), "TS6": (1920, 1080)}
+
+LAYOUT = "h36m17"
 
 TEST_TO_H36M = Conversion("mpi-inf-3dhp17-h36m17", MPI_INF_3DHP_17, H36M_17, {})
 """A permutation: `MPI_INF_3DHP_17` calls neck and head by the names of the H36M joints they take the place of."""
@@ -276,3 +278,10 @@ def _h36m(where: str, values: np.ndarray, frames: int, axes: int, conversion: Co
     if not np.isfinite(values[:frames]).all():
         raise VidposeError(f"{where}: not all numbers are finite; {_ADVICE}")
     return values[:frames, conversion.matrix.argmax(axis=1)]
+
+
+def video_names(clip: Clip) -> list[str]:
+    """Where a clip's video, or its folder of pictures, may be, below the folder of the benchmark."""
+    if clip.split == "train":
+        return [f"{clip.sequence.replace(' ', '/')}/imageSequence/video_{clip.camera}.avi"]
+    return [f"{folder}{clip.sequence}/imageSequence" for folder in ("", "mpi_inf_3dhp_test_set/")]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -101,9 +101,10 @@ class StoreWriter:
     def __init__(self, folder: Path, name: str, layout: str):
         self.folder, self.name, self.layout = folder, name, layout
 
-    def has(self, part: str) -> bool:
-        """Whether a part is there, whole."""
-        return (self.folder / "parts" / part / "clips.json").is_file()
+    def has(self, part: str, inputs: Iterable[str] = ()) -> bool:
+        """Whether a part is there, whole, and with these inputs."""
+        folder = self.folder / "parts" / part
+        return (folder / "clips.json").is_file() and all((folder / f"keypoints-{i}.npy").is_file() for i in inputs)
 
     def write(self, part: str, recordings: Iterable[Recording]) -> None:
         """Write a part; it appears when all of it is on disk."""
@@ -222,6 +223,29 @@ class Store:
         if not (self.folder / "parts" / clip.part / "valid.npy").is_file():
             return np.ones(clip.frames, bool)
         return self._array(clip.part, "valid")[clip.rows]
+
+    def add_input(self, name: str, facts: Mapping[str, Any], keypoints_of: Callable[[Clip], np.ndarray]) -> None:
+        """Give the benchmark another input, part by part; parts that have it already are left alone.
+
+        Args:
+            name: of the input.
+            facts: what it is, for the index.
+            keypoints_of: gives (F, J, 2) or (F, J, 3) pixels of a clip.
+
+        Raises:
+            VidposeError: the folder cannot be written.
+        """
+        for part in self._parts:
+            path = self.folder / "parts" / part / f"keypoints-{name}.npy"
+            if not path.is_file():
+                arrays = [keypoints_of(clip) for clip in self.clips if clip.part == part]
+                with replacing(path) as partial:
+                    np.save(partial, _stacked(arrays))
+        index = json.loads((self.folder / "index.json").read_text())
+        index["inputs"][name] = dict(facts)
+        with replacing(self.folder / "index.json") as partial:
+            partial.write_text(json.dumps(index, indent=2))
+        self.inputs = index["inputs"]
 
     def _array(self, part: str, name: str) -> np.ndarray:
         if (part, name) not in self._open:

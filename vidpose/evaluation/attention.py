@@ -63,7 +63,7 @@ def _kind(attention: Attention | Pathway, tokens: torch.Tensor, frames: int) -> 
 
 
 def _mean_weights(kind: str, attention: Attention | Pathway, tokens: torch.Tensor) -> np.ndarray:
-    """(N, N): the softmax of the scaled q k, which the fused kernels keep to themselves, averaged over all but the tokens."""
+    """(tokens, tokens): the softmax of scaled q k, which fused kernels keep to themselves; its mean over all else."""
     if kind == "temporal" and tokens.ndim == 4:
         tokens = tokens.transpose(1, 2)
     qkv = attention.qkv(tokens).unflatten(-1, (3, attention.heads, -1))

@@ -13,6 +13,7 @@ from scipy import ndimage
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Clip, Store
 from vidpose.errors import UsageError
+from vidpose.evaluation.keypoint_metrics import keypoint_scores
 from vidpose.evaluation.results import Results
 from vidpose.lifters import Lifter
 from vidpose.lifting import lift
@@ -74,18 +75,52 @@ def evaluate(
     clips = counted(store, protocol, input_name)
     results = Results(protocol, store.layout, store.name, input_name)
     for number, clip in enumerate(clips):
-        keypoints, scores = with_scores(store.keypoints(clip, input_name))
-        if noise:
-            rng = np.random.default_rng([number, round(noise * 1000)])
-            keypoints = keypoints + rng.normal(0, noise, keypoints.shape).astype(np.float32)
-        size = (clip.width, clip.height)
-        joints = np.array(store.joints(clip))
-        predicted = lift(lifter, keypoints, scores, size, device=device, mirror=mirror, metres=False)
-        if lifter.config.units == "image":
-            predicted = predicted * metres_per_unit(joints, store.keypoints(clip, "gt"), clip.width)[:, None, None]
-        results.add(clip, post_filter(predicted), joints, store.valid(clip))
+        predicted = lift_clip(store, clip, lifter, input_name, device=device, mirror=mirror, noise=noise, seed=number)
+        results.add(clip, post_filter(predicted), np.array(store.joints(clip)), store.valid(clip))
         report(number + 1, len(clips))
     return results
+
+
+def lift_clip(
+    store: Store,
+    clip: Clip,
+    lifter: Lifter,
+    input_name: str,
+    *,
+    device: str = "cpu",
+    mirror: bool = True,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> np.ndarray:
+    """(F, J, 3) metres relative to the root: a lifter on one clip. Arguments as of `evaluate`."""
+    keypoints, scores = with_scores(store.keypoints(clip, input_name))
+    if noise:
+        keypoints = keypoints + np.random.default_rng(seed).normal(0, noise, keypoints.shape)
+    size = (clip.width, clip.height)
+    lifted = lift(lifter, keypoints, scores, size, device=device, mirror=mirror, metres=False)
+    if lifter.config.units == "image":
+        factor_F = metres_per_unit(store.joints(clip), store.keypoints(clip, "gt"), clip.width)
+        lifted = lifted * factor_F[:, None, None]
+    return lifted
+
+
+def evaluate_keypoints(store: Store, protocol: Protocol, input_name: str, *, every: int = 10) -> dict[str, float]:
+    """Errors of a benchmark's 2D keypoints against the true projections, on every so manieth frame that counts.
+
+    Returns:
+        see `keypoint_scores`, and `pictures`, how many there were.
+
+    Raises:
+        UsageError: the benchmark has no true projections, or there is nothing to evaluate.
+    """
+    found, truth = [], []
+    for clip in counted(store, protocol, input_name):
+        rows = np.flatnonzero(store.valid(clip))[::every]
+        positions, scores = with_scores(store.keypoints(clip, input_name)[rows])
+        found.append(np.concatenate([positions, scores[..., None]], axis=-1))
+        truth.append(np.array(store.keypoints(clip, "gt")[rows, :, :2]))
+    found, truth = np.concatenate(found).astype(np.float64), np.concatenate(truth).astype(np.float64)
+    return {"pictures": len(truth)} | keypoint_scores(found[..., :2], truth, found[..., 2], store.layout)
 
 
 def with_scores(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

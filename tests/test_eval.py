@@ -224,3 +224,37 @@ def test_an_interrupted_preparation_goes_on(tmp_path):
 
 def test_arrays_are_mapped_not_read(store):
     assert isinstance(store.joints(store.clips[0]).base, np.memmap)
+
+
+@pytest.mark.parametrize("name", ["h36m", "mpi-inf-3dhp", "humaneva"])
+def test_a_benchmark_from_its_files_to_its_table(name, weights, tmp_path, capsys):
+    """Two commands, as someone who holds the data would type them."""
+    import test_h36m
+    import test_humaneva
+    import test_mpi_inf_3dhp
+
+    source, out = tmp_path / "source", tmp_path / "prepared"
+    source.mkdir()
+    settings = {}
+    if name == "h36m":
+        test_h36m.write_mocap(source)
+        test_h36m.write_detections(source, "cpn_ft_h36m_dbb")
+        expected = ["Dir.", "cpn", "MixSTE", "reported", "S11 Directions"]
+    elif name == "mpi-inf-3dhp":
+        for sequence in test_mpi_inf_3dhp.TEST:
+            test_mpi_inf_3dhp.write_test(source, sequence, test_mpi_inf_3dhp.annotations_of_test(sequence))
+        expected = ["PCK", "AUC", "SSR-STF", "reported"]
+    else:
+        test_humaneva.write(source, test_humaneva.arrays())
+        settings = {"layout": "humaneva15"}
+        expected = ["Walk S1", "Jog S3", "reported"]
+    if settings:
+        zoo.save_lifter(create_lifter("lstm", width=8, frames=9, **settings).eval(), weights, {})
+    run("data", "prepare", name, "--source", source, "--out", out)
+    capsys.readouterr()
+    inputs = list(Store(out).inputs)
+    input_name = "cpn" if "cpn" in inputs else inputs[0]
+    run("eval", "--dataset", name, "--data", out, "--weights", weights, "--input", input_name, "--device", "cpu")
+    printed = capsys.readouterr().out
+    for word in expected:
+        assert word in printed

@@ -14,7 +14,9 @@ from vidpose.lifters import FrameEncoder, Lifter
 from vidpose.lifters.normalisation import NORMALISATIONS, PER_FRAME
 
 _BATCH_FRAMES = 2592
-"""Frames of all windows of a batch: more do not fit a processor's cache."""
+"""Frames of all windows of a batch on a CPU: more do not fit its cache. A GPU wants more to do at once."""
+
+_GPU_BATCHES = 16
 
 _AT_ONCE = 2048
 """Frames of a clip that go through what is shared between windows at once."""
@@ -76,7 +78,8 @@ class _Runner:
 
     def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool):
         self.lifter, self.image_size, self.mirror = lifter, image_size, mirror
-        self.batch = max(1, _BATCH_FRAMES // lifter.config.frames)
+        on_gpu = next(lifter.parameters(), torch.empty(0)).is_cuda
+        self.batch = max(1, _BATCH_FRAMES * (_GPU_BATCHES if on_gpu else 1) // lifter.config.frames)
 
     def views(self, pixels_WTJC: torch.Tensor) -> list[torch.Tensor]:
         """Normalised input, and the mirrored one if it is wanted too."""

@@ -47,18 +47,19 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
 @data.command()
 @click.argument("name")
 @click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
-@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw a few of its poses, as PNG.")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path),
+              help="PNG to draw a few of its poses to.  [default: poses.png in the folder]")  # fmt: skip
 def info(name: str, folder: Path | None, picture: Path | None) -> None:
-    """Say what is in a prepared benchmark: counts, subjects, cameras, inputs, bones, distances."""
+    """Say and draw what is in a prepared benchmark: counts, subjects, cameras, inputs, bones, distances, poses."""
     from vidpose.datasets.store import Store
     from vidpose.evaluation.describe import describe_store, draw_store
 
     store = Store(folder or Path("data") / name)
     for line in describe_store(store):
         click.echo(line)
-    if picture:
-        draw_store(store, picture)
-        click.echo(f"wrote {picture}")
+    picture = picture or store.folder / "poses.png"
+    draw_store(store, picture)
+    click.echo(f"wrote {picture}")
 
 
 @data.command()

@@ -34,6 +34,8 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--metric", default="mpjpe", show_default=True, help="What the table by action shows.")
 @click.option("--by", multiple=True, help="Print all measures by that, too.",
               type=click.Choice(["actions", "subjects", "sequences", "subject_actions", "joints"]))  # fmt: skip
+@click.option("--reported", type=click.Choice(["own", "all", "none"]), default="own", show_default=True,
+              help="Rows that papers report: of their own methods, of all in their tables, or none.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures to it.")
 @click.option("--table", "table_files", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
@@ -43,8 +45,9 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 def eval(
     dataset: str, folder: Path | None, lifters: tuple[str, ...], keypoints: bool, input_name: str | None,
-    protocol_name: str | None, tta: str, filter_name: str, noise: float, metric: str, by: tuple[str, ...], device: str,
-    json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None, overwrite: bool,
+    protocol_name: str | None, tta: str, filter_name: str, noise: float, metric: str, by: tuple[str, ...],
+    reported: str, device: str, json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None,
+    overwrite: bool,
 ) -> None:  # fmt: skip
     """Evaluate lifters on a benchmark; the rows that papers report stand beside theirs."""
     from vidpose.cli.console import table_console
@@ -76,11 +79,12 @@ def eval(
     loaded = {_label(name, lifters): load_weights(name) for name in lifters}
     job = _Job(store, protocol, input_name, choose_device(device), tta, filter_name)
     summaries = {name: job.run(weights, noise) for name, weights in loaded.items()}
-    tables = _tables(dataset, summaries, metric, input_name)
+    tables = _tables(dataset, summaries, metric, input_name, reported)
     tables += [breakdown_table(name, summary, part) for name, summary in summaries.items() for part in by]
     console = table_console()
     for table in tables:
         print_table(table, console)
+        console.print()
     for path in table_files:
         write_table(tables[0], path)
     if json_file:
@@ -156,8 +160,8 @@ def _print_keypoints(scores: dict[str, float], dataset: str, input_name: str) ->
                f"{', '.join(figures)}, MSE {scores['mse']:.1f} px²")  # fmt: skip
 
 
-def _tables(dataset: str, summaries: dict[str, Any], metric: str, input_name: str) -> list[Any]:
-    """By action, where there are several, and the averages of all measures; with the papers' rows."""
+def _tables(dataset: str, summaries: dict[str, Any], metric: str, input_name: str, which: str) -> list[Any]:
+    """By action, where there are several, with the papers' rows; and the averages of all measures."""
     from vidpose.errors import UsageError
     from vidpose.evaluation.published import published
     from vidpose.evaluation.tables import action_table, measure_table
@@ -170,11 +174,10 @@ def _tables(dataset: str, summaries: dict[str, Any], metric: str, input_name: st
             except UsageError:
                 # No paper reports it, which is no fault of the user's.
                 continue
-        return rows
+        return [row for row in rows if which == "all" or (which == "own" and row.own)]
 
     first = next(iter(summaries.values()))
-    measures = [name for name in first["units"] if name in first["averages"][0]]
-    tables = [measure_table(summaries, measures, reported(measures))]
-    if len(first["actions"]) > 1:
-        tables.insert(0, action_table(summaries, metric, reported([metric])))
-    return tables
+    measures = list(first["units"])
+    if len(first["actions"]) == 1:
+        return [measure_table(summaries, measures, reported(measures))]
+    return [action_table(summaries, metric, reported([metric])), measure_table(summaries, measures)]

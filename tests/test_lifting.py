@@ -88,6 +88,20 @@ def test_seams_are_blended():
     assert np.abs(np.diff(joints[:, 5, 2])).max() < 3
 
 
+@pytest.mark.parametrize("length", [10, 16, 32, 39])
+def test_windows_end_to_end(length):
+    keypoints, scores = points(length)
+    config = LifterConfig(frames=16)
+    joints = lift(Marker(config), keypoints, scores, (400, 400), mirror=False, overlap=False)
+    frames = np.arange(length)
+    expected = (frames % 16).astype(float)
+    if length > 16 and length % 16:
+        last = frames - (length - 16)
+        doubled = (last >= 0) & (frames < length // 16 * 16)
+        expected = np.where(doubled, (expected + last) / 2, np.where(last >= 0, last, expected))
+    np.testing.assert_allclose(joints[:, 5, 2], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("convolutional", [False, True])
 @pytest.mark.parametrize("predicts", ["centre", "last"])
 @pytest.mark.parametrize("length", [1, 3, 9, 40, 2500])

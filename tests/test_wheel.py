@@ -16,13 +16,16 @@ from vidpose.shipped import shipped
 from vidpose.zoo import ZOO
 print(vidpose.__file__)
 print(len(list(shipped("samples").glob("*.mp4"))), len(list(shipped("recipes").glob("*.toml"))))
+from vidpose.datasets.cmu_cameras import published_cameras
+from vidpose.evaluation.published import published_tables
+print(len(published_cameras()), len({table.paper for table in published_tables()}))
 for name in ZOO:
     print(vidpose.load_lifter(name).name)
 """
 
 
 @pytest.mark.slow
-def test_weights_samples_and_recipes_are_found_in_an_installed_wheel(tmp_path):
+def test_weights_samples_recipes_and_data_are_found_in_an_installed_wheel(tmp_path):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -31,7 +34,8 @@ def test_weights_samples_and_recipes_are_found_in_an_installed_wheel(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run([sys.executable, "-c", FIND], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    where, counts, *lifters = done.stdout.splitlines()
+    where, counts, data, *lifters = done.stdout.splitlines()
     assert Path(where).is_relative_to(site)
     assert counts == f"{len(list(ROOT.glob('samples/*.mp4')))} {len(list(ROOT.glob('recipes/*.toml')))}"
+    assert data == "4 5"
     assert lifters == ["single-branch"]

@@ -35,6 +35,7 @@ def lift(
     device: str = "cpu",
     mirror: bool = True,
     metres: bool = True,
+    overlap: bool = True,
 ) -> np.ndarray:
     """3D joints of one unbroken stretch of frames.
 
@@ -48,6 +49,8 @@ def lift(
         scores: (N, J) confidences, 0 where absent.
         image_size: (width, height) pixels.
         mirror: average with the mirrored prediction of the mirrored input.
+        overlap: of a sequence lifter's windows; without it they lie end to end, as papers evaluate, and only the last
+            one reaches back into the one before, whose answers it is averaged with.
         metres: bring the answer of a lifter whose units are the image's to metres.
 
     Returns:
@@ -55,7 +58,7 @@ def lift(
         scaled to the bones of an average adult, or left in the units of its normalised input.
     """
     clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32)).to(device)
-    runner = _Runner(lifter, image_size, mirror)
+    runner = _Runner(lifter, image_size, mirror, overlap)
     stride = lifter.config.frame_stride
     if lifter.predicts != "sequence":
         joints_NJD = runner.frame_by_frame(clip_NJC)
@@ -76,8 +79,8 @@ def lift(
 class _Runner:
     """A lifter with all that `lift` holds fixed for a clip."""
 
-    def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool):
-        self.lifter, self.image_size, self.mirror = lifter, image_size, mirror
+    def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool, overlap: bool):
+        self.lifter, self.image_size, self.mirror, self.overlap = lifter, image_size, mirror, overlap
         on_gpu = next(lifter.parameters(), torch.empty(0)).is_cuda
         self.batch = max(1, _BATCH_FRAMES * (_GPU_BATCHES if on_gpu else 1) // lifter.config.frames)
 
@@ -106,11 +109,12 @@ class _Runner:
     def blended(self, clip_NJC: torch.Tensor) -> torch.Tensor:
         """(N, J, C) -> (N, J, 3) by a sequence lifter."""
         length, window = len(clip_NJC), self.lifter.config.frames
-        starts_W = _window_starts(length, window)
+        starts_W = _window_starts(length, window, max(1, window // 2) if self.overlap else window)
         rows_WT = (starts_W[:, None] + torch.arange(window)).clamp(max=length - 1)
         # A ramp up and down; its ends are not zero, since the first and the last frame lie in one window only.
         ramp_T = torch.arange(window, dtype=torch.float64, device=clip_NJC.device) + 1
-        weights_T11 = torch.minimum(ramp_T, ramp_T.flip(0))[:, None, None]
+        weights_T = torch.minimum(ramp_T, ramp_T.flip(0)) if self.overlap else torch.ones_like(ramp_T)
+        weights_T11 = weights_T[:, None, None]
         total_NJD = clip_NJC.new_zeros(*clip_NJC.shape[:2], 3, dtype=torch.float64)
         weight_N11 = clip_NJC.new_zeros(length, 1, 1, dtype=torch.float64)
         for starts, rows in zip(starts_W.split(self.batch), rows_WT.split(self.batch), strict=True):
@@ -162,9 +166,9 @@ class _Runner:
         return torch.cat(parts)
 
 
-def _window_starts(length: int, window: int) -> torch.Tensor:
-    """First frames of half-overlapping windows; the last one ends with the stretch."""
+def _window_starts(length: int, window: int, step: int) -> torch.Tensor:
+    """First frames of windows; the last one ends with the stretch."""
     if length <= window:
         return torch.zeros(1, dtype=torch.long)
-    starts = torch.arange(0, length - window, max(1, window // 2))
+    starts = torch.arange(0, length - window, step)
     return torch.cat([starts, torch.tensor([length - window])])

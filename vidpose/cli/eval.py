@@ -28,6 +28,8 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--protocol", "protocol_name", help="How it is counted.  [default: the benchmark's first]")
 @click.option("--tta", type=click.Choice(["flip", "none"]), default="flip", show_default=True,
               help="Average with the mirrored prediction of the mirrored input, or not.")  # fmt: skip
+@click.option("--windows", type=click.Choice(["blended", "end-to-end"]), default="blended", show_default=True,
+              help="How those of a lifter for whole sequences lie; papers evaluate end to end.")  # fmt: skip
 @click.option("--filter", "filter_name", type=click.Choice(["none", "mean", "median"]), default="none",
               show_default=True, help="Over five frames of the lifted joints.")  # fmt: skip
 @click.option("--noise", default=0.0, show_default=True, help="Pixels of Gaussian noise added to the keypoints.")
@@ -45,7 +47,7 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 def eval(
     dataset: str, folder: Path | None, lifters: tuple[str, ...], keypoints: bool, input_name: str | None,
-    protocol_name: str | None, tta: str, filter_name: str, noise: float, metric: str, by: tuple[str, ...],
+    protocol_name: str | None, tta: str, windows: str, filter_name: str, noise: float, metric: str, by: tuple[str, ...],
     reported: str, device: str, json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None,
     overwrite: bool,
 ) -> None:  # fmt: skip
@@ -77,7 +79,7 @@ def eval(
         make_folder(figures)
 
     loaded = {_label(name, lifters): load_weights(name) for name in lifters}
-    job = _Job(store, protocol, input_name, choose_device(device), tta, filter_name)
+    job = _Job(store, protocol, input_name, choose_device(device), tta, windows, filter_name)
     summaries = {name: job.run(weights, noise) for name, weights in loaded.items()}
     tables = _tables(dataset, summaries, metric, input_name, reported)
     tables += [breakdown_table(name, summary, part) for name, summary in summaries.items() for part in by]
@@ -103,6 +105,7 @@ class _Job:
     input_name: str
     device: str
     tta: str
+    windows: str
     filter_name: str
 
     def run(self, weights: Any, noise: float) -> dict[str, Any]:
@@ -114,7 +117,8 @@ class _Job:
         with progress_of(label, unit="clips") as report:
             return evaluate(
                 self.store, self.protocol, weights.lifter.to(self.device), self.input_name, device=self.device,
-                mirror=self.tta == "flip", post_filter=FILTERS[self.filter_name], noise=noise, report=report,
+                mirror=self.tta == "flip", overlap=self.windows == "blended", noise=noise,
+                post_filter=FILTERS[self.filter_name], report=report,
             ).summary()  # fmt: skip
 
     def write(self, path: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> None:
@@ -123,7 +127,7 @@ class _Job:
 
         from vidpose.files import replacing
 
-        how = {"tta": self.tta, "filter": self.filter_name, "noise": noise}
+        how = {"tta": self.tta, "windows": self.windows, "filter": self.filter_name, "noise": noise}
         described = {
             name: {"weights_sha256": loaded[name].sha256, "arch": loaded[name].lifter.name} | how | summary
             for name, summary in summaries.items()

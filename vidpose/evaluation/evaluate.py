@@ -50,6 +50,7 @@ def evaluate(
     *,
     device: str = "cpu",
     mirror: bool = True,
+    overlap: bool = True,
     post_filter: Filter = FILTERS["none"],
     noise: float = 0.0,
     report: Callable[[int, int], None] = lambda done, total: None,
@@ -60,6 +61,7 @@ def evaluate(
         lifter: in eval mode, already on `device`.
         input_name: which of the store's 2D keypoints the lifter gets.
         mirror: average with the mirrored prediction of the mirrored input.
+        overlap: of the windows, see `lift`.
         post_filter: what is done to the lifted joints of each clip.
         noise: standard deviation, in pixels, of Gaussian noise added to the keypoints (Hossain and Little, Table 3);
             the same for the same clip every time.
@@ -89,6 +91,7 @@ def lift_clip(
     *,
     device: str = "cpu",
     mirror: bool = True,
+    overlap: bool = True,
     noise: float = 0.0,
     seed: int = 0,
 ) -> np.ndarray:
@@ -97,7 +100,7 @@ def lift_clip(
     if noise:
         keypoints = keypoints + np.random.default_rng(seed).normal(0, noise, keypoints.shape)
     size = (clip.width, clip.height)
-    lifted = lift(lifter, keypoints, scores, size, device=device, mirror=mirror, metres=False)
+    lifted = lift(lifter, keypoints, scores, size, device=device, mirror=mirror, overlap=overlap, metres=False)
     if lifter.config.units == "image":
         factor_F = metres_per_unit(store.joints(clip), store.keypoints(clip, "gt"), clip.width)
         lifted = lifted * factor_F[:, None, None]

@@ -319,20 +319,20 @@ def _check(name: str, run: Mapping[str, Any], metric: str) -> None:
 
 
 def _run_notes(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What each run's figures mean."""
-    notes = []
+    """What each run's figures mean; runs of one meaning share a note."""
+    names_of: dict[str, list[str]] = {}
     for name, run in runs.items():
         protocol = run["protocol"]
         excluded = ", ".join(" ".join(filter(None, pair)) for pair in protocol["excluded"]) or "nothing"
         note = (
-            f"{name}: input {run['input']}; protocol {protocol['name']}, {protocol['split']} set: "
+            f"input {run['input']}; protocol {protocol['name']}, {protocol['split']} set: "
             f"{protocol['description']}; left out: {excluded}; {run['frames']:,} frames in {run['clips']:,} clips; "
             f"average: {run['averages'][0]['label']}"
         )
         if run["missing_actions"]:
             note += f"; NO FRAMES of {', '.join(run['missing_actions'])}, so the average is not the protocol's"
-        notes.append(note)
-    return notes
+        names_of.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}" for note, names in names_of.items()]
 
 
 def _frames_note(name: str, run: Mapping[str, Any], metric: str) -> str:

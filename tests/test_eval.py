@@ -258,3 +258,16 @@ def test_a_benchmark_from_its_files_to_its_table(name, weights, tmp_path, capsys
     printed = capsys.readouterr().out
     for word in expected:
         assert word in printed
+
+
+def test_evaluating_needs_neither_opencv_nor_pyav_nor_mediapipe(store, weights, tmp_path):
+    import subprocess
+    import sys
+
+    from test_training import WITHOUT
+
+    arguments = ["eval", "--dataset", "cmu", "--data", store.folder, "--weights", weights, "--device", "cpu", "--figures",
+                 tmp_path / "figures"]  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "figures" / "poses.png").exists()

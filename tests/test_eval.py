@@ -266,8 +266,8 @@ def test_evaluating_needs_neither_opencv_nor_pyav_nor_mediapipe(store, weights, 
 
     from test_training import WITHOUT
 
-    arguments = ["eval", "--dataset", "cmu", "--data", store.folder, "--weights", weights, "--device", "cpu", "--figures",
-                 tmp_path / "figures"]  # fmt: skip
+    arguments = ["eval", "--dataset", "cmu", "--data", store.folder, "--weights", weights, "--device", "cpu"]
+    arguments += ["--figures", tmp_path / "figures"]
     done = subprocess.run([sys.executable, "-c", WITHOUT, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "poses.png").exists()

@@ -9,6 +9,7 @@ from vidpose.errors import UsageError, VidposeError
 from vidpose.skeletons import BLAZEPOSE_TO_H36M, H36M_17
 from vidpose.training.augmentation import Augmentation, MotionSampler, detect, new_bodies, view
 from vidpose.training.loop import Recipe, train
+from vidpose.training.losses import LOSSES
 from vidpose.zoo import load_weights
 
 CLEAN = Augmentation(
@@ -141,7 +142,12 @@ def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):
 
 
 RECIPE = Recipe(
-    "single-branch", {"width": 16, "depth": 1, "frames": 9, "heads": 2}, steps=6, batch=4, warmup=2, bf16=False
+    "single-branch",
+    {"width": 16, "depth": 1, "frames": 9, "heads": 2},
+    steps=6,
+    batch=4,
+    schedule={"name": "warmup-linear", "warmup": 2},
+    bf16=False,
 )
 
 
@@ -182,9 +188,39 @@ def test_the_same_seed_gives_the_same_weights_and_a_resumed_run_too(cmu, tmp_pat
 
 def test_training_reduces_the_error(cmu, tmp_path):
     rows = []
-    recipe = Recipe("single-branch", RECIPE.model, steps=200, batch=16, lr=5e-3, warmup=5, bf16=False)
+    recipe = Recipe(
+        "single-branch",
+        RECIPE.model,
+        steps=200,
+        batch=16,
+        lr=5e-3,
+        schedule={"name": "warmup-linear", "warmup": 5},
+        bf16=False,
+    )
     train(recipe, cmu, tmp_path / "run", report=rows.append)
     assert rows[-1]["mpjpe_mm"] < 0.8 * rows[0]["mpjpe_mm"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "model"),
+    [
+        ("p-stmo", {"frames": 9, "width": 16, "hidden": 32, "depth": 1, "strides": [3, 3], "normalisation": "person"}),
+        ("martinez-median", {"width": 16, "normalisation": "person"}),
+        ("seq2seq", {"width": 16, "normalisation": "person"}),
+    ],
+)
+def test_lifters_of_every_kind_train(arch, model, cmu, tmp_path):
+    """Several outputs, one frame of a window, standardised coordinates; with every loss at once."""
+    loss = dict.fromkeys(LOSSES, 0.1)
+    recipe = Recipe(arch, model, loss=loss, joint_weights="hossain", steps=4, batch=4, bf16=False,
+                    schedule={"name": "exponential-by-epoch"}, steps_per_epoch=2)  # fmt: skip
+    rows = []
+    lifter = load_weights(train(recipe, cmu, tmp_path / "run", report=rows.append)).lifter
+    assert np.isfinite(rows[-1]["val_mpjpe_mm"])
+    if arch != "p-stmo":
+        # A metre or so of body, not the unit that an untrained lifter begins with.
+        assert 0.01 < lifter.output_std[1:].mean() < 0.6
+    assert recipe.rate(3) == pytest.approx(0.99 * recipe.lr)
 
 
 def test_nothing_to_resume_is_said(cmu, tmp_path):
@@ -195,6 +231,12 @@ def test_nothing_to_resume_is_said(cmu, tmp_path):
 def test_recipes_with_unknown_keys_are_refused():
     with pytest.raises(UsageError, match="no such key: stepz"):
         Recipe.from_dict({"arch": "single-branch", "stepz": 3}, "r.toml")
+    with pytest.raises(UsageError, match="no such key: mpjp"):
+        Recipe.from_dict({"arch": "lstm", "loss": {"mpjp": 1.0}}, "r.toml")
+    with pytest.raises(UsageError, match="no such key: wormup"):
+        Recipe.from_dict({"arch": "lstm", "schedule": {"name": "warmup-linear", "wormup": 1}}, "r.toml")
+    with pytest.raises(UsageError, match="its schedule needs a name: linear, warmup-linear"):
+        Recipe.from_dict({"arch": "lstm", "schedule": {"name": "steep"}}, "r.toml")
     with pytest.raises(UsageError, match="no such key: wind"):
         Recipe.from_dict({"arch": "single-branch", "augmentation": {"wind": 3}}, "r.toml")
     with pytest.raises(UsageError, match="names no arch"):

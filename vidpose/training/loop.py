@@ -29,7 +29,8 @@ from vidpose.lifters.martinez import Standardised
 from vidpose.lifters.normalisation import NORMALISATIONS
 from vidpose.skeletons import BLAZEPOSE_TO_H36M
 from vidpose.training.augmentation import Augmentation, MotionSampler
-from vidpose.training.losses import mpjpe, mpjve
+from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights, mpjpe
+from vidpose.training.schedules import SCHEDULES
 from vidpose.zoo import save_lifter
 
 
@@ -41,9 +42,11 @@ class Recipe:
         arch, model: registered lifter, and its config fields that differ from the default.
         augmentation: fields of `Augmentation` that differ from the default.
         steps, batch: optimiser steps, and windows a step.
-        lr, weight_decay, clip: AdamW's peak learning rate and weight decay; the gradient norm is clipped.
-        warmup, decay: steps of linear warm-up; fraction of the steps over which the rate falls linearly to zero.
-        velocity: weight of the velocity loss beside MPJPE.
+        loss: names of `LOSSES`, and their weights in the sum.
+        joint_weights: a name of `JOINT_WEIGHTS`, for the losses that weigh joints.
+        lr, weight_decay, clip: AdamW's learning rate and weight decay; the gradient norm is clipped.
+        schedule: `name`, one of `SCHEDULES`, of the factor on the learning rate, and its settings.
+        steps_per_epoch: what schedules by epoch take for an epoch.
         ema: decay of the moving average of weights that is validated and exported.
         seed: of weights and data.
         bf16: matrix products in bfloat16.
@@ -52,32 +55,39 @@ class Recipe:
     arch: str
     model: dict[str, Any] = field(default_factory=dict)
     augmentation: dict[str, Any] = field(default_factory=dict)
+    loss: dict[str, float] = field(default_factory=lambda: {"mpjpe": 1.0, "mpjve": 0.5})
+    joint_weights: str = "uniform"
     steps: int = 20_000
     batch: int = 32
     lr: float = 2e-3
     weight_decay: float = 0.01
     clip: float = 1.0
-    warmup: int = 100
-    decay: float = 0.4
-    velocity: float = 0.5
+    schedule: dict[str, Any] = field(default_factory=lambda: {"name": "warmup-linear"})
+    steps_per_epoch: int = 1000
     ema: float = 0.998
     seed: int = 1
     bf16: bool = True
 
     @staticmethod
     def from_dict(values: dict[str, Any], where: str) -> Recipe:
-        """Raises UsageError for keys that a recipe or an augmentation does not have."""
+        """Raises UsageError for keys that a recipe, its augmentation, loss or schedule does not have."""
+        schedule = dict(values.get("schedule", {"name": "warmup-linear"}))
+        factor = SCHEDULES.get(schedule.pop("name", ""))
+        if factor is None:
+            raise UsageError(f"{where}: not a recipe (its schedule needs a name: {', '.join(SCHEDULES)})")
         unknown = set(values) - {f.name for f in fields(Recipe)}
         unknown |= set(values.get("augmentation", {})) - {f.name for f in fields(Augmentation)}
+        unknown |= set(values.get("loss", {})) - set(LOSSES)
+        unknown |= set(schedule) - set(factor.__kwdefaults__ or {})
         if unknown or "arch" not in values:
             problem = f"no such key: {', '.join(sorted(unknown))}" if unknown else "it names no arch"
             raise UsageError(f"{where}: not a recipe ({problem})")
         return Recipe(**values)
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: warm-up, plateau, linear decay to zero."""
-        remaining = (self.steps - step) / max(1, self.decay * self.steps)
-        return self.lr * min(1.0, (step + 1) / self.warmup, remaining)
+        """Learning rate of a step."""
+        settings = {key: value for key, value in self.schedule.items() if key != "name"}
+        return self.lr * SCHEDULES[self.schedule["name"]](step, self.steps_per_epoch, self.steps, **settings)
 
 
 VALIDATION = Augmentation(bone_scale=0.0, body_scale=0.0, recombine=0.0, perturb=0.0, reverse=0.0)
@@ -100,6 +110,7 @@ class Trainer:
         if isinstance(self.model, Standardised):
             keypoints_BTJC, joints_BTJD = self.sampler.batch(1024)
             self.model.standardise(self.normalise(keypoints_BTJC).flatten(0, 1), joints_BTJD.flatten(0, 1))
+        self.joint_weights_J = joint_weights(recipe.joint_weights, self.model.layout).to(self.device)
         self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
         self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
         self.step = 0
@@ -121,10 +132,10 @@ class Trainer:
         loss = torch.zeros((), device=self.device)
         for predicted_BTJD in map(torch.Tensor.float, predictions):
             expected_BTJD = self.model.targets(target_BTJD, predicted_BTJD.shape[1])
-            position = mpjpe(predicted_BTJD, expected_BTJD)
-            loss = loss + position
-            if predicted_BTJD.shape[1] > 1:
-                loss = loss + self.recipe.velocity * mpjve(predicted_BTJD, expected_BTJD)
+            for name, weight in self.recipe.loss.items():
+                if predicted_BTJD.shape[1] > 1 or name not in OF_MOTION:
+                    loss = loss + weight * LOSSES[name](predicted_BTJD, expected_BTJD, self.joint_weights_J)
+        position = mpjpe(predicted_BTJD, expected_BTJD).detach()
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)

@@ -7,7 +7,7 @@ of them this is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -127,3 +127,19 @@ def velocity_sum(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     `mpjve` is proportional to it.
     """
     return position_sum(predicted.diff(dim=1), target.diff(dim=1))
+
+
+LOSSES: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "mpjpe": lambda predicted, target, weights: mpjpe(predicted, target),
+    "mpjve": lambda predicted, target, weights: mpjve(predicted, target),
+    "weighted-mpjpe": weighted_mpjpe,
+    "n-mpjpe": lambda predicted, target, weights: n_mpjpe(predicted, target),
+    "mean-squared-error": lambda predicted, target, weights: mean_squared_error(predicted, target),
+    "temporal-consistency": lambda predicted, target, weights: temporal_consistency(predicted, weights),
+    "position-sum": lambda predicted, target, weights: position_sum(predicted, target),
+    "velocity-sum": lambda predicted, target, weights: velocity_sum(predicted, target),
+}
+"""By the names that recipes use, all called (predicted, target, joint weights)."""
+
+OF_MOTION = frozenset({"mpjve", "temporal-consistency", "velocity-sum"})
+"""Those that need two frames."""

@@ -81,5 +81,7 @@ def main() -> None:
         print(f"error: a library cannot be loaded ({error}); {advice}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
+        print("interrupted", file=sys.stderr, flush=True)
+        # A library that was still loading in a thread of its own may have more to say; nobody wants to hear it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         sys.exit(130)

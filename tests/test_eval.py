@@ -13,6 +13,7 @@ from vidpose.datasets.store import Recording, Store, StoreWriter
 from vidpose.errors import UsageError, VidposeError
 from vidpose.evaluation.evaluate import FILTERS, evaluate, metres_per_unit, with_scores
 from vidpose.lifters import Lifter, LifterConfig, create_lifter
+from vidpose.lifting import lift
 
 FRAMES, SIZE = 30, 1000
 
@@ -87,6 +88,26 @@ def test_noise_is_the_same_every_time_and_makes_it_worse(store):
 
     assert error(20.0) == error(20.0)
     assert error(20.0) != error(0.0)
+
+
+def test_windows_end_to_end_are_another_evaluation(store):
+    torch.manual_seed(0)
+    lifter = create_lifter("single-branch", width=16, depth=1, frames=9).eval()
+    clips = [clip for clip in store.clips if clip.split == "test"]
+
+    def expected(overlap):
+        errors = []
+        for clip in clips:
+            keypoints, scores = with_scores(store.keypoints(clip, "gt"))
+            lifted = lift(lifter, keypoints, scores, (SIZE, SIZE), overlap=overlap)
+            joints = store.joints(clip)
+            errors.append(np.linalg.norm(lifted - (joints - joints[:, :1]), axis=-1).mean())
+        return 1000 * np.mean(errors)
+
+    for overlap in (True, False):
+        summary = evaluate(store, PROTOCOLS["vidpose"], lifter, "gt", overlap=overlap).summary()
+        assert summary["averages"][0]["mpjpe"] == pytest.approx(expected(overlap), rel=1e-5)
+    assert expected(True) != pytest.approx(expected(False), rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "reduce"), [("mean", np.mean), ("median", np.median)])

@@ -77,7 +77,9 @@ def evaluate(
     clips = counted(store, protocol, input_name)
     results = Results(protocol, store.layout, store.name, input_name)
     for number, clip in enumerate(clips):
-        predicted = lift_clip(store, clip, lifter, input_name, device=device, mirror=mirror, noise=noise, seed=number)
+        predicted = lift_clip(
+            store, clip, lifter, input_name, device=device, mirror=mirror, overlap=overlap, noise=noise, seed=number
+        )
         results.add(clip, post_filter(predicted), np.array(store.joints(clip)), store.valid(clip))
         report(number + 1, len(clips))
     return results

@@ -218,6 +218,9 @@ def test_info_says_what_there_is_and_draws_it(store, tmp_path, capsys):
 def test_a_prepared_benchmark_is_left_alone(store, capsys):
     run("data", "prepare", "cmu", "--source", "/nowhere", "--out", store.folder)
     assert "prepared already, 4 clips" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no such folder; --source"):
+        run("data", "prepare", "cmu", "--source", "/nowhere", "--out", store.folder, "--overwrite")
+    assert len(Store(store.folder).clips) == 4
     with pytest.raises(UsageError, match="holds cmu; choose another --out"):
         run("data", "prepare", "h36m", "--source", "/nowhere", "--out", store.folder)
 

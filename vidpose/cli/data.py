@@ -29,10 +29,7 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
     from vidpose.errors import UsageError
 
     dataset, out = get_dataset(name), out or Path("data") / name
-    if overwrite:
-        shutil.rmtree(out / "parts", ignore_errors=True)
-        (out / "index.json").unlink(missing_ok=True)
-    if (out / "index.json").is_file():
+    if (out / "index.json").is_file() and not overwrite:
         store = Store(out)
         if store.name != name:
             raise UsageError(f"{out}: holds {store.name}; choose another --out")
@@ -40,6 +37,9 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
         return
     if not source.is_dir():
         raise UsageError(f"{source}: no such folder; --source is where the benchmark's files lie")
+    if overwrite:
+        shutil.rmtree(out / "parts", ignore_errors=True)
+        (out / "index.json").unlink(missing_ok=True)
     store = dataset.prepare(source, StoreWriter(out, name, dataset.LAYOUT), click.echo)
     click.echo(f"wrote {out}: {len(store.clips)} clips, {sum(clip.frames for clip in store.clips)} frames")
 

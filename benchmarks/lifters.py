@@ -56,10 +56,10 @@ def plain() -> Iterator[None]:
         yield
 
 
-def timed(lifter: Lifter, keypoints: np.ndarray, device: str) -> tuple[float, np.ndarray]:
+def timed(lifter: Lifter, keypoints: np.ndarray) -> tuple[float, np.ndarray]:
     """Seconds that a clip takes, and its joints."""
     started = time.perf_counter()
-    joints = lifting.lift(lifter, keypoints, np.ones(keypoints.shape[:2]), (1000, 1000), device=device, mirror=False)
+    joints = lifting.lift(lifter, keypoints, np.ones(keypoints.shape[:2]), (1000, 1000), mirror=False)
     return time.perf_counter() - started, joints
 
 
@@ -73,9 +73,9 @@ def compare(name: str, device: str, frames: int, rounds: int) -> str:
     seconds: dict[str, list[float]] = {"plain": [], "ours": []}
     joints = {}
     for _ in range(rounds + 1):
-        ours, joints["ours"] = timed(lifter, keypoints, device)
+        ours, joints["ours"] = timed(lifter, keypoints)
         with plain():
-            slow, joints["plain"] = timed(lifter, keypoints, device)
+            slow, joints["plain"] = timed(lifter, keypoints)
         seconds["ours"].append(ours)
         seconds["plain"].append(slow)
     # The first round warms up.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from vidpose.lifters import FrameEncoder, Lifter
-from vidpose.lifters.normalisation import NORMALISATIONS, PER_FRAME
+from vidpose.lifters.normalisation import PER_FRAME
 
 _BATCH_FRAMES = 2592
 """Frames of all windows of a batch on a CPU: more do not fit its cache. A GPU wants more to do at once."""
@@ -32,7 +32,6 @@ def lift(
     scores: np.ndarray,
     image_size: tuple[int, int],
     *,
-    device: str = "cpu",
     mirror: bool = True,
     metres: bool = True,
     overlap: bool = True,
@@ -44,7 +43,7 @@ def lift(
     frame, which at the ends repeats the first or last frame; what windows have in common is computed once.
 
     Args:
-        lifter: in eval mode, already on `device`.
+        lifter: in eval mode, on any device.
         keypoints: (N, J, 2) pixels in the lifter's layout, NaN where absent.
         scores: (N, J) confidences, 0 where absent.
         image_size: (width, height) pixels.
@@ -57,8 +56,9 @@ def lift(
         (N, J, 3) float32 metres relative to the root joint. Of a lifter whose units are the image's, the stretch is
         scaled to the bones of an average adult, or left in the units of its normalised input.
     """
-    clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32)).to(device)
     runner = _Runner(lifter, image_size, mirror, overlap)
+    clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32))
+    clip_NJC = clip_NJC.to(runner.device)
     stride = lifter.config.frame_stride
     if lifter.predicts != "sequence":
         joints_NJD = runner.frame_by_frame(clip_NJC)
@@ -81,13 +81,13 @@ class _Runner:
 
     def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool, overlap: bool):
         self.lifter, self.image_size, self.mirror, self.overlap = lifter, image_size, mirror, overlap
-        on_gpu = next(lifter.parameters(), torch.empty(0)).is_cuda
-        self.batch = max(1, _BATCH_FRAMES * (_GPU_BATCHES if on_gpu else 1) // lifter.config.frames)
+        self.device = next((parameter.device for parameter in lifter.parameters()), torch.device("cpu"))
+        batches = 1 if self.device.type == "cpu" else _GPU_BATCHES
+        self.batch = max(1, _BATCH_FRAMES * batches // lifter.config.frames)
 
     def views(self, pixels_WTJC: torch.Tensor) -> list[torch.Tensor]:
         """Normalised input, and the mirrored one if it is wanted too."""
-        normalise = NORMALISATIONS[self.lifter.config.normalisation]
-        inputs_WTJC = normalise(pixels_WTJC, self.image_size)[..., : self.lifter.config.channels]
+        inputs_WTJC = self.lifter.normalise(pixels_WTJC, self.image_size)
         if not self.mirror:
             return [inputs_WTJC]
         flip_C = inputs_WTJC.new_ones(inputs_WTJC.shape[-1])

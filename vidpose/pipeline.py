@@ -126,7 +126,7 @@ def lift_people(
         keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
         joints = np.full((*scores.shape, 3), np.nan, np.float32)
         for part in stretches(bridgeable(track.seen, track.times, max_gap)):
-            lifted = lift(lifter, keypoints[part], scores[part], size, device=device)
+            lifted = lift(lifter, keypoints[part], scores[part], size)
             lifted[~track.seen[part]] = np.nan
             times = track.times[part]
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)

@@ -116,7 +116,7 @@ class _Job:
         label = f"{weights.name}, {self.input_name}" + (f" + N(0, {noise:g})" if noise else "")
         with progress_of(label, unit="clips") as report:
             return evaluate(
-                self.store, self.protocol, weights.lifter.to(self.device), self.input_name, device=self.device,
+                self.store, self.protocol, weights.lifter.to(self.device), self.input_name,
                 mirror=self.tta == "flip", overlap=self.windows == "blended", noise=noise,
                 post_filter=FILTERS[self.filter_name], report=report,
             ).summary()  # fmt: skip

@@ -48,7 +48,6 @@ def evaluate(
     lifter: Lifter,
     input_name: str,
     *,
-    device: str = "cpu",
     mirror: bool = True,
     overlap: bool = True,
     post_filter: Filter = FILTERS["none"],
@@ -58,7 +57,7 @@ def evaluate(
     """Errors of a lifter on a benchmark.
 
     Args:
-        lifter: in eval mode, already on `device`.
+        lifter: in eval mode, on any device.
         input_name: which of the store's 2D keypoints the lifter gets.
         mirror: average with the mirrored prediction of the mirrored input.
         overlap: of the windows, see `lift`.
@@ -77,9 +76,7 @@ def evaluate(
     clips = counted(store, protocol, input_name)
     results = Results(protocol, store.layout, store.name, input_name)
     for number, clip in enumerate(clips):
-        predicted = lift_clip(
-            store, clip, lifter, input_name, device=device, mirror=mirror, overlap=overlap, noise=noise, seed=number
-        )
+        predicted = lift_clip(store, clip, lifter, input_name, mirror=mirror, overlap=overlap, noise=noise, seed=number)
         results.add(clip, post_filter(predicted), np.array(store.joints(clip)), store.valid(clip))
         report(number + 1, len(clips))
     return results
@@ -91,7 +88,6 @@ def lift_clip(
     lifter: Lifter,
     input_name: str,
     *,
-    device: str = "cpu",
     mirror: bool = True,
     overlap: bool = True,
     noise: float = 0.0,
@@ -102,7 +98,7 @@ def lift_clip(
     if noise:
         keypoints = keypoints + np.random.default_rng(seed).normal(0, noise, keypoints.shape)
     size = (clip.width, clip.height)
-    lifted = lift(lifter, keypoints, scores, size, device=device, mirror=mirror, overlap=overlap, metres=False)
+    lifted = lift(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, metres=False)
     if lifter.config.units == "image":
         factor_F = metres_per_unit(store.joints(clip), store.keypoints(clip, "gt"), clip.width)
         lifted = lifted * factor_F[:, None, None]

@@ -16,7 +16,6 @@ from vidpose.evaluation import figures
 from vidpose.evaluation.attention import attention_maps
 from vidpose.evaluation.evaluate import counted, lift_clip, with_scores
 from vidpose.lifters import Lifter
-from vidpose.lifters.normalisation import NORMALISATIONS
 
 _POSES = 4
 
@@ -89,6 +88,4 @@ def _window(store: Store, clip: Clip, lifter: Lifter, input_name: str) -> torch.
     rows = np.arange(lifter.config.frames).clip(max=clip.frames - 1)
     pixels = np.concatenate([keypoints, scores[..., None]], axis=-1)[rows][None].astype(np.float32)
     device = next(lifter.parameters()).device
-    normalise = NORMALISATIONS[lifter.config.normalisation]
-    inputs = normalise(torch.from_numpy(pixels).to(device), (clip.width, clip.height))
-    return inputs[..., : lifter.config.channels]
+    return lifter.normalise(torch.from_numpy(pixels).to(device), (clip.width, clip.height))

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from vidpose.errors import UsageError, VidposeError
+from vidpose.lifters.normalisation import NORMALISATIONS
 from vidpose.skeletons import Skeleton, get_skeleton
 
 
@@ -92,6 +93,10 @@ class Lifter(nn.Module):
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
+
+    def normalise(self, pixels_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
+        """Keypoints as `forward` takes them, from (B, T, J, 3) pixels and scores in a picture (width, height)."""
+        return NORMALISATIONS[self.config.normalisation](pixels_BTJC, image_size)[..., : self.config.channels]
 
     def predictions(self, keypoints_BTJC: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """All outputs that training puts a loss on, each (B, T', J, 3); the last is what `forward` gives."""

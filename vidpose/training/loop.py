@@ -26,7 +26,6 @@ from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.files import replacing
 from vidpose.lifters import Lifter, create_lifter
 from vidpose.lifters.martinez import Standardised
-from vidpose.lifters.normalisation import NORMALISATIONS
 from vidpose.skeletons import BLAZEPOSE_TO_H36M
 from vidpose.training.augmentation import Augmentation, MotionSampler
 from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights, mpjpe
@@ -118,9 +117,7 @@ class Trainer:
     def normalise(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
         # The virtual picture's unit is a metre at the person, so it has no size in pixels; only normalisations that
         # ignore the picture make sense here.
-        return NORMALISATIONS[self.model.config.normalisation](keypoints_BTJC, (1, 1))[
-            ..., : self.model.config.channels
-        ]
+        return self.model.normalise(keypoints_BTJC, (1, 1))
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; gives its losses."""

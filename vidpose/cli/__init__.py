@@ -13,6 +13,7 @@ from vidpose import __version__
 from vidpose.errors import VidposeError
 
 COMMANDS = {
+    "ablate": "Train and tabulate a whole table of a paper.",
     "data": "Prepare benchmarks, and look at what is in them.",
     "eval": "Evaluate lifters on a benchmark, as the papers tabulate it.",
     "infer": "3D skeletons from video.",
@@ -20,7 +21,7 @@ COMMANDS = {
     "render": "Draw the overlay video of a saved result.",
     "synth": "Render a sample video of a synthetic person, with its exact truth.",
     "train": "Train a lifter as a recipe says.",
-    "weights": "Convert the weights that a lifter's authors released.",
+    "weights": "List, fetch, check and convert weights.",
 }
 """Name -> one line for the list. A command `x` is the function `x` in `vidpose/cli/x.py`."""
 

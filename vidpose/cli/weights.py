@@ -1,19 +1,165 @@
-"""`vidpose weights import`: an authors' checkpoint into our weights."""
+"""`vidpose weights`: which there are, fetching and checking them, and authors' checkpoints into ours."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from vidpose.cli.progress import progress_of
 from vidpose.cli.settings import apply_settings
+from vidpose.errors import UsageError, VidposeError
 from vidpose.files import check_free
+
+if TYPE_CHECKING:
+    from vidpose.catalogue import Published
+    from vidpose.downloads import Report
+
+_MIB = 1 << 20
 
 
 @click.group()
 def weights() -> None:
-    """Weights of lifters."""
+    """Weights of lifters, 2D keypoint networks and person detectors: fetch, check and convert them."""
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """List the weights that come with vidpose, and those of others that it can fetch."""
+    from vidpose.catalogue import CATALOGUE, weights_folder
+    from vidpose.zoo import ZOO
+
+    if as_json:
+        listed = [{"name": name, "kind": "lifter", "at_hand": True} | asdict(entry) for name, entry in ZOO.items()]
+        listed += [asdict(entry) | {"at_hand": entry.is_there} for entry in CATALOGUE.values()]
+        click.echo(json.dumps(listed, indent=2))
+        return
+
+    from rich.table import Table
+
+    from vidpose.cli.console import table_console
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("weights", "kind", "joints", "as published", "MiB", "licence", "at hand"):
+        table.add_column(heading, justify="right" if heading == "MiB" else "left", no_wrap=True)
+    for name in ZOO:
+        table.add_row(name, "lifter", "", "", "", "", "comes with vidpose")
+    for entry in CATALOGUE.values():
+        size = f"{entry.mib:.0f}" if entry.mib else ""
+        table.add_row(entry.name, entry.kind, entry.layout, entry.metric, size, entry.licence, _availability(entry))
+    table_console().print(table)
+    click.echo(
+        f"\nFetched weights lie in {weights_folder()}; VIDPOSE_WEIGHTS chooses another folder.\nThe licence is their "
+        "publisher's; the data they were trained on may have terms of its own. More: vidpose weights info NAME"
+    )
+
+
+def _availability(entry: Published) -> str:
+    if entry.is_there:
+        return "yes"
+    if not entry.url:
+        return "by hand"
+    return "to fetch" if entry.sha256 else "to fetch, --unchecked"
+
+
+@weights.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--unchecked", is_flag=True, help="Take a file that its publisher gives no hash of.")
+def fetch(names: tuple[str, ...], unchecked: bool) -> None:
+    """Fetch weights, and check their hash. What a broken transfer brought is kept, and the next one goes on there."""
+    from vidpose.catalogue import fetch_weights
+
+    for entry in [_published(name) for name in names]:
+        if entry.is_sound:
+            click.echo(f"{entry.name}: there already, {entry.path}")
+            continue
+        with progress_of(f"fetch {entry.name}", "MiB") as report:
+            path = fetch_weights(entry, unchecked=unchecked, report=_in_mib(report))
+        checked = "its hash is right" if entry.sha256 else f"not checked, sha256 {entry.expected_sha256} noted"
+        click.echo(f"wrote {path}: {checked}")
+
+
+def _in_mib(report: Report) -> Report:
+    return lambda done, total: report(done // _MIB, total and -(-total // _MIB))
+
+
+@weights.command()
+def verify() -> None:
+    """Check the hash of all weights that are at hand. None of them is read as weights."""
+    damaged = []
+    for name, path, state in _checked():
+        click.echo(f"{state:8} {name}  {path}")
+        if state == "damaged":
+            damaged.append(name)
+    if damaged:
+        raise VidposeError(
+            f"damaged: {', '.join(damaged)}; `vidpose weights fetch NAME` replaces those of others, and installing "
+            "vidpose again its own"
+        )
+
+
+def _checked() -> Iterator[tuple[str, Path, str]]:
+    """Name, path, and "ok", "damaged" or "no hash", of all weights at hand."""
+    from vidpose.catalogue import CATALOGUE
+    from vidpose.downloads import has_hash
+    from vidpose.shipped import shipped
+    from vidpose.zoo import ZOO
+
+    for name, ours in ZOO.items():
+        path = shipped("weights") / ours.file
+        yield name, path, "ok" if has_hash(path, ours.sha256) else "damaged"
+    for name, entry in CATALOGUE.items():
+        if entry.is_there:
+            damaged = "damaged" if entry.expected_sha256 else "no hash"
+            yield name, entry.path, "ok" if entry.is_sound else damaged
+
+
+@weights.command()
+@click.argument("name_or_file", metavar="NAME|FILE")
+def info(name_or_file: str) -> None:
+    """Say what is known of weights: what others publish about theirs, or the header of a file of ours."""
+    from vidpose.catalogue import CATALOGUE, published
+    from vidpose.zoo import ZOO, load_weights
+
+    if name_or_file in CATALOGUE or not (name_or_file in ZOO or Path(name_or_file).exists()):
+        entry = published(name_or_file)
+        facts = asdict(entry) | {"file": str(entry.path) if entry.url else "", "at hand": _availability(entry)}
+    else:
+        ours = load_weights(name_or_file)
+        parameters = sum(p.numel() for p in ours.lifter.parameters())
+        facts = {**ours.about, "parameters": f"{parameters:,}", "sha256": ours.sha256}
+    for key, fact in facts.items():
+        if fact not in ("", None):
+            click.echo(f"{key:15} {fact if isinstance(fact, str) else json.dumps(fact)}")
+
+
+@weights.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def remove(names: tuple[str, ...]) -> None:
+    """Delete weights that were fetched."""
+    from vidpose.catalogue import remove_weights
+
+    for entry in [_published(name) for name in names]:
+        click.echo(f"{entry.name}: {'removed' if remove_weights(entry) else 'was not there'}")
+
+
+def _published(name: str) -> Published:
+    """An entry of the catalogue, by name.
+
+    Raises:
+        UsageError: there is none; or they come with vidpose.
+    """
+    from vidpose.catalogue import published
+    from vidpose.zoo import ZOO
+
+    if name in ZOO:
+        raise UsageError(f"{name}: comes with vidpose, so there is nothing to fetch or remove")
+    return published(name)
 
 
 @weights.command("import")

@@ -1,0 +1,286 @@
+"""`vidpose weights`, and the catalogue behind it."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision.models
+from file_server import serving
+
+from vidpose import catalogue
+from vidpose.catalogue import CATALOGUE, Published, weights_file, weights_folder
+from vidpose.cli import main
+from vidpose.errors import UsageError, VidposeError
+from vidpose.lifters import create_lifter, lifter_class
+from vidpose.shipped import shipped
+from vidpose.skeletons import get_skeleton
+from vidpose.zoo import ZOO, save_lifter
+
+CONTENT = b"weights of a network" * 5000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path) -> Run:
+    """Run `vidpose weights` in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("VIDPOSE_WEIGHTS", str(tmp_path / "cache"))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vidpose", "weights", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        output = capsys.readouterr()
+        return int(stopped.value.code or 0), output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def server():
+    with serving(CONTENT) as server:
+        yield server
+
+
+@pytest.fixture
+def entry(server, monkeypatch) -> Published:
+    """Weights `net`, which the server has."""
+    made = Published("net", "keypoints", "mmpose", "MIT", "A paper", url=server.url("file/net.pth"), sha256=SHA256[:8])
+    monkeypatch.setitem(CATALOGUE, "net", made)
+    return made
+
+
+@pytest.fixture
+def unhashed(entry, monkeypatch) -> Published:
+    """Weights `net` without a published hash."""
+    made = replace(entry, sha256="")
+    monkeypatch.setitem(CATALOGUE, "net", made)
+    return made
+
+
+def assert_one_line(error: str, *parts: object) -> None:
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    for part in parts:
+        assert str(part) in error
+
+
+def test_fetch_verify_info_list_and_remove(run, entry, server, tmp_path):
+    path = tmp_path / "cache" / "net.pth"
+    assert entry.path == path
+    assert "net " in run("list")[1]
+    code, out, err = run("fetch", "net")
+    assert (code, out, err) == (0, f"wrote {path}: its hash is right\n", "")
+    assert path.read_bytes() == CONTENT
+    assert weights_file("net") == path
+    code, out, _ = run("fetch", "net")
+    assert (code, out) == (0, f"net: there already, {path}\n")
+    assert len(server.asked) == 1
+
+    code, out, _ = run("verify")
+    assert code == 0
+    assert f"ok       net  {path}" in out.splitlines()
+    code, out, _ = run("info", "net")
+    told = {line[:15].strip(): line[16:] for line in out.splitlines()}
+    assert told.items() >= {"url": entry.url, "licence": "MIT", "file": str(path), "at hand": "yes"}.items()
+    listed = json.loads(run("list", "--json")[1])
+    assert next(row for row in listed if row["name"] == "net")["at_hand"]
+    assert not next(row for row in listed if row["name"] == "hrnet-w32")["at_hand"]
+
+    assert run("remove", "net")[:2] == (0, "net: removed\n")
+    assert list(path.parent.iterdir()) == []
+    assert run("remove", "net")[:2] == (0, "net: was not there\n")
+
+
+def test_a_damaged_file_is_not_used_and_fetched_again(run, entry):
+    run("fetch", "net")
+    entry.path.write_bytes(CONTENT[:-1])
+    code, out, err = run("verify")
+    assert code == 1
+    assert f"damaged  net  {entry.path}" in out.splitlines()
+    assert_one_line(err, "damaged: net;", "vidpose weights fetch NAME")
+    with pytest.raises(VidposeError, match=r"net.pth: damaged; get it again: `vidpose weights fetch net`"):
+        weights_file("net")
+    assert run("fetch", "net")[0] == 0
+    assert weights_file("net").read_bytes() == CONTENT
+
+
+def test_a_file_put_there_by_hand_serves_a_machine_without_network(run, entry, server):
+    server.shutdown()
+    with pytest.raises(VidposeError, match="not at hand") as caught:
+        weights_file("net")
+    assert f"put {entry.url} at {entry.path}" in str(caught.value)
+    entry.path.parent.mkdir()
+    entry.path.write_bytes(CONTENT)
+    assert weights_file("net") == entry.path
+    assert run("fetch", "net")[0] == 0
+
+
+def test_a_failed_fetch_is_one_line_with_address_and_place(run, entry, server, monkeypatch):
+    gone = replace(entry, url=server.url("missing/net.pth"))
+    monkeypatch.setitem(CATALOGUE, "net", gone)
+    code, _, err = run("fetch", "net")
+    assert code == 1
+    assert_one_line(err, gone.url, "404 Not Found", f"put it at {gone.path}")
+
+
+def test_without_a_published_hash_the_user_decides_and_the_hash_is_noted(run, unhashed, server):
+    code, _, err = run("fetch", "net")
+    assert code == 2
+    assert_one_line(err, "no hash to check it by", "--unchecked", unhashed.url)
+    assert not server.asked
+    code, out, _ = run("fetch", "net", "--unchecked")
+    assert code == 0
+    assert f"sha256 {SHA256} noted" in out
+    assert (unhashed.path.parent / "net.pth.sha256").read_text() == f"{SHA256}  net.pth\n"
+    assert weights_file("net").read_bytes() == CONTENT
+    assert f"ok       net  {unhashed.path}" in run("verify")[1]
+
+    unhashed.path.write_bytes(b"another")
+    assert run("verify")[0] == 1
+    assert run("remove", "net")[0] == 0
+    assert list(unhashed.path.parent.iterdir()) == []
+
+
+def test_a_file_without_any_hash_is_used_once_the_user_says_so(run, unhashed, server):
+    unhashed.path.parent.mkdir()
+    unhashed.path.write_bytes(CONTENT)
+    code, out, _ = run("verify")
+    assert code == 0
+    assert f"no hash  net  {unhashed.path}" in out.splitlines()
+    with pytest.raises(VidposeError, match="not at hand"):
+        weights_file("net")
+    assert run("fetch", "net", "--unchecked")[0] == 0
+    assert weights_file("net") == unhashed.path
+    assert not server.asked
+
+
+def test_what_only_a_person_can_download_says_how(run):
+    for command in ("fetch", "fetch --unchecked"):
+        code, _, err = run(*command.split(), "authors:mixste")
+        assert code == 2
+        assert_one_line(err, "https://github.com/JinluZhang1126/MixSTE", "vidpose weights import FILE --arch mixste")
+    with pytest.raises(UsageError, match="vidpose cannot fetch it"):
+        weights_file("authors:mixste")
+    assert run("remove", "authors:mixste")[1] == "authors:mixste: was not there\n"
+
+
+@pytest.mark.parametrize("command", ["fetch", "remove", "info"])
+def test_an_unknown_name_is_one_line_with_the_nearest(run, command):
+    for name, near in (("hrnet-w23", "hrnet-w32"), ("ssdlite", "torchvision:ssdlite"), ("RTMPose-m", "rtmpose-m")):
+        code, _, err = run(command, name)
+        assert code == 2
+        assert_one_line(err, f"unknown weights {name!r}; did you mean {near}?")
+    assert_one_line(run(command, "zzz")[2], "unknown weights 'zzz'; `vidpose weights list`")
+
+
+@pytest.mark.parametrize("command", ["fetch", "remove"])
+def test_what_comes_with_vidpose_is_neither_fetched_nor_removed(run, command):
+    code, _, err = run(command, *ZOO)
+    assert code == 2
+    assert_one_line(err, "comes with vidpose")
+    assert all((shipped("weights") / entry.file).is_file() for entry in ZOO.values())
+
+
+def test_info_of_a_file_of_ours(run, tmp_path):
+    lifter = create_lifter("single-branch", width=16, depth=1, heads=2, frames=9)
+    save_lifter(lifter, tmp_path / "tiny.safetensors", {"data": "none"})
+    code, out, _ = run("info", "tiny.safetensors")
+    assert code == 0
+    told = {line[:15].strip(): line[16:] for line in out.splitlines()}
+    assert told["arch"] == "single-branch"
+    assert json.loads(told["config"])["frames"] == 9
+    assert told["data"] == "none"
+    assert told["sha256"] == hashlib.sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest()
+    assert run("info", "single-branch")[0] == 0
+
+
+class Bomb:
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_no_command_runs_what_hides_in_a_file(run, entry, tmp_path, legacy):
+    flag = tmp_path / "exploded"
+    entry.path.parent.mkdir()
+    content = {"model_pos": {"x": torch.zeros(1)}, "random_state": Bomb(flag)}
+    torch.save(content, entry.path, _use_new_zipfile_serialization=not legacy)
+
+    code, out, _ = run("verify")
+    assert code == 1
+    assert f"damaged  net  {entry.path}" in out
+    code, _, err = run("info", entry.path)
+    assert code == 1
+    assert_one_line(err, "could run code")
+    code, _, err = run("import", entry.path, "--arch", "mixste", "--out", "out.safetensors")
+    assert code == 1
+    assert_one_line(err, "could run code")
+    assert not flag.exists()
+    assert not (tmp_path / "out.safetensors").exists()
+    # The file would have done it.
+    torch.load(entry.path, weights_only=False)
+    assert flag.exists()
+
+
+def test_weights_lie_in_the_users_cache_unless_the_environment_says_otherwise(monkeypatch, tmp_path):
+    monkeypatch.setenv("VIDPOSE_WEIGHTS", str(tmp_path))
+    assert weights_folder() == tmp_path
+    monkeypatch.setenv("VIDPOSE_WEIGHTS", "")
+    monkeypatch.setattr(catalogue, "user_cache_path", lambda app, appauthor: tmp_path / app)
+    assert weights_folder() == tmp_path / "vidpose" / "weights"
+
+
+def test_entries_are_complete():
+    assert not CATALOGUE.keys() & ZOO.keys()
+    paths = [entry.path for entry in CATALOGUE.values() if entry.url]
+    assert len(set(paths)) == len(paths)
+    for entry in CATALOGUE.values():
+        assert bool(entry.url) != bool(entry.page)
+        assert (entry.url + entry.page).startswith("https://")
+        assert entry.kind in ("keypoints", "detector", "lifter")
+        assert entry.format in ("mmpose", "mmdet", "torchvision", "onnx-zip", "authors")
+        assert entry.licence
+        # The published digits stand in the file's name; an archive's name has those of the checkpoint inside.
+        assert bool(entry.sha256) == (entry.format in ("mmpose", "mmdet", "torchvision"))
+        assert entry.sha256 in entry.path.name
+        assert len(entry.sha256) in (0, 8)
+        assert bool(entry.layout) == (entry.kind != "detector")
+        if entry.layout:
+            get_skeleton(entry.layout)
+
+
+def test_lifters_of_others_are_those_that_import_knows():
+    for entry in CATALOGUE.values():
+        if entry.kind == "lifter":
+            paper = lifter_class(entry.arch).paper
+            assert entry.paper == f"{paper.title}, {paper.venue}"
+            assert entry.metric == f"MPJPE {paper.mpjpe}"
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "metric"),
+    [
+        ("keypointrcnn", "KeypointRCNN_ResNet50_FPN_Weights.COCO_V1", "kp_map"),
+        ("fasterrcnn", "FasterRCNN_ResNet50_FPN_Weights.COCO_V1", "box_map"),
+        ("fasterrcnn-v2", "FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1", "box_map"),
+        ("fasterrcnn-mobilenet", "FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1", "box_map"),
+        ("ssdlite", "SSDLite320_MobileNet_V3_Large_Weights.COCO_V1", "box_map"),
+    ],
+)
+def test_torchvision_says_the_same_of_its_weights(name, weights, metric):
+    entry, theirs = CATALOGUE[f"torchvision:{name}"], torchvision.models.get_weight(weights)
+    assert entry.url == theirs.url
+    assert entry.mib == theirs.meta["_file_size"]
+    assert float(entry.metric.split()[-1]) == theirs.meta["_metrics"]["COCO-val2017"][metric]

@@ -1,61 +1,95 @@
-"""How good a lifter is on real video, against a triangulation.
+"""How good lifters are on real video, beside BlazePose's own 3D ("world landmarks", smoothed as it comes).
 
-    python benchmarks/accuracy.py POSE2SIM_DIR [--lifter single-branch]
+    python benchmarks/accuracy.py VIDEO... [--lifter single-branch --lifter runs/lstm/weights.safetensors]
 
-POSE2SIM_DIR holds cam01.mp4, cam02.mp4 and reference_3d.npz. P-MPJPE is over the 12 limb joints, for vidpose as it
-comes and for BlazePose's own 3D ("world landmarks"). For the CMU test split there is `vidpose eval --dataset cmu`.
+For every video, of the 12 limb joints and 8 limb bones: bone-length variation (standard deviation over mean in time,
+averaged over bones and people), and jitter (mean acceleration, m/s²). Where reference_3d.npz lies beside a video, a
+triangulation, P-MPJPE in millimetres too. vidpose runs with its default smoothing; people are searched once a video.
+BlazePose follows one person. For the CMU test split there is `vidpose eval --dataset cmu`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 
 from vidpose.evaluation.metrics import p_mpjpe
-from vidpose.pipeline import infer
-from vidpose.skeletons import BLAZEPOSE_33, H36M_17
+from vidpose.pipeline import find_people, lift_people
+from vidpose.refine import Smoothing
+from vidpose.skeletons import BLAZEPOSE_33, H36M_17, Skeleton
 from vidpose.video import VideoReader
-from vidpose.zoo import DEFAULT
+from vidpose.zoo import DEFAULT, load_weights
+
+_SIDES = ("left", "right")
+_LIMBS = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]
+_BONES = [(f"{side}_{start}", f"{side}_{end}") for side in _SIDES for start, end in _LIMBS]
+_JOINTS = sorted({joint for bone in _BONES for joint in bone})
+
+People = Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""Of each person: (N,) frame numbers, (N,) seconds, (N, J, 3) metres; NaN where absent."""
 
 
-def blazepose_world(video: Path) -> np.ndarray:
-    """(F, 33, 3) BlazePose's own 3D, complexity 1, video mode; NaN where it saw nobody."""
+def blazepose_world(video: Path) -> People:
+    """BlazePose's own 3D, complexity 1, video mode."""
     import mediapipe as mp
 
-    rows = []
+    frames, times, rows = [], [], []
     with mp.solutions.pose.Pose(model_complexity=1) as pose, VideoReader(video) as reader:
-        for frame in reader:
+        for number, frame in enumerate(reader):
             found = pose.process(frame.image).pose_world_landmarks
             rows.append([(p.x, p.y, p.z) for p in found.landmark] if found else np.full((33, 3), np.nan))
-    return np.array(rows)
+            frames.append(number)
+            times.append(float(frame.time))
+    return [(np.array(frames), np.array(times), np.array(rows))]
 
 
-def on_pose2sim(folder: Path, lifter: str) -> None:
-    with np.load(folder / "reference_3d.npz") as reference:
-        truth, joints = reference["positions"].astype(np.float64), [str(joint) for joint in reference["joints"]]
-    ours = [H36M_17.index(joint) for joint in joints]
-    theirs = [BLAZEPOSE_33.index(joint) for joint in joints]
-    for camera in ("cam01", "cam02"):
-        video = folder / f"{camera}.mp4"
-        line = f"pose2sim {camera}: P-MPJPE"
-        for smooth in ("none", "butterworth:6"):
-            track = infer(video, lifter=lifter, smooth=smooth, device="cpu").tracks[0]
-            lifted = track.joints[:, ours].astype(np.float64)
-            there = np.isfinite(lifted).all(axis=(1, 2))
-            error = p_mpjpe(lifted[there], truth[track.frames[there]])
-            line += f"  {smooth} {1000 * error.mean():.1f} mm ({there.sum()} frames)"
-        world = blazepose_world(video)[:, theirs]
-        there = np.isfinite(world).all(axis=(1, 2))
-        print(f"{line}  BlazePose's own {1000 * p_mpjpe(world[there], truth[there]).mean():.1f} mm ({there.sum()})")
+def bone_variation(people: People, layout: Skeleton) -> float:
+    """Standard deviation of a bone's length over its mean, averaged over bones and people; in per cent."""
+    starts, ends = ([layout.index(bone[end]) for bone in _BONES] for end in (0, 1))
+    lengths = [np.linalg.norm(joints[:, starts] - joints[:, ends], axis=-1) for _, _, joints in people]
+    return 100 * float(np.mean([np.nanstd(person, axis=0) / np.nanmean(person, axis=0) for person in lengths]))
+
+
+def jitter(people: People, layout: Skeleton) -> float:
+    """Mean acceleration in m/s²."""
+    limbs = [layout.index(joint) for joint in _JOINTS]
+    found = []
+    for _, times, joints in people:
+        step = np.median(np.diff(times))
+        found.append(np.linalg.norm(np.diff(joints[:, limbs], n=2, axis=0), axis=-1).ravel() / step**2)
+    return float(np.nanmean(np.concatenate(found)))
+
+
+def aligned_error(people: People, layout: Skeleton, reference: Path) -> float:
+    """P-MPJPE of the first person, millimetres, over the reference's joints."""
+    with np.load(reference) as arrays:
+        truth, names = arrays["positions"].astype(np.float64), [str(joint) for joint in arrays["joints"]]
+    frames, _, joints = people[0]
+    joints = joints[:, [layout.index(name) for name in names]].astype(np.float64)
+    there = np.isfinite(joints).all(axis=(1, 2))
+    return 1000 * float(p_mpjpe(joints[there], truth[frames[there]]).mean())
 
 
 @click.command()
-@click.argument("folder", metavar="POSE2SIM_DIR", type=click.Path(exists=True, path_type=Path))
-@click.option("--lifter", default=DEFAULT, show_default=True)
-def main(folder: Path, lifter: str) -> None:
-    on_pose2sim(folder, lifter)
+@click.argument("videos", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--lifter", "lifters", multiple=True, default=(DEFAULT,), show_default=True, metavar="NAME|FILE")
+def main(videos: tuple[Path, ...], lifters: tuple[str, ...]) -> None:
+    """Print a table a video."""
+    for video in videos:
+        print(f"{video.parent.name}/{video.name}")
+        found, reference = find_people(video), video.parent / "reference_3d.npz"
+        methods: list[tuple[str, People, Skeleton]] = [("BlazePose's own", blazepose_world(video), BLAZEPOSE_33)]
+        for name in lifters:
+            tracks = lift_people(found, load_weights(name), Smoothing.parse("butterworth:6")).tracks
+            methods.append((name, [(track.frames, track.times, track.joints) for track in tracks], H36M_17))
+        for name, people, layout in methods:
+            line = f"  {name:40s} bones {bone_variation(people, layout):5.1f} %  jitter {jitter(people, layout):6.2f}"
+            if reference.exists():
+                line += f"  P-MPJPE {aligned_error(people, layout, reference):6.1f}"
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ ALL_LOSSES = {
     "temporal_consistency": lambda predicted, target: losses.temporal_consistency(predicted, HOSSAIN),
     "position_sum": losses.position_sum,
     "velocity_sum": losses.velocity_sum,
+    "motion": lambda predicted, target: losses.motion(predicted, target, intervals=(1, 3)),
 }
 
 
@@ -137,6 +138,29 @@ def test_ssr_stf_equations_12_and_13(poses):
     assert losses.velocity_sum(*poses).item() == pytest.approx(velocity)
     means = losses.mpjpe(*poses) + 0.7 * (frames - 1) / frames * losses.mpjve(*poses)
     assert frames * joints * means.item() == pytest.approx(position + 0.7 * velocity)
+
+
+def test_motion_loss_by_hand():
+    """Cross products of each joint's positions that lie an interval apart, coordinate by coordinate."""
+    predicted, target = np.random.default_rng(1).normal(0, 0.3, (2, 2, 20, 17, 3))
+    by_interval = []
+    for interval in (8, 12, 16):
+        differences = []
+        for t in range(20 - interval):
+            for y, z in ((1, 2), (2, 0), (0, 1)):
+                of_target, of_predicted = (
+                    poses[:, t, :, y] * poses[:, t + interval, :, z] - poses[:, t, :, z] * poses[:, t + interval, :, y]
+                    for poses in (target, predicted)
+                )
+                differences.append(np.abs(of_predicted - of_target))
+        by_interval.append(np.mean(differences))
+    ours = losses.motion(torch.from_numpy(predicted), torch.from_numpy(target))
+    assert ours.item() == pytest.approx(np.mean(by_interval))
+
+
+def test_motion_loss_of_a_short_window_is_nothing(poses):
+    assert losses.motion(*poses).item() == 0
+    assert losses.motion(*poses, intervals=(1,)).item() > 0
 
 
 def test_one_joint_that_is_off():

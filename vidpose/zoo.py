@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -23,6 +24,9 @@ from vidpose.lifters import Lifter, create_lifter, lifter_names
 from vidpose.shipped import shipped
 
 FORMAT_VERSION = 1
+
+_HALF_TOLERANCE = 1e-3
+"""What rounding to float16 may change in a parameter, relative to its largest number."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,12 @@ ZOO: Mapping[str, ZooEntry] = {
 DEFAULT = "single-branch"
 
 
-def save_lifter(lifter: Lifter, path: Path, about: Mapping[str, Any]) -> None:
+def save_lifter(lifter: Lifter, path: Path, about: Mapping[str, Any], *, half: bool = False) -> None:
     """Write a lifter's weights and everything needed to build it again.
 
     Args:
         about: what the weights were trained on and how well they do, for the header.
+        half: parameters in float16, except those that it cannot hold. Buffers, which are statistics, stay as they are.
 
     Raises:
         VidposeError: the file cannot be written.
@@ -61,10 +66,20 @@ def save_lifter(lifter: Lifter, path: Path, about: Mapping[str, Any]) -> None:
         "vidpose": __version__,
         **about,
     }
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in lifter.state_dict().items()}
+    tensors = {key: tensor.cpu().contiguous() for key, tensor in lifter.state_dict().items()}
+    if half:
+        tensors |= {key: _halved(tensors[key]) for key, _ in lifter.named_parameters()}
     with replacing(path) as partial:
         # Not by save_file, which makes files that only their owner may read.
         partial.write_bytes(save(tensors, metadata={"vidpose": json.dumps(header)}))
+
+
+def _halved(parameter: torch.Tensor) -> torch.Tensor:
+    """In float16, unless numbers would overflow or all be next to nothing there."""
+    rounded = parameter.half()
+    # An overflow makes the error infinite.
+    error = (rounded.float() - parameter).abs().max()
+    return rounded if error <= _HALF_TOLERANCE * parameter.abs().max() else parameter
 
 
 @dataclass(frozen=True)

@@ -1,55 +1,103 @@
-"""How far a job has come: a bar on a terminal, a plain line now and then elsewhere."""
+"""How far a job has come: a bar on a terminal, a plain line now and then elsewhere. Both go to stderr."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _PLAIN_SECONDS = 10.0
 
+_ESTIMATE_SECONDS = 300.0
+"""How far back the time left is estimated from: a row of a training's metrics may take a minute."""
+
+_PLACE = ("step", "epoch", "lr")
+"""Where in a training a row of metrics stands, which the bar shows already or nobody watches."""
+
 
 @contextmanager
 def progress_of(label: str, unit: str = "frames") -> Iterator[Callable[[int, int | None], None]]:
-    """Give a function to call with the numbers done and expected; it goes to stderr. The expectation may be None."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _plain(label, unit)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f} {task.fields[unit]}/s"),
-        TimeRemainingColumn(),
-    )
+    """Give a function to call with the numbers done and expected. The expectation may be None."""
     started = time.monotonic()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(escape(label), total=None, rate=0.0, unit=unit)
+    with _display(label, unit) as show:
 
         def update(done: int, total: int | None) -> None:
             # A container may promise fewer frames than it has.
             total = max(done, total) if total else None
-            bar.update(task, completed=done, total=total, rate=done / max(time.monotonic() - started, 1e-6))
+            show(done, total, f"{done / max(time.monotonic() - started, 1e-6):.1f} {unit}/s")
 
         yield update
 
 
-def _plain(label: str, unit: str) -> Callable[[int, int | None], None]:
+@contextmanager
+def training_bar(total: int, start: int = 0) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Give a function to call with every row of a training's metrics.
+
+    Args:
+        total: steps of the whole run.
+        start: steps that an interrupted run has done before.
+    """
+    validated: dict[str, float] = {}
+    with _display("training", "steps", start) as show:
+
+        def update(row: Mapping[str, float]) -> None:
+            # Not every row has been validated; the others show what the last one gave.
+            validated.update({key: value for key, value in row.items() if key.startswith("val_")})
+            quantities = {key: value for key, value in {**row, **validated}.items() if key not in _PLACE}
+            show(int(row["step"]), total, ", ".join(_readable(key, value) for key, value in quantities.items()))
+
+        yield update
+
+
+def _readable(key: str, value: float) -> str:
+    """A metric for people: `val_mpjpe_mm` is "val mpjpe 45.1 mm"."""
+    if key == "samples_per_s":
+        return f"{value:.0f} samples/s" if value >= 10 else f"{value:.2g} samples/s"
+    name = key.removesuffix("_mm")
+    return f"{name.replace('_', ' ')} " + (f"{value:.3g}" if name == key else f"{value:.1f} mm")
+
+
+class _Bar(Progress):
+    """A bar, and in a line of its own what else there is to say."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        for task in self.tasks:
+            yield Padding(task.fields["note"], (0, 2))
+
+
+@contextmanager
+def _display(label: str, unit: str, start: int = 0) -> Iterator[Callable[[int, int | None, str], None]]:
+    """Give a function to call with the numbers done and expected, and with what else there is to say."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _plain(console, label, unit, start)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _Bar(*columns, console=console, transient=True, speed_estimate_period=_ESTIMATE_SECONDS) as bar:
+        task = bar.add_task(escape(label), total=None, completed=start, note="")
+        yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
+
+
+def _plain(console: Console, label: str, unit: str, start: int) -> Callable[[int, int | None, str], None]:
     started = reported = time.monotonic()
 
-    def update(done: int, total: int | None) -> None:
+    def show(done: int, total: int | None, note: str) -> None:
         nonlocal reported
         now = time.monotonic()
         if now - reported < _PLAIN_SECONDS:
             return
         reported = now
-        rate = done / (now - started)
-        left = f" of {total}, {max(0, total - done) / rate:.0f} s left" if total else ""
-        Console(stderr=True, highlight=False).print(f"{label}: {done} {unit}{left}, {rate:.1f} a second", markup=False)
+        line = f"{label}: {done}{f' of {total}' if total else ''} {unit}, {note}"
+        if total and done > start:
+            left = (total - done) * (now - started) / (done - start)
+            line += f", {timedelta(seconds=round(left))} left"
+        console.print(line, markup=False, soft_wrap=True)
 
-    return update
+    return show

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
-from vidpose.cli.settings import apply_settings
 from vidpose.errors import UsageError, VidposeError
 from vidpose.files import check_free
+from vidpose.settings import apply_settings
 
 if TYPE_CHECKING:
     from vidpose.catalogue import Published

@@ -78,6 +78,7 @@ class PublishedTable:
     """A table as printed.
 
     Attributes:
+        file: it stands in, without its suffix.
         paper, number, dataset, study: see the module and `Row`.
         columns: as printed.
         metrics: of each column; "" for what is no error measure.
@@ -85,6 +86,7 @@ class PublishedTable:
         rows: of the measures.
     """
 
+    file: str
     paper: str
     number: str
     dataset: str
@@ -119,6 +121,27 @@ def published(dataset: str, metric: str, input_name: str | None = None) -> list[
     return [row for row in rows if input_name in (None, row.input)]
 
 
+def published_line(file: str, number: str, method: str, frames: int | None = None) -> dict[str, Row]:
+    """What one line of one paper's table reports, by metric.
+
+    Args:
+        file: of the paper, without its suffix.
+        number: of the table.
+        method: as printed.
+        frames: T, where lines differ by it alone.
+
+    Raises:
+        UsageError: there is no such line, or there are several.
+    """
+    tables = [table for table in published_tables() if (table.file, table.number) == (file, number)]
+    rows = [row for table in tables for row in table.rows if row.method == method and frames in (None, row.frames)]
+    by_metric = {row.metric: row for row in rows}
+    if not rows or len(by_metric) < len(rows):
+        there = ", ".join(dict.fromkeys(row.method for table in tables for row in table.rows)) or "no such table"
+        raise UsageError(f"{file}, Table {number}: {len(rows)} figures of {method!r}, where one is due; it has {there}")
+    return by_metric
+
+
 @cache
 def published_tables() -> tuple[PublishedTable, ...]:
     """All tables of all papers, ablations too."""
@@ -143,6 +166,7 @@ def _read(path: Path) -> Iterator[PublishedTable]:
                 if values:
                     rows.append(_row(paper, table, line, name, values))
         yield PublishedTable(
+            path.stem,
             f"{paper['method']}, {paper['venue']}",
             table["number"],
             table["dataset"],

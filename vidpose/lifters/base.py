@@ -139,15 +139,20 @@ class Lifter(nn.Module):
             raise VidposeError(
                 f"{self.name}: keypoints of {channels} channels, where {self.config.channels} are due ({meaning})"
             )
+        self.check_frames(frames)
+        # Neither a traced network nor one on the meta device has values to look at. Training on a GPU is not to wait
+        # for an answer in each step: its loss will tell.
+        if torch.compiler.is_compiling() or keypoints_BTJC.is_meta or (self.training and keypoints_BTJC.is_cuda):
+            return
+        if not keypoints_BTJC.isfinite().all():
+            raise VidposeError(f"{self.name}: keypoints that are NaN or infinite; give absent joints as zeros")
+
+    def check_frames(self, frames: int) -> None:
+        """Raises VidposeError for a window of a length that this lifter cannot take."""
         low, high = self.frame_range
         if frames < low or (high is not None and frames > high):
             due = f"{low}" if low == high else f"{low} to {high}" if high is not None else f"{low} or more"
             raise VidposeError(f"{self.name}: a window of {frames} frames, where {due} are due")
-        # Neither a traced network nor one on the meta device has values to look at.
-        if torch.compiler.is_compiling() or keypoints_BTJC.is_meta:
-            return
-        if not keypoints_BTJC.isfinite().all():
-            raise VidposeError(f"{self.name}: keypoints that are NaN or infinite; give absent joints as zeros")
 
     @classmethod
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:

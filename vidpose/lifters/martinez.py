@@ -31,16 +31,19 @@ class Standardised(Lifter):
     answer for, is zero. Takes also the network's own (B, T, 16, C), already standardised, and then gives its own
     (B, T, 16, 3): what the authors' files hold.
 
+    HumanEva's layout has no nose; there the thorax, the nearest to it, is what the network does not see.
+
     A subclass defines `regress`: (B, T, 16 C) -> (B, T, 48).
     """
 
-    layouts = ("h36m17",)
+    layouts = ("h36m17", "humaneva15")
 
     def __init__(self, config: LifterConfig):
         super().__init__(config)
-        for name, statistic in self.unit_statistics(config.channels).items():
+        for name, statistic in self.unit_statistics(config.channels, config.layout).items():
             self.register_buffer(name, statistic)
-        self.input_joints = [joint for joint in range(len(self.layout)) if joint != self.layout.index("nose")]
+        unseen = self.layout.index("nose" if "nose" in self.layout.joints else "thorax")
+        self.input_joints = [joint for joint in range(len(self.layout)) if joint != unseen]
 
     @property
     def frame_range(self) -> tuple[int, int | None]:
@@ -51,9 +54,8 @@ class Standardised(Lifter):
         return len(self.layout), len(self.layout) - 1
 
     @classmethod
-    def unit_statistics(cls, channels: int) -> dict[str, torch.Tensor]:
+    def unit_statistics(cls, channels: int, layout: str = "h36m17") -> dict[str, torch.Tensor]:
         """Means of 0 and deviations of 1: all that authors' files, which do not hold any, allow."""
-        (layout,) = cls.layouts
         joints = len(get_skeleton(layout))
         return {
             "input_mean": torch.zeros(joints, channels),

@@ -36,7 +36,9 @@ def screen(keypoints_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.T
     """The whole picture: x from -1 to 1 over the width, y in the same unit about the middle (VideoPose3D)."""
     width, height = image_size
     there = present(keypoints_BTJC)[..., None]
-    xy = keypoints_BTJC[..., :2] / width * 2 - keypoints_BTJC.new_tensor([1, height / width])
+    # No tensor is made of the numbers: on a GPU that would wait for it.
+    x, y = keypoints_BTJC[..., 0], keypoints_BTJC[..., 1]
+    xy = torch.stack([x / width * 2 - 1, y / width * 2 - height / width], dim=-1)
     return torch.where(there, torch.cat([xy, keypoints_BTJC[..., 2:]], dim=-1), 0.0)
 
 

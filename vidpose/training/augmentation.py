@@ -44,6 +44,8 @@ class Augmentation(Detector):
         body_scale: standard deviation of the whole body's size, as a fraction.
         recombine: probability of legs, and of arms, taken from another window.
         perturb: probability of each bend by which a window's poses become poses that nobody recorded.
+        bend: factor on how far the bends go.
+        bend_spread: standard deviation of the logarithm of a further, random factor: some go much farther than most.
         reverse: probability that time runs backwards.
     """
 
@@ -56,6 +58,8 @@ class Augmentation(Detector):
     body_scale: float = 0.03
     recombine: float = 0.25
     perturb: float = 0.5
+    bend: float = 1.0
+    bend_spread: float = 0.0
     reverse: float = 0.3
 
 
@@ -145,7 +149,8 @@ def new_bodies(world_BTJD: torch.Tensor, augmentation: Augmentation, g: torch.Ge
     batch, _, joints, _ = bones.shape
     for limbs, degrees in _BENDS:
         chosen_B1 = chance((batch, 1), augmentation.perturb, g)
-        turn_BDD = _rotation(torch.deg2rad(degrees * normal((batch, 3), g)) * chosen_B1)
+        size_B1 = degrees * augmentation.bend * torch.exp(augmentation.bend_spread * normal((batch, 1), g))
+        turn_BDD = _rotation(torch.deg2rad(size_B1 * normal((batch, 3), g)) * chosen_B1)
         bones[:, :, limbs] = torch.einsum("bij,btlj->btli", turn_BDD, bones[:, :, limbs])
 
     scale_BJ = 1 + augmentation.bone_scale * normal((batch, joints), g)

@@ -1,204 +1,61 @@
-"""Training a lifter on motion capture seen through virtual cameras and an imitated detector, from top to bottom.
+"""Training a lifter as a recipe says, from top to bottom.
 
-    vidpose train recipes/single-branch-cmu17.toml --data CMU17_DIR --out runs/single-branch
-    vidpose train recipes/single-branch-cmu17.toml --data CMU17_DIR --out runs/try --set steps=20 --set batch=4
+    train(read_recipe("mixste"), Path("data/h36m"), Path("runs/mixste"))
 
-Recipe -> data -> model -> steps -> `weights.safetensors`. Every few minutes, and at Ctrl-C, the whole state goes to
-`checkpoint.pt` in the output folder, from which `--resume` goes on as if nothing had happened.
+Recipe -> windows -> lifter -> steps -> `weights.safetensors`. Every few minutes, and at Ctrl-C, the whole state goes to
+`checkpoint.pt` in the output folder, from which a resumed run goes on as if nothing had happened: whatever is random in
+a step follows from the recipe's seed and the step's number.
+
+Several devices share the batch of a step and average their gradients (torch's DistributedDataParallel): the same run,
+up to rounding and to batch normalisation, which sees the part of the batch on its own device.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
+from lightning.fabric import Fabric
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vidpose.datasets.cmu import load_cmu
 from vidpose.errors import UsageError, VidposeError
 from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.files import replacing
 from vidpose.lifters import Lifter, create_lifter
 from vidpose.lifters.martinez import Standardised
-from vidpose.skeletons import BLAZEPOSE_TO_H36M
-from vidpose.training.augmentation import Augmentation, MotionSampler
-from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights, mpjpe
-from vidpose.training.schedules import SCHEDULES
+from vidpose.training.checkpoints import BEST, CHECKPOINT, WEIGHTS, check_folder, read_checkpoint, write_checkpoint
+from vidpose.training.logs import Logs
+from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
+from vidpose.training.processes import held_interrupts, make_fabric, plain_attention, together
+from vidpose.training.recipe import Recipe
+from vidpose.training.starting import start_from
+from vidpose.training.windows import Batch, open_windows, seed_of
 from vidpose.zoo import save_lifter
 
+_ROWS, _REPORT_EVERY = 25, 100
+"""Metrics are written so many times in a run, or after so many steps if that is more often."""
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a training run, as its TOML file says it.
+_VALIDATE_EVERY = 5
+"""Rows of metrics from one validation to the next."""
 
-    Attributes:
-        arch, model: registered lifter, and its config fields that differ from the default.
-        augmentation: fields of `Augmentation` that differ from the default.
-        steps, batch: optimiser steps, and windows a step.
-        loss: names of `LOSSES`, and their weights in the sum.
-        joint_weights: a name of `JOINT_WEIGHTS`, for the losses that weigh joints.
-        lr, weight_decay, clip: AdamW's learning rate and weight decay; the gradient norm is clipped.
-        schedule: `name`, one of `SCHEDULES`, of the factor on the learning rate, and its settings.
-        steps_per_epoch: what schedules by epoch take for an epoch.
-        ema: decay of the moving average of weights that is validated and exported.
-        seed: of weights and data.
-        bf16: matrix products in bfloat16.
-    """
+_AT_ONCE = 2592
+"""Frames that validation lifts at once."""
 
-    arch: str
-    model: dict[str, Any] = field(default_factory=dict)
-    augmentation: dict[str, Any] = field(default_factory=dict)
-    loss: dict[str, float] = field(default_factory=lambda: {"mpjpe": 1.0, "mpjve": 0.5})
-    joint_weights: str = "uniform"
-    steps: int = 20_000
-    batch: int = 32
-    lr: float = 2e-3
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    schedule: dict[str, Any] = field(default_factory=lambda: {"name": "warmup-linear"})
-    steps_per_epoch: int = 1000
-    ema: float = 0.998
-    seed: int = 1
-    bf16: bool = True
+Report = Callable[[dict[str, float]], None]
 
-    @staticmethod
-    def from_dict(values: dict[str, Any], where: str) -> Recipe:
-        """Raises UsageError for keys that a recipe, its augmentation, loss or schedule does not have."""
-        schedule = dict(values.get("schedule", {"name": "warmup-linear"}))
-        factor = SCHEDULES.get(schedule.pop("name", ""))
-        if factor is None:
-            raise UsageError(f"{where}: not a recipe (its schedule needs a name: {', '.join(SCHEDULES)})")
-        unknown = set(values) - {f.name for f in fields(Recipe)}
-        unknown |= set(values.get("augmentation", {})) - {f.name for f in fields(Augmentation)}
-        unknown |= set(values.get("loss", {})) - set(LOSSES)
-        unknown |= set(schedule) - set(factor.__kwdefaults__ or {})
-        if unknown or "arch" not in values:
-            problem = f"no such key: {', '.join(sorted(unknown))}" if unknown else "it names no arch"
-            raise UsageError(f"{where}: not a recipe ({problem})")
-        return Recipe(**values)
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step."""
-        settings = {key: value for key, value in self.schedule.items() if key != "name"}
-        return self.lr * SCHEDULES[self.schedule["name"]](step, self.steps_per_epoch, self.steps, **settings)
-
-
-VALIDATION = Augmentation(bone_scale=0.0, body_scale=0.0, recombine=0.0, perturb=0.0, reverse=0.0)
-"""Recorded bodies and motion; cameras and detector noise as in training."""
-
-
-class Trainer:
-    """The state of a run: model, average, optimiser, data, and how far it has come."""
-
-    def __init__(self, recipe: Recipe, data: Path, out: Path, device: str):
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.out, self.device = recipe, out, torch.device(device)
-        self.model: Lifter = create_lifter(recipe.arch, **recipe.model).to(self.device)
-        self.generator = torch.Generator(self.device).manual_seed(recipe.seed)
-        frames = self.model.config.frames
-        augmentation = Augmentation(**recipe.augmentation)
-        self.sampler = MotionSampler(load_cmu(data, "train"), frames, augmentation, self.generator)
-        fixed = torch.Generator(self.device).manual_seed(0)
-        self.held_out = MotionSampler(load_cmu(data, "val"), frames, VALIDATION, fixed).batch(256)
-        if isinstance(self.model, Standardised):
-            keypoints_BTJC, joints_BTJD = self.sampler.batch(1024)
-            self.model.standardise(self.normalise(keypoints_BTJC).flatten(0, 1), joints_BTJD.flatten(0, 1))
-        self.joint_weights_J = joint_weights(recipe.joint_weights, self.model.layout).to(self.device)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
-        self.step = 0
-
-    def normalise(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
-        # The virtual picture's unit is a metre at the person, so it has no size in pixels; only normalisations that
-        # ignore the picture make sense here.
-        return self.model.normalise(keypoints_BTJC, (1, 1))
-
-    def train_step(self) -> dict[str, float]:
-        """One optimiser step; gives its losses."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate(self.step)
-        keypoints_BTJC, target_BTJD = self.sampler.batch(self.recipe.batch)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16):
-            predictions = self.model.predictions(self.normalise(keypoints_BTJC))
-        loss = torch.zeros((), device=self.device)
-        for predicted_BTJD in map(torch.Tensor.float, predictions):
-            expected_BTJD = self.model.targets(target_BTJD, predicted_BTJD.shape[1])
-            for name, weight in self.recipe.loss.items():
-                if predicted_BTJD.shape[1] > 1 or name not in OF_MOTION:
-                    loss = loss + weight * LOSSES[name](predicted_BTJD, expected_BTJD, self.joint_weights_J)
-        position = mpjpe(predicted_BTJD, expected_BTJD).detach()
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        self.optimiser.step()
-        self.average.update_parameters(self.model)
-        self.step += 1
-        return {"loss": loss.item(), "mpjpe_mm": 1000 * position.item()}
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Errors of the averaged weights on the fixed validation windows, in millimetres."""
-        keypoints_BTJC, target_BTJD = self.held_out
-        self.average.eval()
-        predicted_BTJD = torch.cat([self.average(part) for part in self.normalise(keypoints_BTJC).split(32)]).float()
-        target_BTJD = self.model.targets(target_BTJD, predicted_BTJD.shape[1])
-        aligned = p_mpjpe(predicted_BTJD.cpu().numpy(), target_BTJD.cpu().numpy())
-        return {
-            "val_mpjpe_mm": 1000 * mpjpe(predicted_BTJD, target_BTJD).item(),
-            "val_p_mpjpe_mm": 1000 * float(aligned.mean()),
-        }
-
-    def save(self) -> None:
-        """Write the whole state to `checkpoint.pt`."""
-        state = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-        }
-        with replacing(self.out / "checkpoint.pt") as partial:
-            torch.save(state, partial)
-
-    def resume(self) -> None:
-        """Go on from `checkpoint.pt`.
-
-        Raises:
-            VidposeError: there is none, or it is of another model.
-        """
-        path = self.out / "checkpoint.pt"
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.generator.set_state(state["generator"].cpu())
-            self.step = state["step"]
-        except FileNotFoundError:
-            raise VidposeError(f"{path}: no checkpoint to resume; start without --resume") from None
-        except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise VidposeError(f"{path}: cannot resume this recipe from it ({reason})") from error
-
-    def export(self, metrics: dict[str, float]) -> Path:
-        """Write the averaged weights to `weights.safetensors`."""
-        path = self.out / "weights.safetensors"
-        about = {
-            "conversion": BLAZEPOSE_TO_H36M.name,
-            "detector": "blazepose",
-            "data": "CMU motion capture (mocap.cs.cmu.edu), 16 subjects, virtual cameras and an imitated detector",
-            "recipe": asdict(self.recipe),
-            "metrics": {key: round(value, 2) for key, value in metrics.items()},
-            "licence": "Apache-2.0",
-        }
-        save_lifter(self.average.module, path, about)
-        return path
+_OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adam-amsgrad": lambda parameters, **settings: torch.optim.Adam(parameters, amsgrad=True, **settings),
+    "adamw": torch.optim.AdamW,
+}
 
 
 def train(
@@ -206,53 +63,297 @@ def train(
     data: Path,
     out: Path,
     *,
-    device: str = "cpu",
+    device: str = "auto",
+    devices: int = 1,
+    compile: bool = False,
+    half: bool = False,
     resume: bool = False,
+    overwrite: bool = False,
     save_minutes: float = 3.0,
-    report: Callable[[dict[str, float]], None] = lambda row: None,
+    bar: Callable[[int, int], AbstractContextManager[Report]] = lambda total, start: nullcontext(lambda row: None),
+    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train as the recipe says; gives the path of the exported weights.
 
     Args:
-        data: folder of the CMU-17 shards.
-        out: folder for `checkpoint.pt`, `metrics.jsonl`, `recipe.json` and `weights.safetensors`.
+        data: folder of the prepared benchmark, or of the CMU-17 shards.
+        out: folder for `recipe.json`, `checkpoint.pt`, `metrics.jsonl`, `curves.png` and `weights.safetensors`.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        devices: processes that share the work, a GPU each; more than one starts this program again for the others.
+        compile: the lifter by `torch.compile`.
+        half: export in float16.
         resume: go on from `checkpoint.pt`.
-        report: called with a row of metrics about every 100 steps.
+        overwrite: begin anew where there is a run already.
+        bar: called with the steps in all and those done; gives what is called with every row of metrics.
+        say: called with a line for people. Neither is called but in the first process.
 
     Raises:
-        VidposeError: bad data, nothing to resume, or a loss that is no longer a number.
+        UsageError: data, lifter and recipe do not go together, or `out` holds a run.
+        VidposeError: bad data, a checkpoint that is missing or of another recipe, no memory, or a loss that is no
+            longer a number. The last checkpoint stays.
         KeyboardInterrupt: passed on, after the state is saved.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(recipe, data, out, device)
-    if resume:
-        trainer.resume()
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2))
-    saved = reported = time.monotonic()
-    losses: list[float] = []
+    check_folder(out, resume, overwrite)
+    fabric = make_fabric(device, devices, recipe.bf16)
     try:
-        while trainer.step < recipe.steps:
-            row = trainer.train_step()
-            losses.append(row["mpjpe_mm"])
-            if not math.isfinite(row["loss"]):
-                raise VidposeError(
-                    f"{out}: the loss became {row['loss']} at step {trainer.step}; lower lr, then --resume"
-                )
-            if trainer.step % 100 == 0 or trainer.step == recipe.steps:
-                now = time.monotonic()
-                rate = len(losses) * recipe.batch / (now - reported)
-                row = {"step": trainer.step, "mpjpe_mm": sum(losses) / len(losses), "samples_per_s": rate}
-                if trainer.step % 500 == 0 or trainer.step == recipe.steps:
-                    row |= trainer.validate()
-                with open(out / "metrics.jsonl", "a") as log:
-                    log.write(json.dumps(row) + "\n")
-                report(row)
-                reported, losses = time.monotonic(), []
-            if time.monotonic() - saved > 60 * save_minutes:
-                trainer.save()
-                saved = time.monotonic()
-    except KeyboardInterrupt:
-        trainer.save()
-        raise
-    trainer.save()
-    return trainer.export(trainer.validate())
+        trainer = Trainer(recipe, data, out, fabric, half=half, say=say)
+        if resume:
+            trainer.resume()
+        with together(fabric):
+            trainer.launch(compile)
+            if fabric.is_global_zero:
+                trainer.begin()
+            trainer.run(save_minutes, bar)
+            return trainer.finish()
+    except torch.OutOfMemoryError:
+        raise VidposeError(
+            f"{out}: out of memory with {recipe.batch} windows a step on {devices} x {fabric.device.type}; "
+            "lower it with --set batch=N, or share it by --devices N"
+        ) from None
+
+
+class Trainer:
+    """The state of a run: lifter, average, optimiser, windows, and how far it has come.
+
+    Call `launch` before the first step.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path,
+        out: Path,
+        fabric: Fabric,
+        *,
+        half: bool = False,
+        say: Callable[[str], None] = lambda line: None,
+    ):
+        if recipe.batch % fabric.world_size:
+            raise UsageError(f"a batch of {recipe.batch} windows cannot be shared by {fabric.world_size} devices")
+        self.recipe, self.out, self.fabric, self.half = recipe, out, fabric, half
+        self.say = say if fabric.is_global_zero else lambda line: None
+        torch.manual_seed(recipe.seed)
+        self.lifter: Lifter = create_lifter(recipe.arch, **recipe.model).to(fabric.device)
+        self.windows, self.held_out = open_windows(recipe, data, self.lifter, fabric.device)
+        self.steps_per_epoch = self.windows.steps_per_epoch(recipe.batch)
+        self.steps = recipe.total_steps(self.steps_per_epoch)
+        if isinstance(self.lifter, Standardised):
+            keypoints_BTJC, joints_BTJD, metres_BT = self.windows.survey()
+            self.lifter.standardise(keypoints_BTJC[metres_BT > 0], joints_BTJD[metres_BT > 0])
+        if recipe.init:
+            start_from(self.lifter, recipe, out, self.say)
+        self.joint_weights_J = joint_weights(recipe.joint_weights, self.lifter.layout).to(fabric.device)
+        self.average = AveragedModel(self.lifter, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
+        self.optimiser = _OPTIMISERS[recipe.optimiser](
+            self.lifter.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
+        self.step = 0
+        self.logged = ("loss", *recipe.loss, "mpjpe_mm")
+        # Of the steps since the last row of metrics; read only then, so that a GPU never waits for it.
+        self.sums, self.summed = torch.zeros(len(self.logged), device=fabric.device), 0
+        self.best = math.inf
+
+    def launch(self, compile: bool = False) -> None:
+        """Start the other processes, if there are any, and make the lifter ready for steps."""
+        self.fabric.launch()
+        predictions = _Predictions(self.lifter)
+        predictions = torch.compile(predictions) if compile else predictions
+        self.predictions, self.wrapped_optimiser = self.fabric.setup(predictions, self.optimiser)
+
+    def begin(self) -> None:
+        """Write down what will be done, and clear away a run that is not gone on with."""
+        if self.step == 0:
+            for name in (CHECKPOINT, WEIGHTS, BEST):
+                (self.out / name).unlink(missing_ok=True)
+        with replacing(self.out / "recipe.json") as partial:
+            partial.write_text(json.dumps(asdict(self.recipe), indent=2))
+
+    def run(self, save_minutes: float, bar: Callable[[int, int], AbstractContextManager[Report]]) -> None:
+        """All steps that are left, with metrics, validation and checkpoints."""
+        every = max(1, min(_REPORT_EVERY, self.steps // _ROWS))
+        first = self.fabric.is_global_zero
+        start = reported = self.step
+        saved = since = time.monotonic()
+        with (
+            Logs(self.out, self.recipe.name, self.steps, start) if first else nullcontext() as logs,
+            bar(self.steps, start) if first else nullcontext() as show,
+            held_interrupts(self.fabric) as interrupts,
+        ):
+            while self.step < self.steps:
+                self.train_step()
+                if self.step % every == 0 or self.step == self.steps:
+                    row = self.means()
+                    row["samples_per_s"] = (self.step - reported) * self.recipe.batch / (time.monotonic() - since)
+                    if first:
+                        if self.step % (every * _VALIDATE_EVERY) == 0 or self.step == self.steps:
+                            row |= self.validate()
+                            self.keep_best(row)
+                        logs.write(row)
+                        show(row)
+                    reported, since = self.step, time.monotonic()
+                if first and (interrupts or time.monotonic() - saved > 60 * save_minutes):
+                    self.save()
+                    saved = time.monotonic()
+                if interrupts:
+                    raise KeyboardInterrupt
+            if first:
+                self.save()
+                logs.draw()
+
+    def train_step(self) -> None:
+        """One step of the optimiser."""
+        recipe, rank = self.recipe, self.fabric.global_rank
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.rate(self.step, self.steps_per_epoch, self.steps)
+        share = recipe.batch // self.fabric.world_size
+        batch = self.windows.batch(self.step, recipe.batch).rows(slice(rank * share, (rank + 1) * share))
+        # For whatever the lifter draws: dropout.
+        torch.manual_seed(seed_of(recipe.seed, 2, self.step, rank))
+        with plain_attention(self.fabric.device):
+            loss, logged = self.losses(self.predictions(batch.keypoints_BTJC), batch)
+            self.fabric.backward(loss)
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(self.lifter.parameters(), recipe.clip)
+        self.wrapped_optimiser.step()
+        self.wrapped_optimiser.zero_grad()
+        if self.average:
+            self.average.update_parameters(self.lifter)
+        self.sums += logged
+        self.summed += 1
+        self.step += 1
+
+    def losses(self, predictions: tuple[torch.Tensor, ...], batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss, the sum of the recipe's over all predictions; and what is logged: it, its terms, and the error."""
+        terms = {name: torch.zeros((), device=self.fabric.device) for name in self.recipe.loss}
+        for predicted_BTJD in map(torch.Tensor.float, predictions):
+            answered = predicted_BTJD.shape[1]
+            metres_BT = self.lifter.targets(batch.metres_BT, answered)
+            expected_BTJD = self.lifter.targets(batch.joints_BTJD, answered)
+            # A frame that does not count is its own target: no error and no gradient.
+            counts_BT11 = metres_BT[..., None, None] > 0
+            expected_BTJD = torch.where(counts_BT11, expected_BTJD, predicted_BTJD.detach())
+            for name, weight in self.recipe.loss.items():
+                if answered > 1 or name not in OF_MOTION:
+                    term = LOSSES[name](predicted_BTJD, expected_BTJD, self.joint_weights_J)
+                    terms[name] = terms[name] + weight * term
+        loss = torch.stack(list(terms.values())).sum()
+        error = _mean_millimetres(predicted_BTJD, expected_BTJD, metres_BT)
+        return loss, torch.stack([loss, *terms.values(), error]).detach()
+
+    def means(self) -> dict[str, float]:
+        """A row of metrics: means over the steps since the last one, of all processes.
+
+        Raises:
+            VidposeError: the loss is no longer a number.
+        """
+        means = self.fabric.all_reduce(self.sums / self.summed, reduce_op="mean").tolist()
+        row = {
+            "step": self.step,
+            "epoch": self.step / self.steps_per_epoch,
+            "lr": self.optimiser.param_groups[0]["lr"],
+            **dict(zip(self.logged, means, strict=True)),
+        }
+        # The others wait for the first process, which ends them.
+        if self.fabric.is_global_zero and not math.isfinite(row["loss"]):
+            again = "--resume" if (self.out / CHECKPOINT).exists() else "begin anew"
+            raise VidposeError(
+                f"{self.out}: the loss became {row['loss']} by step {self.step}; {again} "
+                "with a lower lr (--set lr=...) or the gradient clipped (--set clip=1.0)"
+            )
+        self.sums.zero_()
+        self.summed = 0
+        return row
+
+    @property
+    def answer(self) -> Lifter:
+        """What is validated and exported: the averaged weights, where there are."""
+        return self.average.module if self.average else self.lifter
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Errors of the answer on the held-out windows, in millimetres."""
+        keypoints_BTJC, joints_BTJD, metres_BT = self.held_out
+        lifter = self.answer.eval()
+        parts = keypoints_BTJC.split(max(1, _AT_ONCE // lifter.config.frames))
+        predicted_BTJD = torch.cat([lifter(part) for part in parts]).float()
+        joints_BTJD, metres_BT = (lifter.targets(part, predicted_BTJD.shape[1]) for part in (joints_BTJD, metres_BT))
+        self.lifter.train()
+        counts_BT = metres_BT > 0
+        predicted_NJD, joints_NJD = (
+            (metres_BT[..., None, None] * part)[counts_BT].cpu().numpy() for part in (predicted_BTJD, joints_BTJD)
+        )
+        return {
+            "val_mpjpe_mm": _mean_millimetres(predicted_BTJD, joints_BTJD, metres_BT).item(),
+            "val_p_mpjpe_mm": 1000 * float(p_mpjpe(predicted_NJD, joints_NJD).mean()),
+        }
+
+    def keep_best(self, row: dict[str, float]) -> None:
+        """Keep the answer beside the run, if the recipe wants the best and this is it."""
+        if self.recipe.keep == "best" and row["val_mpjpe_mm"] < self.best:
+            self.best = row["val_mpjpe_mm"]
+            self.export(self.out / BEST, row)
+
+    def finish(self) -> Path:
+        """Write `weights.safetensors`, the best or the last."""
+        path, best = self.out / WEIGHTS, self.out / BEST
+        if self.fabric.is_global_zero:
+            if self.recipe.keep == "best" and best.exists():
+                with replacing(path) as partial:
+                    shutil.copyfile(best, partial)
+            else:
+                self.export(path, self.validate())
+            self.say(f"wrote {path}")
+        return path
+
+    def export(self, path: Path, row: dict[str, float]) -> None:
+        """Write the answer's weights, with the validation's figures."""
+        about = self.windows.about | {
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+            "metrics": {key: round(value, 2) for key, value in row.items() if key.startswith("val_")},
+        }
+        save_lifter(self.answer, path, about, half=self.half)
+
+    def save(self) -> None:
+        """Write the whole state to `checkpoint.pt`, unless it is spoilt."""
+        parts = [self.sums, *self.lifter.parameters()]
+        if not all(part.isfinite().all() for part in parts):
+            return
+        state = {
+            "step": self.step,
+            "lifter": self.lifter.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "optimiser": self.optimiser.state_dict(),
+            "sums": self.sums,
+            "summed": self.summed,
+            "best": self.best,
+        }
+        write_checkpoint(self.out, self.recipe, state)
+
+    def resume(self) -> None:
+        """Go on from `checkpoint.pt`; raises as `read_checkpoint`."""
+        state = read_checkpoint(self.out, self.recipe, self.fabric.device)
+        self.lifter.load_state_dict(state["lifter"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.sums, self.summed = state["sums"], state["summed"]
+        self.step, self.best = state["step"], state["best"]
+        self.say(f"{self.out}: going on after step {self.step}")
+
+
+class _Predictions(nn.Module):
+    """A lifter as training calls it, for what wraps modules by their `forward`."""
+
+    def __init__(self, lifter: Lifter):
+        super().__init__()
+        self.lifter = lifter
+
+    def forward(self, keypoints_BTJC: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.lifter.predictions(keypoints_BTJC)
+
+
+def _mean_millimetres(predicted: torch.Tensor, target: torch.Tensor, metres_BT: torch.Tensor) -> torch.Tensor:
+    """Mean per-joint position error over the frames that count."""
+    errors_BT = (predicted - target).norm(dim=-1).mean(dim=-1)
+    return 1000 * torch.where(metres_BT > 0, metres_BT * errors_BT, 0.0).sum() / (metres_BT > 0).sum().clamp_min(1)

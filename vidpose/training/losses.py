@@ -7,7 +7,7 @@ of them this is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -129,6 +129,23 @@ def velocity_sum(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return position_sum(predicted.diff(dim=1), target.diff(dim=1))
 
 
+def motion(predicted: torch.Tensor, target: torch.Tensor, intervals: Sequence[int] = (8, 12, 16, 24)) -> torch.Tensor:
+    """Mean absolute error of the pairwise motion encoding p_tj x p_(t+i)j, mean over intervals i (motion loss).
+
+    Wang, Yan, Xiong, Lin, "Motion guided 3D pose estimation from videos", ECCV 2020. MixSTE's Table 6 compares with it,
+    and gives neither intervals nor weight; the intervals here are those of a public reimplementation
+    (tamasino52/UGCN). In the square of the positions' unit. Intervals that a window is too short for are left out; one
+    that is too short for all of them costs nothing.
+    """
+    fitting = [interval for interval in intervals if interval < predicted.shape[1]]
+    errors = [(_moved(predicted, interval) - _moved(target, interval)).abs().mean() for interval in fitting]
+    return torch.stack(errors).mean() if errors else 0 * predicted.sum()
+
+
+def _moved(positions: torch.Tensor, interval: int) -> torch.Tensor:
+    return torch.linalg.cross(positions[:, :-interval], positions[:, interval:])
+
+
 LOSSES: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "mpjpe": lambda predicted, target, weights: mpjpe(predicted, target),
     "mpjve": lambda predicted, target, weights: mpjve(predicted, target),
@@ -138,8 +155,9 @@ LOSSES: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.
     "temporal-consistency": lambda predicted, target, weights: temporal_consistency(predicted, weights),
     "position-sum": lambda predicted, target, weights: position_sum(predicted, target),
     "velocity-sum": lambda predicted, target, weights: velocity_sum(predicted, target),
+    "motion": lambda predicted, target, weights: motion(predicted, target),
 }
 """By the names that recipes use, all called (predicted, target, joint weights)."""
 
-OF_MOTION = frozenset({"mpjve", "temporal-consistency", "velocity-sum"})
+OF_MOTION = frozenset({"mpjve", "temporal-consistency", "velocity-sum", "motion"})
 """Those that need two frames."""

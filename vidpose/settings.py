@@ -1,15 +1,16 @@
-"""The option `--set KEY=VALUE` that several commands have."""
+"""Settings of the form `key=value`, as options `--set` give them."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
 from vidpose.errors import UsageError
 
 
-def apply_settings(values: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
+def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """`values` with `key=value` (or `table.key=value`) settings put over them.
 
     A value is as TOML has it; a bare word is a string.

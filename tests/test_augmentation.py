@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+import torch
+from training_data import T_POSE, write_cmu17
+
+from vidpose.datasets.cmu import load_cmu
+from vidpose.errors import UsageError, VidposeError
+from vidpose.skeletons import BLAZEPOSE_TO_H36M, H36M_17
+from vidpose.training.augmentation import Augmentation, MotionSampler, detect, new_bodies, view
+
+CLEAN = Augmentation(
+    landmark_bias=0.0, jitter=0.0, white=0.0, occluded=0.0, dropped=0.0, unscored=1.0, recombine=0.0, perturb=0.0,
+    reverse=0.0,
+    bone_scale=0.0, body_scale=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def cmu(tmp_path):
+    return write_cmu17(tmp_path)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def posed(batch: int = 8, frames: int = 5) -> torch.Tensor:
+    return torch.from_numpy(T_POSE).expand(batch, frames, 17, 3).clone()
+
+
+def bone_lengths(joints: torch.Tensor) -> torch.Tensor:
+    return (joints[:, :, 1:] - joints[:, :, list(H36M_17.parents[1:])]).norm(dim=-1)
+
+
+def test_reader_gives_metres_and_sequences(cmu):
+    motion = load_cmu(cmu, "train")
+    assert motion.positions.shape == (210, 17, 3)
+    assert motion.offsets.tolist() == [0, 120, 210]
+    assert np.abs(motion.positions[0, 10, 2] - 1.7) < 0.5
+
+
+def test_missing_and_broken_data_are_one_line(tmp_path):
+    with pytest.raises(VidposeError, match="no cmu17_train"):
+        load_cmu(tmp_path, "train")
+    np.savez(
+        tmp_path / "cmu17_train_00.npz", positions=np.zeros((5, 16, 3), np.int16), offsets=[0, 5], subject=[1], fps=50
+    )
+    with pytest.raises(VidposeError, match=r"\(5, 16, 3\), where \(frames, 17, 3\)"):
+        load_cmu(tmp_path, "train")
+    with pytest.raises(UsageError, match="unknown CMU split"):
+        load_cmu(tmp_path, "all")
+
+
+def test_cameras_are_rigid_and_upright():
+    camera, distance = view(posed(64), CLEAN, generator())
+    torch.testing.assert_close(bone_lengths(camera), bone_lengths(posed(64)), rtol=1e-4, atol=1e-4)
+    assert (camera[..., 2] > 0.5).all()
+    assert (distance >= 2).all()
+    head_above_feet = camera[:, :, H36M_17.index("left_ankle"), 1] - camera[:, :, H36M_17.index("head_top"), 1]
+    assert (head_above_feet > 0.5).all(), "y points down"
+
+
+def test_left_stays_left_in_every_view():
+    camera, _ = view(posed(64), CLEAN, generator())
+    # In a frame with x right, y down, z forward: forward = up x left, for a mirrored person too.
+    up = -(camera[:, :, 0] - camera[:, :, 8])
+    left = camera[:, :, 11] - camera[:, :, 14]
+    nose = camera[:, :, 9] - camera[:, :, 8]
+    facing = torch.linalg.cross(left, up)
+    assert ((facing * nose).sum(-1) > 0).all()
+
+
+def test_a_clean_detector_sees_the_projection():
+    camera, distance = view(posed(16), CLEAN, generator())
+    seen = detect(camera, distance, torch.full((16,), 0.02), CLEAN, generator())
+    wrist = H36M_17.index("left_wrist")
+    expected = camera[..., wrist, :2] / camera[..., wrist, 2:] * distance[:, None, None]
+    torch.testing.assert_close(seen[:, :, wrist, :2], expected)
+    assert (seen[..., 2] == 1).all()
+
+
+def test_derived_joints_are_made_as_at_inference():
+    noisy = Augmentation(dropped=0.0)
+    camera, distance = view(posed(16), noisy, generator())
+    seen = detect(camera, distance, torch.full((16,), 0.02), noisy, generator(4)).numpy()
+    by_name = {joint: seen[..., H36M_17.index(joint), :] for joint in H36M_17.joints}
+    blazepose = np.zeros((*seen.shape[:2], 33, 3), np.float32)
+    for i, joint in enumerate(BLAZEPOSE_TO_H36M.source.joints):
+        if joint in by_name:
+            blazepose[..., i, :] = by_name[joint]
+    xy, scores = BLAZEPOSE_TO_H36M(blazepose[..., :2], blazepose[..., 2])
+    for joint in ("pelvis", "spine", "thorax"):
+        np.testing.assert_allclose(xy[..., H36M_17.index(joint), :], by_name[joint][..., :2], atol=1e-5)
+        np.testing.assert_allclose(scores[..., H36M_17.index(joint)], by_name[joint][..., 2], atol=1e-6)
+
+
+def test_new_bodies_keep_bones_constant_in_time_and_borrow_limbs():
+    moving = posed(6, 4) + 0.05 * torch.randn(6, 1, 17, 3, generator=generator(2))
+    bodies = new_bodies(moving, Augmentation(recombine=1.0), generator())
+    lengths = bone_lengths(bodies)
+    torch.testing.assert_close(lengths, lengths[:, :1].expand_as(lengths), rtol=1e-4, atol=1e-4)
+    same = new_bodies(moving, Augmentation(recombine=0.0, perturb=0.0, bone_scale=0.0, body_scale=0.0), generator())
+    # Only the stated centres change a body when nothing is random but 1 % asymmetry.
+    ratio = (bone_lengths(same) / bone_lengths(moving))[:, 0].mean(0)
+    assert ratio[H36M_17.index("left_wrist") - 1] == pytest.approx(1.28, abs=0.03)
+    assert ratio[H36M_17.index("left_knee") - 1] == pytest.approx(1.0, abs=0.03)
+
+
+def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):
+    sampler = MotionSampler(load_cmu(cmu, "train"), 27, Augmentation(fps=(25, 25.001), reverse=0.0), generator())
+    windows, seconds = sampler.windows(64)
+    assert seconds.numpy() == pytest.approx(0.04, rel=1e-3)
+    # The walk goes 0.5 m/s in x: 2 cm a frame at 25 fps, unless it stands at an end of its sequence.
+    step = windows[:, :, :, 0].mean(dim=2).diff(dim=1)
+    assert step.max() < 0.06
+    assert step.median() == pytest.approx(0.02, abs=0.005)

@@ -1,0 +1,48 @@
+"""Weights files in float16."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vidpose.lifters import Lifter, create_lifter, lifter_class, lifter_names
+from vidpose.zoo import load_lifter, save_lifter
+
+
+def lifter_with_statistics(name: str) -> Lifter:
+    """At its smallest, with statistics such as training leaves: some large, some next to nothing."""
+    torch.manual_seed(0)
+    lifter = create_lifter(name, **lifter_class(name).tiny).eval()
+    for key, buffer in lifter.named_buffers():
+        if key.endswith(("std", "running_var")):
+            buffer.uniform_(1e-6, 1e-4)
+        elif key.endswith("mean"):
+            buffer.uniform_(-1e-2, 1e-2)
+    return lifter
+
+
+@pytest.mark.parametrize("name", lifter_names())
+def test_float16_weights_give_nearly_the_same_answers(name, tmp_path):
+    lifter = lifter_with_statistics(name)
+    save_lifter(lifter, tmp_path / "w.safetensors", {}, half=True)
+    loaded = load_lifter(tmp_path / "w.safetensors")
+    assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
+    keypoints_BTJC = torch.randn(2, lifter.config.frames, len(lifter.layout), lifter.config.channels)
+    with torch.no_grad():
+        exact, rounded = lifter(keypoints_BTJC), loaded(keypoints_BTJC)
+    assert 0 < (rounded - exact).norm() < 1e-3 * exact.norm()
+
+
+def test_what_float16_cannot_hold_stays_float32(tmp_path):
+    lifter = create_lifter("martinez", width=16)
+    with torch.no_grad():
+        lifter.linear1.bias[3] = 70_000.0
+        lifter.linear2.weight *= 1e-7
+        lifter.output_mean[5] = 1234.5678
+    save_lifter(lifter, tmp_path / "w.safetensors", {}, half=True)
+    kinds = {key: tensor.dtype for key, tensor in load_file(tmp_path / "w.safetensors").items()}
+    assert kinds["linear1.weight"] == kinds["linear2.bias"] == torch.float16
+    assert kinds["linear1.bias"] == kinds["linear2.weight"] == kinds["output_mean"] == torch.float32
+    assert kinds["norm1.num_batches_tracked"] == torch.int64
+    for key, tensor in load_lifter(tmp_path / "w.safetensors").state_dict().items():
+        if kinds[key] != torch.float16:
+            assert torch.equal(tensor, lifter.state_dict()[key]), key

@@ -1,0 +1,70 @@
+"""The folder of a run: its files, whether it is free, and the checkpoint in it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidpose.errors import UsageError, VidposeError
+from vidpose.files import make_folder, replacing
+from vidpose.training.recipe import Recipe
+
+CHECKPOINT, BEST, WEIGHTS = "checkpoint.pt", "best.safetensors", "weights.safetensors"
+"""Files of a run: the whole state, the best by validation so far, and what it ends with."""
+
+_MAY_DIFFER = frozenset({"name", "reported", "epochs", "steps", "lr", "clip"})
+"""Keys of a recipe that a resumed run may change: to train longer, or past what spoilt the loss."""
+
+
+def check_folder(out: Path, resume: bool, overwrite: bool) -> None:
+    """Make the folder of a run, unless it is there.
+
+    Raises:
+        UsageError: it holds a run, which is neither to be gone on with nor to be begun anew.
+        VidposeError: nothing can be written there.
+    """
+    make_folder(out)
+    for name, what in ((WEIGHTS, "a finished run"), (CHECKPOINT, "an unfinished run")):
+        if (out / name).exists() and not (resume or overwrite):
+            raise UsageError(
+                f"{out}: holds {what}; --resume goes on with it, --overwrite begins anew, or choose another --out"
+            )
+
+
+def write_checkpoint(out: Path, recipe: Recipe, state: dict[str, Any]) -> None:
+    """Write `checkpoint.pt`: the state of a run, and the recipe it follows."""
+    with replacing(out / CHECKPOINT) as partial:
+        torch.save(state | {"recipe": _plain(recipe)}, partial)
+
+
+def read_checkpoint(out: Path, recipe: Recipe, device: torch.device) -> dict[str, Any]:
+    """The state of a run, from `checkpoint.pt`.
+
+    Raises:
+        VidposeError: there is none, it is damaged, or it is of another recipe.
+    """
+    path = out / CHECKPOINT
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        theirs = state["recipe"]
+    except FileNotFoundError:
+        raise VidposeError(f"{path}: no checkpoint to resume; start without --resume") from None
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise VidposeError(f"{path}: cannot be read ({reason}); begin anew with --overwrite") from None
+    ours = _plain(recipe)
+    changed = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
+    if changed:
+        listed = "; ".join(f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in changed)
+        raise VidposeError(f"{path}: of another recipe ({listed}); resume with its own, or choose another --out")
+    return state
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as JSON has it."""
+    return json.loads(json.dumps(asdict(recipe)))

@@ -1,0 +1,342 @@
+"""Recipes: everything that decides a training run, as TOML files say it.
+
+    read_recipe("mixste")                                   one of those that come with vidpose
+    read_recipe("mixste-table6/mpjpe", ["batch=8"])         a row of a table of them, a key put over it
+    read_recipe("mine.toml", released_code=True)            a file
+
+A file is a recipe, or a table of them: `[rows.NAME]` are recipes then, and what stands before them is common to all.
+`base` names the recipe that a file, or a row, departs from. `[released_code]` holds keys once more, where the code that
+a paper's authors released does not do what the paper says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vidpose.datasets import DATASETS
+from vidpose.errors import UsageError
+from vidpose.lifters import lifter_class, lifter_names
+from vidpose.settings import apply_settings
+from vidpose.shipped import shipped
+from vidpose.training.augmentation import Augmentation
+from vidpose.training.losses import JOINT_WEIGHTS, LOSSES
+from vidpose.training.schedules import SCHEDULES
+
+CMU17 = "cmu17"
+"""The data set of motion capture that random cameras film, without an end; all others are benchmarks."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a lifter is trained on.
+
+    Attributes:
+        dataset: a benchmark, or `CMU17`.
+        input: which of a benchmark's 2D keypoints the lifter gets.
+        window: frames of a window; 0: the lifter's own length. A convolutional lifter learns from all frames that it
+            answers in a longer one.
+        stride: frames from the start of a window to that of the next; 0: the window's length.
+        flip: "duplicate": every epoch has each window and its mirror image; "random": the one or the other; or "none".
+        noise: standard deviation of Gaussian noise on the keypoints, in pixels.
+        actions: of a benchmark's clips; none: all.
+        validation: split that the run is validated on.
+        protocol: what the weights are evaluated by; "": the benchmark's first.
+    """
+
+    dataset: str = "h36m"
+    input: str = "cpn"
+    window: int = 0
+    stride: int = 0
+    flip: str = "duplicate"
+    noise: float = 0.0
+    actions: Sequence[str] = ()
+    validation: str = "test"
+    protocol: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run.
+
+    Attributes:
+        arch, model: registered lifter, and the fields of its config that differ from the default.
+        name: of the recipe; of a row, "table/row".
+        data: see `Data`.
+        augmentation: fields of `Augmentation` that differ from the default; only for `CMU17`.
+        epochs, steps: length of the run; one of them is 0.
+        steps_per_epoch: what an epoch is of data without an end.
+        batch: windows a step, over all devices.
+        optimiser: one of `OPTIMISERS`. Adam has weight decay as part of the loss, AdamW apart from it.
+        lr, weight_decay: of the optimiser; `lr` is the largest of the run.
+        schedule: `name`, one of `SCHEDULES`, of the factor on the learning rate, and its settings.
+        clip: limit to the norm of the gradient; 0: none.
+        ema: decay of the moving average of weights that is validated and exported; 0: none is taken.
+        loss: names of `LOSSES`, and their weights in the sum.
+        joint_weights: a name of `JOINT_WEIGHTS`, for the losses that weigh joints.
+        keep: what is exported: "best" by validation, or "last".
+        init: weights to start from: a zoo name, a file, or another recipe's name, whose run lies in the same folder.
+        seed: of weights and data.
+        bf16: matrix products in bfloat16.
+        reported: where the figure that this recipe is for was printed: `paper` (name of a file in
+            evaluation/published), `table`, `line` (the method as printed), and `frames` where lines differ by T alone.
+    """
+
+    arch: str
+    name: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
+    data: Data = field(default_factory=Data)
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 0
+    steps: int = 0
+    steps_per_epoch: int = 1000
+    batch: int = 32
+    optimiser: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    schedule: dict[str, Any] = field(default_factory=lambda: {"name": "linear"})
+    clip: float = 0.0
+    ema: float = 0.0
+    loss: dict[str, float] = field(default_factory=lambda: {"mpjpe": 1.0})
+    joint_weights: str = "uniform"
+    keep: str = "last"
+    init: str = ""
+    seed: int = 1
+    bf16: bool = True
+    reported: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any], where: str) -> Recipe:
+        """A recipe from its keys.
+
+        Args:
+            where: what errors call it: its name or file.
+
+        Raises:
+            UsageError: a key is unknown, missing or impossible.
+        """
+        _check(values, where)
+        return Recipe(**{**values, "data": Data(**values.get("data", {}))})
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the run, with so many an epoch."""
+        return self.steps or self.epochs * steps_per_epoch
+
+    def rate(self, step: int, steps_per_epoch: int, steps: int) -> float:
+        """Learning rate of a step, of so many."""
+        settings = {key: value for key, value in self.schedule.items() if key != "name"}
+        return self.lr * SCHEDULES[self.schedule["name"]](step, steps_per_epoch, steps, **settings)
+
+
+OPTIMISERS = ("adam", "adam-amsgrad", "adamw")
+
+_CHOICES: Mapping[str, Iterable[str]] = {
+    "arch": lifter_names(),
+    "optimiser": OPTIMISERS,
+    "schedule.name": SCHEDULES,
+    "joint_weights": JOINT_WEIGHTS,
+    "keep": ("best", "last"),
+    "data.dataset": (*DATASETS, CMU17),
+    "data.flip": ("duplicate", "random", "none"),
+}
+_NEVER_ZERO = frozenset({"batch", "lr", "steps_per_epoch"})
+_NEVER_NEGATIVE = _NEVER_ZERO | {
+    "epochs",
+    "steps",
+    "weight_decay",
+    "clip",
+    "ema",
+    "seed",
+    "data.window",
+    "data.stride",
+    "data.noise",
+}
+
+_JOINED = frozenset({"model", "data", "augmentation", "reported"})
+"""Tables whose keys are put over a base's one by one; others are replaced as a whole."""
+
+
+def recipe_names() -> list[str]:
+    """Names of all recipes that come with vidpose, rows as "table/row"."""
+    return [
+        _name(path, row)
+        for path in sorted(shipped("recipes").resolve().glob("*.toml"))
+        for row in _load(path).get("rows", {}) or [""]
+    ]
+
+
+def rows_of(table: str) -> list[str]:
+    """Names of a table's rows, in order.
+
+    Args:
+        table: a shipped one's name, or a file.
+
+    Raises:
+        UsageError: there is no such table, or it is a single recipe.
+    """
+    path, _ = _locate(table, Path())
+    rows = _load(path).get("rows", {})
+    if not rows:
+        raise UsageError(f"{table}: a single recipe, not a table of them; train it with `vidpose train {table}`")
+    return list(rows)
+
+
+def read_recipe(name_or_file: str, settings: Sequence[str] = (), released_code: bool = False) -> Recipe:
+    """A recipe by its name or file.
+
+    Args:
+        name_or_file: "mixste", "mixste-table6/mpjpe", "FILE.toml" or "FILE.toml/ROW".
+        settings: `key=value` or `table.key=value`, put over the recipe.
+        released_code: as the released code has it, where it differs from the paper.
+
+    Raises:
+        UsageError: there is no such recipe, or it or a setting is not what it should be.
+    """
+    path, row = _locate(name_or_file, Path())
+    values = _resolved(path, row, released_code)
+    if released_code and values == _resolved(path, row, False):
+        raise UsageError(f"{name_or_file}: says of no released code that it differs; leave out --released-code")
+    if "line" not in values.get("reported", {}):
+        # What a table's rows have in common, in one that the paper does not have.
+        values.pop("reported", None)
+    values = _over(values, apply_settings({}, settings), _JOINED | {"loss"})
+    return Recipe.from_dict(values | {"name": f"{path.stem}/{row}" if row else path.stem}, name_or_file)
+
+
+def _locate(name: str, folder: Path) -> tuple[Path, str]:
+    """A recipe's file, and its row there or ""; a file that is named is relative to `folder`."""
+    head, suffix, row = name.rpartition(".toml")
+    if suffix:
+        path, row = folder / f"{head}.toml", row.removeprefix("/")
+    else:
+        head, _, row = name.partition("/")
+        path = shipped("recipes") / f"{head}.toml"
+    if not path.is_file():
+        raise UsageError(f"{name}: no such recipe{_nearest(name, recipe_names())}; or give a TOML file")
+    return path, row
+
+
+def _name(path: Path, row: str) -> str:
+    """What `read_recipe` takes for a recipe."""
+    name = path.stem if path.parent == shipped("recipes").resolve() else str(path)
+    return f"{name}/{row}" if row else name
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: not a recipe ({error})") from None
+    rows = content.get("rows", {})
+    if not (isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())):
+        raise UsageError(f"{path}: its rows are no tables; write [rows.NAME] above the keys of each")
+    for layer in (content, *rows.values()):
+        if not (isinstance(layer.get("base", ""), str) and isinstance(layer.get("released_code", {}), dict)):
+            raise UsageError(f"{path}: base must name a recipe, and released_code be a table of keys")
+    return content
+
+
+def _resolved(path: Path, row: str, released_code: bool, above: tuple[tuple[Path, str], ...] = ()) -> dict[str, Any]:
+    """A recipe's keys over its base's.
+
+    Args:
+        above: recipes that depart from this one.
+    """
+    path = path.resolve()
+    if (path, row) in above:
+        raise UsageError(f"{path}: its base goes in a circle: {' -> '.join(_name(*r) for r in (*above, (path, row)))}")
+    common = _load(path)
+    rows = common.pop("rows", {})
+    if rows and not row:
+        raise UsageError(f"{path}: a table of recipes; choose from {', '.join(_name(path, row) for row in rows)}")
+    if row and row not in rows:
+        raise UsageError(f"{path}: no row {row!r}{_nearest(row, rows)}; there are {', '.join(rows) or 'none'}")
+    layers = [common, rows[row]] if row else [common]
+    base = next((layer["base"] for layer in reversed(layers) if "base" in layer), None)
+    values: dict[str, Any] = {}
+    if base:
+        values = _resolved(*_locate(base, path.parent), released_code, (*above, (path, row)))
+        # Where a figure was printed is not handed down: it is another's.
+        values.pop("reported", None)
+    for layer in layers:
+        changes = {key: value for key, value in layer.items() if key not in ("base", "released_code")}
+        values = _over(values, changes)
+        if released_code:
+            values = _over(values, layer.get("released_code", {}))
+    return values
+
+
+def _over(values: Mapping[str, Any], changes: Mapping[str, Any], joined: frozenset[str] = _JOINED) -> dict[str, Any]:
+    """`changes` put over a recipe's keys."""
+    result = dict(values)
+    for key, value in changes.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            # Without a name, they are settings of the schedule that there is.
+            joins = key in joined or (key == "schedule" and "name" not in value)
+            value = old | value if joins else value
+        result[key] = value
+    for one, other in (("steps", "epochs"), ("epochs", "steps")):
+        if one in changes and other not in changes:
+            result.pop(other, None)
+    return result
+
+
+def _check(values: Mapping[str, Any], where: str) -> None:
+    """See that a recipe's keys are known and their values possible."""
+    blank = asdict(Recipe(""))
+    given = _flat({"schedule": blank["schedule"], **values})
+    for key, choices in _CHOICES.items():
+        if (key in given or key in ("arch", "schedule.name")) and given.get(key) not in tuple(choices):
+            raise UsageError(f"{where}: {key} is {given.get(key)!r}; choose from {', '.join(choices)}")
+    known = _flat({
+        **blank,
+        "model": asdict(lifter_class(values["arch"]).Config()),
+        "augmentation": asdict(Augmentation()),
+        "loss": dict.fromkeys(LOSSES, 1.0),
+        "schedule": {"name": "", **(SCHEDULES[given["schedule.name"]].__kwdefaults__ or {})},
+        "reported": {"paper": "", "table": "", "line": "", "frames": 0},
+    })  # fmt: skip
+    for key, value in given.items():
+        if key not in known:
+            raise UsageError(f"{where}: no key {key!r}{_nearest(key, known)}")
+        if not _is_like(value, known[key]):
+            raise UsageError(f"{where}: {key} is {value!r}, where {_KINDS[type(known[key])]} is due")
+        if key in _NEVER_NEGATIVE and (value < 0 or (value == 0 and key in _NEVER_ZERO)):
+            raise UsageError(f"{where}: {key} is {value}; give more")
+    if bool(values.get("epochs")) == bool(values.get("steps")):
+        raise UsageError(f"{where}: epochs or steps say how long a run is; give one of them")
+    if not values.get("loss", blank["loss"]):
+        raise UsageError(f"{where}: no loss; choose from {', '.join(LOSSES)}")
+    if values.get("augmentation") and given.get("data.dataset") != CMU17:
+        raise UsageError(f"{where}: augmentation is only for data.dataset {CMU17!r}; leave it out")
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of tables as "table.key"."""
+    flat = {}
+    for key, value in values.items():
+        flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value is of a default's kind."""
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple) and all(_is_like(part, (*default, "")[0]) for part in value)
+    if isinstance(value, bool) or isinstance(default, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    return isinstance(value, int | float if isinstance(default, float) else type(default))
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    """Words that name the nearest known key, if one is near."""
+    near = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

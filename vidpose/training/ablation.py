@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +138,7 @@ def _finish(name: str, recipe: Recipe, data: Path, run: Path, work: Work) -> Non
     """Train a row, unless it is."""
     weights, resume = run / WEIGHTS, (run / CHECKPOINT).exists()
     if weights.exists():
-        theirs, ours = load_weights(weights).about.get("recipe", {}), json.loads(json.dumps(asdict(recipe)))
+        theirs, ours = load_weights(weights).about.get("recipe", {}), recipe.to_dict()
         changed = [key for key in ours if key not in ("name", "reported") and ours[key] != theirs.get(key)]
         if changed:
             raise VidposeError(f"{run}: a run of another recipe ({', '.join(changed)} differ); choose another --out")

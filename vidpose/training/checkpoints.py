@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +37,7 @@ def check_folder(out: Path, resume: bool, overwrite: bool) -> None:
 def write_checkpoint(out: Path, recipe: Recipe, state: dict[str, Any]) -> None:
     """Write `checkpoint.pt`: the state of a run, and the recipe it follows."""
     with replacing(out / CHECKPOINT) as partial:
-        torch.save(state | {"recipe": _plain(recipe)}, partial)
+        torch.save(state | {"recipe": recipe.to_dict()}, partial)
 
 
 def read_checkpoint(out: Path, recipe: Recipe, device: torch.device) -> dict[str, Any]:
@@ -57,14 +55,9 @@ def read_checkpoint(out: Path, recipe: Recipe, device: torch.device) -> dict[str
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise VidposeError(f"{path}: cannot be read ({reason}); begin anew with --overwrite") from None
-    ours = _plain(recipe)
+    ours = recipe.to_dict()
     changed = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
     if changed:
         listed = "; ".join(f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in changed)
         raise VidposeError(f"{path}: of another recipe ({listed}); resume with its own, or choose another --out")
     return state
-
-
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON has it."""
-    return json.loads(json.dumps(asdict(recipe)))

@@ -18,7 +18,6 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -166,7 +165,7 @@ class Trainer:
             for name in (CHECKPOINT, WEIGHTS, BEST):
                 (self.out / name).unlink(missing_ok=True)
         with replacing(self.out / "recipe.json") as partial:
-            partial.write_text(json.dumps(asdict(self.recipe), indent=2))
+            partial.write_text(json.dumps(self.recipe.to_dict(), indent=2))
 
     def run(self, save_minutes: float, bar: Callable[[int, int], AbstractContextManager[Report]]) -> None:
         """All steps that are left, with metrics, validation and checkpoints."""
@@ -193,6 +192,7 @@ class Trainer:
                     reported, since = self.step, time.monotonic()
                 if first and (interrupts or time.monotonic() - saved > 60 * save_minutes):
                     self.save()
+                    logs.draw()
                     saved = time.monotonic()
                 if interrupts:
                     raise KeyboardInterrupt
@@ -308,7 +308,7 @@ class Trainer:
     def export(self, path: Path, row: dict[str, float]) -> None:
         """Write the answer's weights, with the validation's figures."""
         about = self.windows.about | {
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_dict(),
             "step": self.step,
             "metrics": {key: round(value, 2) for key, value in row.items() if key.startswith("val_")},
         }

@@ -12,6 +12,7 @@ a paper's authors released does not do what the paper says.
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -121,6 +122,10 @@ class Recipe:
         """
         _check(values, where)
         return Recipe(**{**values, "data": Data(**values.get("data", {}))})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its keys with values as JSON has them."""
+        return json.loads(json.dumps(asdict(self)))
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Steps of the run, with so many an epoch."""

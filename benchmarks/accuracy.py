@@ -5,11 +5,13 @@
 For every video, of the 12 limb joints and 8 limb bones: bone-length variation (standard deviation over mean in time,
 averaged over bones and people), and jitter (mean acceleration, m/s²). Where reference_3d.npz lies beside a video, a
 triangulation, P-MPJPE in millimetres too. vidpose runs with its default smoothing; people are searched once a video.
-BlazePose follows one person. For the CMU test split there is `vidpose eval --dataset cmu`.
+BlazePose follows one person. Milliseconds are of lifting and smoothing, a frame of a person. For the CMU test split
+there is `vidpose eval --dataset cmu`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,10 +85,14 @@ def main(videos: tuple[Path, ...], lifters: tuple[str, ...]) -> None:
         found, reference = find_people(video), video.parent / "reference_3d.npz"
         methods: list[tuple[str, People, Skeleton]] = [("BlazePose's own", blazepose_world(video), BLAZEPOSE_33)]
         for name in lifters:
-            tracks = lift_people(found, load_weights(name), Smoothing.parse("butterworth:6")).tracks
-            methods.append((name, [(track.frames, track.times, track.joints) for track in tracks], H36M_17))
+            weights, smoothing = load_weights(name), Smoothing.parse("butterworth:6")
+            started = time.monotonic()
+            tracks = lift_people(found, weights, smoothing).tracks
+            cost = 1000 * (time.monotonic() - started) / sum(map(len, tracks))
+            people = [(track.frames, track.times, track.joints) for track in tracks]
+            methods.append((f"{name}, {cost:.2f} ms a frame", people, H36M_17))
         for name, people, layout in methods:
-            line = f"  {name:40s} bones {bone_variation(people, layout):5.1f} %  jitter {jitter(people, layout):6.2f}"
+            line = f"  {name:60s} bones {bone_variation(people, layout):5.1f} %  jitter {jitter(people, layout):6.2f}"
             if reference.exists():
                 line += f"  P-MPJPE {aligned_error(people, layout, reference):6.1f}"
             print(line, flush=True)

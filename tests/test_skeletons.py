@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vidpose.errors import UsageError
-from vidpose.skeletons import BLAZEPOSE_33, BLAZEPOSE_TO_H36M, CONVERSIONS, H36M_17, SKELETONS, get_conversion
+from vidpose.skeletons import BLAZEPOSE_33, BLAZEPOSE_TO_H36M, CONVERSIONS, H36M_17, MPII_16, SKELETONS, get_conversion
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)
@@ -18,6 +18,14 @@ def test_h36m_has_the_order_of_the_papers():
     assert set(H36M_17.left) == {4, 5, 6, 11, 12, 13}
     assert set(H36M_17.right) == {1, 2, 3, 14, 15, 16}
     assert H36M_17.parents[11] == H36M_17.parents[14] == 8
+
+
+def test_mpii_has_the_order_of_its_annotations():
+    # From its authors' readme: 0 to 5 are right ankle, knee, hip and left hip, knee, ankle, 6 to 9 from pelvis to head.
+    assert [MPII_16.joints[i].split("_")[-1] for i in range(6)] == ["ankle", "knee", "hip", "hip", "knee", "ankle"]
+    assert set(MPII_16.right) == {0, 1, 2, 10, 11, 12}
+    assert MPII_16.joints[6:10] == ("pelvis", "thorax", "upper_neck", "head_top")
+    assert MPII_16.joints[10:12] == ("right_wrist", "right_elbow")
 
 
 @pytest.mark.parametrize("conversion", CONVERSIONS.values(), ids=lambda c: c.name)

@@ -82,6 +82,14 @@ COCO_17 = Skeleton(
     ((11, 12),),
 )  # fmt: skip
 
+MPII_16 = Skeleton(
+    "mpii16",
+    ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax", "upper_neck",
+     "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+    (1, 2, 6, 6, 3, 4, -1, 6, 7, 8, 11, 12, 7, 7, 13, 14),
+)  # fmt: skip
+"""MPII Human Pose's joints. Its thorax is near H36M's; its upper neck is where the neck meets the head."""
+
 BLAZEPOSE_33 = Skeleton(
     "blazepose33",
     ("nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
@@ -121,7 +129,7 @@ HUMANEVA_15 = Skeleton(
 """HumanEva-I's joints in VideoPose3D's order."""
 
 SKELETONS: Mapping[str, Skeleton] = {
-    s.name: s for s in (H36M_17, COCO_17, BLAZEPOSE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, HUMANEVA_15)
+    s.name: s for s in (H36M_17, COCO_17, MPII_16, BLAZEPOSE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, HUMANEVA_15)
 }
 
 
@@ -192,6 +200,14 @@ COCO_TO_H36M = Conversion(
 )
 """Midpoints, and the eyes for the head: what mmpose and MotionBERT do with COCO joints."""
 
+MPII_TO_H36M = Conversion(
+    "mpii16-h36m17-mid",
+    MPII_16,
+    H36M_17,
+    {"spine": {"pelvis": 0.5, "thorax": 0.5}, "nose": {"upper_neck": 0.5, "head_top": 0.5}},
+)
+"""Midpoints; for the nose, which MPII has not, the middle of the head."""
+
 BLAZEPOSE_TO_H36M = Conversion(
     "blazepose33-h36m17-crown",
     BLAZEPOSE_33,
@@ -208,7 +224,7 @@ BLAZEPOSE_TO_H36M = Conversion(
 )  # fmt: skip
 """Midpoints, and a crown extrapolated from ears, eyes and mouth."""
 
-CONVERSIONS: Mapping[str, Conversion] = {c.name: c for c in (COCO_TO_H36M, BLAZEPOSE_TO_H36M)}
+CONVERSIONS: Mapping[str, Conversion] = {c.name: c for c in (COCO_TO_H36M, MPII_TO_H36M, BLAZEPOSE_TO_H36M)}
 
 
 def get_conversion(source: str, target: str) -> Conversion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import numpy as np
 from vidpose import __version__
 from vidpose.devices import choose_device
 from vidpose.errors import VidposeError
+from vidpose.lifters import Lifter
 from vidpose.lifting import lift
+from vidpose.networks import Networks
 from vidpose.people_stage import PeopleFinder, Sighting
 from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches, unswap_sides
-from vidpose.skeletons import BLAZEPOSE_33, get_conversion, get_skeleton
+from vidpose.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.tracks import PoseResult, Track
 from vidpose.video import VideoReader
 from vidpose.zoo import DEFAULT, Weights, load_weights
@@ -30,6 +33,8 @@ def infer(
     video: str | Path,
     *,
     lifter: str | Path = DEFAULT,
+    networks: Networks | None = None,
+    detect_every: int | None = None,
     device: str = "auto",
     smooth: str = "butterworth:6",
     max_gap: float = 0.5,
@@ -44,6 +49,8 @@ def infer(
     Args:
         video: a video file, or a folder of images.
         lifter: name of shipped weights, or a .safetensors file.
+        networks: that find people and their 2D keypoints (`open_networks`); None: BlazePose's.
+        detect_every: frames from one run of the detector to the next; None: as suits it (`PeopleFinder`).
         device: `auto`, `cpu`, `cuda` or `cuda:N`, for the lifter.
         smooth: `METHOD` or `METHOD:PARAMETER`: butterworth (Hz), savgol (seconds), one-euro (Hz) or none.
         max_gap: seconds; an absence up to this long is filled, a longer one stays empty.
@@ -61,13 +68,18 @@ def infer(
     """
     smoothing, weights = Smoothing.parse(smooth), load_weights(lifter)
     device = choose_device(device)
-    found = find_people(video, start=start, end=end, max_people=max_people, min_score=min_score, progress=progress)
+    found = find_people(
+        video, networks=networks, detect_every=detect_every, start=start, end=end, max_people=max_people,
+        min_score=min_score, progress=progress,
+    )  # fmt: skip
     return lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
 
 
 def find_people(
     video: str | Path,
     *,
+    networks: Networks | None = None,
+    detect_every: int | None = None,
     start: float | None = None,
     end: float | None = None,
     max_people: int | None = None,
@@ -75,34 +87,53 @@ def find_people(
     progress: Progress | None = None,
 ) -> PoseResult:
     """The first half of `infer`: tracks with 2D keypoints, and no 3D joints yet."""
-    with VideoReader(video, start=start, end=end) as reader, PeopleFinder(max_people, min_score) as finder:
+    with (
+        VideoReader(video, start=start, end=end) as reader,
+        PeopleFinder(max_people, min_score, networks=networks, detect_every=detect_every) as finder,
+    ):
         sightings: dict[int, list[tuple[int, Sighting]]] = {}
-        for done, frame in enumerate(reader, start=1):
-            for sighting in finder.step(frame.image, frame.time):
-                sightings.setdefault(sighting.id, []).append((frame.index, sighting))
-            if progress:
-                progress(done, reader.num_frames_hint)
+        done, frames = 0, iter(reader)
+        while batch := list(islice(frames, finder.networks.batch)):
+            finder.look_ahead([frame.image for frame in batch], [frame.index for frame in batch])
+            for frame in batch:
+                for sighting in finder.step(frame.image, frame.time, frame.index):
+                    sightings.setdefault(sighting.id, []).append((frame.index, sighting))
+                done += 1
+                if progress:
+                    progress(done, reader.num_frames_hint)
         confirmed = finder.confirmed
-    people = [rows for id_, rows in sightings.items() if id_ in confirmed]
+    people = {id_: rows for id_, rows in sightings.items() if id_ in confirmed}
     source = reader.source()
     if source.truncated:
         log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
-    tracks = tuple(_track(number, rows, source.times) for number, rows in enumerate(people, start=1))
-    provenance = {"vidpose": __version__, "detector": "blazepose", "min_score": min_score, "max_people": max_people}
-    return PoseResult(source, tracks, BLAZEPOSE_33.name, "", provenance)
+    detector, layout = finder.networks.detector, finder.networks.keypoints.layout
+    if end is None:
+        detector.check_length(source.num_frames)
+    # The ids of people who turned out to be nobody leave gaps; those of a file are its own.
+    numbers = people if detector.gives_ids else range(1, len(people) + 1)
+    tracks = tuple(
+        _track(number, rows, source.times, layout) for number, rows in zip(numbers, people.values(), strict=True)
+    )
+    provenance = {
+        "vidpose": __version__,
+        **finder.networks.provenance,
+        "detect_every": detect_every,
+        "min_score": min_score,
+        "max_people": max_people,
+    }
+    return PoseResult(source, tracks, layout.name, "", provenance)
 
 
-def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray) -> Track:
+def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray, layout: Skeleton) -> Track:
     """Sightings of one person as a track with a row a frame, NaN where not seen."""
     frames = np.arange(sightings[0][0], sightings[-1][0] + 1)
-    num_keypoints = len(sightings[0][1].scores)
     boxes = np.full((len(frames), 4), np.nan, np.float32)
-    keypoints = np.full((len(frames), num_keypoints, 2), np.nan, np.float32)
-    scores = np.zeros((len(frames), num_keypoints), np.float32)
+    keypoints = np.full((len(frames), len(layout), 2), np.nan, np.float32)
+    scores = np.zeros((len(frames), len(layout)), np.float32)
     for frame, sighting in sightings:
         row = frame - frames[0]
         boxes[row], keypoints[row], scores[row] = sighting.box, sighting.keypoints, sighting.scores
-    keypoints, scores = unswap_sides(keypoints, scores, times[frames], BLAZEPOSE_33)
+    keypoints, scores = unswap_sides(keypoints, scores, times[frames], layout)
     joints = np.empty((len(frames), 0, 3), np.float32)
     return Track(number, frames, times[frames], boxes, keypoints, scores, joints, joints[..., 0])
 
@@ -112,8 +143,7 @@ def lift_people(
 ) -> PoseResult:
     """The second half of `infer`: 3D joints for tracks that have 2D keypoints, whatever found them."""
     lifter = weights.lifter.to(device)
-    layout = get_skeleton(found.keypoint_layout)
-    conversion = None if layout == lifter.layout else get_conversion(layout.name, lifter.layout.name)
+    conversion = conversion_for(lifter, get_skeleton(found.keypoint_layout))
     trained_on = weights.about.get("conversion")
     if conversion and conversion.name != trained_on:
         log.warning(
@@ -140,6 +170,15 @@ def lift_people(
         smoothing=str(smoothing),
         max_gap_seconds=max_gap,
     )
+
+
+def conversion_for(lifter: Lifter, layout: Skeleton) -> Conversion | None:
+    """From keypoints in a layout to those that the lifter takes; None where they are the same.
+
+    Raises:
+        UsageError: the lifter has joints that cannot be made from these.
+    """
+    return None if layout == lifter.layout else get_conversion(layout.name, lifter.layout.name)
 
 
 def load_found(path: Path) -> PoseResult:

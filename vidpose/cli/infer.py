@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -44,7 +45,16 @@ class Outputs:
 @click.argument("videos", nargs=-1, metavar="VIDEO...", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default="out", show_default=True, help="Folder to write to.")
 @click.option("--lifter", default="single-branch", show_default=True, help="Shipped weights by name, or a file.")
-@click.option("--device", default="auto", show_default=True, help="For the lifter: auto, cpu, cuda or cuda:N.")
+@click.option("--detector", default="blazepose", show_default=True, metavar="NAME",
+              help="What finds people: a network by name, or boxes:FILE.")  # fmt: skip
+@click.option("--keypoints", default="blazepose", show_default=True, metavar="NAME", help="What finds their 2D joints.")
+@click.option("--detector-weights", type=click.Path(path_type=Path), metavar="FILE",
+              help="Weights of the detector, instead of those published.")  # fmt: skip
+@click.option("--keypoints-weights", type=click.Path(path_type=Path), metavar="FILE",
+              help="Weights of the keypoint network, instead of those published.")  # fmt: skip
+@click.option("--detect-every", type=click.IntRange(min=1), metavar="FRAMES",
+              help="Run the detector on every so many frames, and follow people between.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
 @click.option(
     "--smooth", default="butterworth:6", show_default=True, metavar="METHOD[:VALUE]",
     help="butterworth:HZ, savgol:SECONDS, one-euro:HZ, or none.",
@@ -59,16 +69,23 @@ class Outputs:
 @click.option("--from-keypoints", type=click.Path(path_type=Path), metavar="RESULT",
               help="Lift the 2D keypoints of a saved .npz again, instead of looking for people.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
-def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth: str, max_gap: float,
-          time_range: str | None, max_people: int | None, min_score: float, overlay: bool,
+def infer(videos: tuple[Path, ...], out: Path, lifter: str, detector: str, keypoints: str,
+          detector_weights: Path | None, keypoints_weights: Path | None, detect_every: int | None, device: str,
+          smooth: str, max_gap: float, time_range: str | None, max_people: int | None, min_score: float, overlay: bool,
           from_keypoints: Path | None, overwrite: bool) -> None:  # fmt: skip
     """3D skeletons of everyone in each VIDEO (a file, or a folder of images).
 
     Writes NAME.npz (everything, lossless), NAME.json, NAME.csv and NAME_overlay.mp4 to the output folder. Positions
     are root-relative metres: x right, y down, z away from the camera.
     """
-    if from_keypoints and (time_range or max_people):
-        raise UsageError("--time and --max-people choose what is looked for; --from-keypoints lifts what was found")
+    chosen = (time_range, max_people, detect_every, detector_weights, keypoints_weights)
+    if from_keypoints and (any(chosen) or {detector, keypoints} != {"blazepose"}):
+        raise UsageError(
+            "--time, --max-people and the options of detector and keypoints choose what is looked for; "
+            "--from-keypoints lifts what was found"
+        )
+    if detector.startswith("boxes:") and len(videos) > 1:
+        raise UsageError(f"--detector {detector}: the boxes of one video, so at most one VIDEO")
     saved = _load_found(from_keypoints) if from_keypoints else None
     videos = _inputs(videos, saved)
     if saved and overlay and not videos[0].exists():
@@ -79,7 +96,8 @@ def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth:
         check_free(path for files in outputs.values() for path in files)
 
     from vidpose.devices import choose_device
-    from vidpose.pipeline import find_people, lift_people
+    from vidpose.networks import open_networks
+    from vidpose.pipeline import conversion_for, lift_people
     from vidpose.refine import Smoothing
     from vidpose.video import parse_time_range
     from vidpose.zoo import load_weights
@@ -87,22 +105,24 @@ def infer(videos: tuple[Path, ...], out: Path, lifter: str, device: str, smooth:
     start, end = parse_time_range(time_range) if time_range else (None, None)
     smoothing, weights, device = Smoothing.parse(smooth), load_weights(lifter), choose_device(device)
     failed = 0
-    for video, files in outputs.items():
-        try:
-            started = time.monotonic()
-            found = saved
-            if not found:
-                with progress_of(video.name) as progress:
-                    found = find_people(video, start=start, end=end, max_people=max_people, min_score=min_score,
-                                        progress=progress)  # fmt: skip
-            result = lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
-            _write(result, video, files, start, end)
-            _summarise(result, video, files, time.monotonic() - started)
-        except VidposeError as error:
-            if len(outputs) == 1:
-                raise
-            failed += 1
-            click.echo(f"error: {error}", err=True)
+    with nullcontext() if saved else open_networks(
+        detector, keypoints, detector_weights=detector_weights, keypoints_weights=keypoints_weights, device=device
+    ) as networks:  # fmt: skip
+        if networks:
+            conversion_for(weights.lifter, networks.keypoints.layout)  # raises now what would be raised at the end
+        for video, files in outputs.items():
+            try:
+                started = time.monotonic()
+                found = saved or _find(video, networks=networks, detect_every=detect_every, start=start, end=end,
+                                       max_people=max_people, min_score=min_score)  # fmt: skip
+                result = lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
+                _write(result, video, files, start, end)
+                _summarise(result, video, files, time.monotonic() - started)
+            except VidposeError as error:
+                if len(outputs) == 1:
+                    raise
+                failed += 1
+                click.echo(f"error: {error}", err=True)
     if failed:
         raise VidposeError(f"{failed} of {len(outputs)} videos failed")
 
@@ -111,6 +131,13 @@ def _load_found(path: Path) -> PoseResult:
     from vidpose.pipeline import load_found
 
     return load_found(path)
+
+
+def _find(video: Path, **options: Any) -> PoseResult:
+    from vidpose.pipeline import find_people
+
+    with progress_of(video.name) as progress:
+        return find_people(video, progress=progress, **options)
 
 
 def _inputs(videos: tuple[Path, ...], saved: PoseResult | None) -> tuple[Path, ...]:

@@ -6,54 +6,18 @@ how BlazePose follows people.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from vidpose.blazepose import LandmarkSearch
+from vidpose.keypoints.poses import KeypointFinder, Poses, discounted
 from vidpose.skeletons import BLAZEPOSE_33
 
-_OUTSIDE = 0.1  # what the score of a joint beyond the edge of the picture is worth: it is a guess however sure
 
-
-@dataclass(frozen=True)
-class Poses:
-    """People with their joints.
-
-    Attributes:
-        keypoints: (P, 33, 2) float32 pixels, layout `blazepose33`; may lie outside the picture.
-        scores: (P, 33) float32, 0 to 1: the probability that the joint is there to be seen; outside the picture a tenth
-            of that.
-        presence: (P,) float32, 0 to 1: the probability that there is a person in the region at all.
-        regions: (P, 2, 2) float64 pixels: where to look for each person in the next frame.
-    """
-
-    keypoints: np.ndarray
-    scores: np.ndarray
-    presence: np.ndarray
-    regions: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.presence)
-
-    def __getitem__(self, which: np.ndarray) -> Poses:
-        """Some of the people, by a mask or by indices."""
-        return Poses(self.keypoints[which], self.scores[which], self.presence[which], self.regions[which])
-
-    def __add__(self, more: Poses) -> Poses:
-        """These people, then those."""
-        pairs = zip(_arrays(self), _arrays(more), strict=True)
-        return Poses(*(np.concatenate(pair) for pair in pairs))
-
-
-def _arrays(poses: Poses) -> tuple[np.ndarray, ...]:
-    return poses.keypoints, poses.scores, poses.presence, poses.regions
-
-
-class BlazePoseKeypoints:
-    """Finds joints. Use it in a `with` block, or call `close`."""
+class BlazePoseKeypoints(KeypointFinder):
+    """Finds 33 joints. Its regions are mid-hip and the top of the body's circle (`vidpose.blazepose`)."""
 
     layout = BLAZEPOSE_33
+    takes_boxes = False
 
     def __init__(self) -> None:
         """Load the network, which takes about a second the first time.
@@ -63,13 +27,14 @@ class BlazePoseKeypoints:
         """
         self._search = LandmarkSearch()
 
-    def locate(self, image: np.ndarray, regions: np.ndarray) -> Poses:
-        """Find the joints of the person in each region, 12 ms each; check `presence` before believing in one.
+    def regions(self, boxes: np.ndarray) -> np.ndarray:
+        """(P, 2, 2) of bodies upright in the middle of boxes (P, 4)."""
+        low, high = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64)
+        centres, radii = (low + high) / 2, (high - low).max(axis=1) / 2
+        return np.stack([centres, centres - np.stack([np.zeros_like(radii), radii], axis=1)], axis=1)
 
-        Args:
-            image: (H, W, 3) uint8 RGB.
-            regions: (P, 2, 2) pixels, finite: from a detection, or from the poses of the frame before.
-        """
+    def locate(self, image: np.ndarray, regions: np.ndarray) -> Poses:
+        """As every keypoint detector does; 12 ms a person."""
         assert np.isfinite(regions).all()
         count = len(regions)
         landmarks, next_regions = np.empty((count, len(self.layout), 4)), np.empty((count, 2, 2))
@@ -77,21 +42,9 @@ class BlazePoseKeypoints:
         for i, region in enumerate(regions):
             landmarks[i], next_regions[i], presence[i] = self._search.run(image, region)
         keypoints = landmarks[..., :2].astype(np.float32)
-        scores = landmarks[..., 2] * landmarks[..., 3]
-        scores = np.where(inside(keypoints, image.shape), scores, _OUTSIDE * scores)
+        scores = discounted(keypoints, landmarks[..., 2] * landmarks[..., 3], image.shape)
         return Poses(keypoints, scores.astype(np.float32), presence, next_regions)
 
     def close(self) -> None:
         """Free the network."""
         self._search.close()
-
-    def __enter__(self) -> BlazePoseKeypoints:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def inside(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(...,) bool: which of the points (..., 2) lie in a picture of that shape (H, W, ...)."""
-    return ((points >= 0) & (points <= (shape[1], shape[0]))).all(axis=-1)

@@ -9,12 +9,12 @@ the whole and the tallest squares (4 views of a 16:9 picture, 7 ms each), a thor
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 
 from vidpose.blazepose import PersonSearch
+from vidpose.people.detections import Detections, Detector
 
 _THOROUGH = 0.75  # side of the squares of a thorough search, of the picture's shorter side
 _MOST_ALONG = 4  # squares side by side along a picture, so that a ribbon of one is not cut to confetti
@@ -23,26 +23,10 @@ _THREADS = 2  # that share the views of a search
 _ELONGATED = 1.2  # aspect from which the tallest squares differ enough from the whole picture
 
 
-@dataclass(frozen=True)
-class Detections:
-    """People found in one picture, the surest first.
+class BlazePoseDetector(Detector):
+    """Finds people, with their regions; a box is the square around a body's circle."""
 
-    Attributes:
-        boxes: (P, 4) float32 pixels, x0 y0 x1 y1: the square around each body's circle, cut off at the picture's edge.
-        scores: (P,) float32, 0 to 1.
-        regions: (P, 2, 2) float64 pixels: mid-hip, and the top of the body's circle (`vidpose.blazepose`).
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    regions: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-
-class BlazePoseDetector:
-    """Finds people. Use it in a `with` block, or call `close`."""
+    is_tight = False
 
     def __init__(self, min_score: float = 0.5) -> None:
         """Load the network, which takes about a second the first time.
@@ -57,13 +41,8 @@ class BlazePoseDetector:
         self._searches = [PersonSearch(min_score) for _ in range(_THREADS)]
         self._pool = ThreadPoolExecutor(_THREADS)
 
-    def detect(self, image: np.ndarray, thorough: bool = True) -> Detections:
-        """Find everyone in a picture, each once.
-
-        Args:
-            image: (H, W, 3) uint8 RGB.
-            thorough: search small squares too, for people who are small in the picture.
-        """
+    def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
+        """As every detector does; a thorough search looks into small squares too."""
         height, width = image.shape[:2]
         regions, scores = [np.empty((0, 2, 2))], [np.empty(0)]
         parts = views(width, height, thorough)
@@ -90,12 +69,6 @@ class BlazePoseDetector:
         self._pool.shutdown()
         for search in self._searches:
             search.close()
-
-    def __enter__(self) -> BlazePoseDetector:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def views(width: int, height: int, thorough: bool) -> list[tuple[int, int, int, int]]:

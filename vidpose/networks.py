@@ -1,0 +1,215 @@
+"""Which person detectors and 2D keypoint networks there are, by the names that the command line takes.
+
+    with open_networks("torchvision:ssdlite", "hrnet-w32", device="cuda") as networks:
+        result = find_people("walk.mp4", networks=networks)
+
+Published weights are looked for where `vidpose weights fetch` puts them; nothing is fetched here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidpose.catalogue import CATALOGUE, weights_file
+from vidpose.errors import UsageError, VidposeError
+from vidpose.keypoints.networks import load_network, network_names
+from vidpose.keypoints.poses import InBoxes, KeypointFinder
+from vidpose.people.detections import Detector
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_GPU_BATCH = 8
+"""Frames a GPU is given at a time; a CPU gains nothing from several."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What finds people in pictures, and their joints. Use it in a `with` block.
+
+    Attributes:
+        provenance: what they are, for a result.
+        batch: how many frames they are best given at a time.
+    """
+
+    detector: Detector
+    keypoints: KeypointFinder
+    provenance: Mapping[str, str]
+    batch: int = 1
+    _opened: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Networks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+
+def open_networks(
+    detector: str = "blazepose",
+    keypoints: str = "blazepose",
+    *,
+    detector_weights: Path | None = None,
+    keypoints_weights: Path | None = None,
+    device: str = "cpu",
+) -> Networks:
+    """Load a person detector and a keypoint network.
+
+    Args:
+        detector: a name in `DETECTORS`, with a path for FILE.
+        keypoints: a name in `KEYPOINTS`.
+        detector_weights, keypoints_weights: a file; None: the published one.
+        device: to run them on; BlazePose runs on the CPU.
+
+    Raises:
+        UsageError: there is none of that name, or its weights have no known address and no file is given.
+        VidposeError: a library or weights are missing, or the weights are of something else.
+    """
+    with ExitStack() as stack:
+        finder = stack.enter_context(_open(DETECTORS, "detector", detector, detector_weights, device))
+        locator = stack.enter_context(_open(KEYPOINTS, "keypoints", keypoints, keypoints_weights, device))
+        batch = _GPU_BATCH if device.startswith("cuda") else 1
+        return Networks(finder, locator, {"detector": detector, "keypoints": keypoints}, batch, stack.pop_all())
+
+
+def _open(table: Mapping[str, Callable[..., Any]], option: str, name: str, weights: Path | None, device: str) -> Any:
+    kind, _, file = name.partition(":")
+    entry = f"{kind}:FILE" if file and f"{kind}:FILE" in table else name
+    if entry not in table:
+        near = difflib.get_close_matches(name.lower(), table, n=1)
+        advice = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"--{option} {name}: unknown; {advice}known are {', '.join(table)}")
+    if entry in _WITHOUT_WEIGHTS:
+        if weights:
+            raise UsageError(f"--{option}-weights {weights}: {name} takes no weights; leave it out")
+    elif weights is None:
+        if name not in CATALOGUE:
+            raise UsageError(f"--{option} {name}: no address of its weights is known; give --{option}-weights FILE")
+        weights = weights_file(name)
+    elif not weights.is_file():
+        raise VidposeError(f"--{option}-weights {weights}: no such file")
+    return table[entry](name, weights, device)
+
+
+def _blazepose_detector(*_: object) -> Detector:
+    from vidpose.people.blazepose import BlazePoseDetector
+
+    return BlazePoseDetector()
+
+
+def _blazepose_keypoints(*_: object) -> KeypointFinder:
+    from vidpose.keypoints.blazepose import BlazePoseKeypoints
+
+    return BlazePoseKeypoints()
+
+
+def _boxes(name: str, *_: object) -> Detector:
+    from vidpose.people.boxes import BoxesFile
+
+    return BoxesFile(Path(name.removeprefix("boxes:")))
+
+
+def _torchvision_detector(name: str, weights: Path, device: str) -> Detector:
+    from vidpose.people.torchvision import TorchvisionDetector
+
+    return TorchvisionDetector(load_torchvision(name, weights), device)
+
+
+def _torchvision_keypoints(name: str, weights: Path, device: str) -> KeypointFinder:
+    from vidpose.keypoints.torchvision import KeypointRcnn
+
+    return InBoxes(KeypointRcnn(load_torchvision(name, weights), device))
+
+
+def _rtmdet(name: str, weights: Path, device: str) -> Detector:
+    from vidpose.people.rtmdet import RtmDet
+
+    return RtmDet(weights, device, size=320 if name == "rtmdet-nano" else 640)
+
+
+def _top_down(name: str, weights: Path, device: str) -> KeypointFinder:
+    from vidpose.importing import read_checkpoint
+    from vidpose.keypoints.top_down import TopDown
+
+    arch, changes = _VARIANTS.get(name, (name, {}))
+    tensors = read_checkpoint(weights)
+    try:
+        network = load_network(arch, tensors)
+    except VidposeError as error:
+        raise VidposeError(f"{weights}: {error}") from None
+    processing = replace(network.processing, **changes)
+    return InBoxes(TopDown(network, processing, device=device, half=device.startswith("cuda")))
+
+
+def _rtmpose(name: str, weights: Path, device: str) -> KeypointFinder:
+    from vidpose.keypoints.rtmpose import RtmPose
+
+    return InBoxes(RtmPose(weights, device))
+
+
+_TORCHVISION = {
+    "torchvision:fasterrcnn": "fasterrcnn_resnet50_fpn",
+    "torchvision:fasterrcnn-v2": "fasterrcnn_resnet50_fpn_v2",
+    "torchvision:fasterrcnn-mobilenet": "fasterrcnn_mobilenet_v3_large_fpn",
+    "torchvision:ssdlite": "ssdlite320_mobilenet_v3_large",
+    "torchvision:keypointrcnn": "keypointrcnn_resnet50_fpn",
+}
+"""torchvision's names of its networks."""
+
+_NO_EPSILON = ("fasterrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn")
+"""Those whose published weights were trained without the epsilon of batch normalisation."""
+
+_WITHOUT_WEIGHTS = ("blazepose", "boxes:FILE")
+
+_VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "hrnet-w32-384x288": ("hrnet-w32", {"input_size": (288, 384)}),
+    "hrnet-w32-dark": ("hrnet-w32", {"decoding": "dark"}),
+    "hrnet-w32-udp": ("hrnet-w32", {"alignment": "udp", "decoding": "udp"}),
+    "hrnet-w48-384x288": ("hrnet-w48", {"input_size": (288, 384)}),
+    "cpn-384x288": ("cpn", {"input_size": (288, 384)}),
+}
+"""Native networks trained otherwise than the registered ones: the network, and what its `Processing` has otherwise."""
+
+DETECTORS: Mapping[str, Callable[..., Detector]] = {
+    "blazepose": _blazepose_detector,
+    **dict.fromkeys(_TORCHVISION, _torchvision_detector),
+    "rtmdet": _rtmdet,
+    "rtmdet-nano": _rtmdet,
+    "boxes:FILE": _boxes,
+}
+KEYPOINTS: Mapping[str, Callable[..., KeypointFinder]] = {
+    "blazepose": _blazepose_keypoints,
+    **dict.fromkeys((*network_names(), *_VARIANTS), _top_down),
+    "torchvision:keypointrcnn": _torchvision_keypoints,
+    "rtmpose-t": _rtmpose,
+    "rtmpose-s": _rtmpose,
+    "rtmpose-m": _rtmpose,
+}
+
+
+def load_torchvision(name: str, weights: Path) -> nn.Module:
+    """A detection network of torchvision, with weights from a file in its layout.
+
+    Raises:
+        VidposeError: the file cannot be read, or is of another network.
+    """
+    from torch.nn import BatchNorm2d
+    from torchvision.models import get_model
+
+    from vidpose.importing import read_checkpoint
+
+    tensors = read_checkpoint(weights)
+    network = get_model(_TORCHVISION[name], weights=None, weights_backbone=None)
+    for module in network.modules():
+        if isinstance(module, BatchNorm2d) and _TORCHVISION[name] in _NO_EPSILON:
+            module.eps = 0.0
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise VidposeError(f"{weights}: not weights of {name} ({' '.join(str(error).split())[:200]})") from None
+    return network.eval()

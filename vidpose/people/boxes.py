@@ -1,0 +1,119 @@
+"""People's boxes from a file, found before by whatever it was.
+
+A table with a row for each box: `frame,x0,y0,x1,y1`, and if known `score` and `id` (docs/formats.md). Without ids
+people are told apart as with any detector; with ids the file says who is who, and nobody is looked for elsewhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose.errors import VidposeError
+from vidpose.people.detections import Detections, Detector
+
+log = logging.getLogger(__name__)
+
+_CORNERS = ("x0", "y0", "x1", "y1")
+
+
+class BoxesFile(Detector):
+    """Gives back the boxes of a CSV or JSON file."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file.
+
+        Raises:
+            VidposeError: it cannot be read, or a row is not as it should be; says which.
+        """
+        self._path = path
+        rows = [(place, _row(path, place, fields)) for place, fields in _table(path)]
+        if not rows:
+            raise VidposeError(f"{path}: no boxes in it")
+        self.gives_ids = "id" in rows[0][1]
+        self._rows: dict[int, list[dict[str, float]]] = {}
+        for place, row in rows:
+            if ("id" in row) != self.gives_ids:
+                raise VidposeError(f"{path}, {place}: some boxes have an id and some have none; give all or none")
+            same_frame = self._rows.setdefault(int(row["frame"]), [])
+            if self.gives_ids and any(row["id"] == other["id"] for other in same_frame):
+                raise VidposeError(f"{path}, {place}: id {row['id']:g} is twice in frame {row['frame']:g}")
+            same_frame.append(row)
+
+    def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
+        """The boxes of frame `index`, cut off at the edge of the picture.
+
+        Raises:
+            VidposeError: a box lies outside the picture.
+        """
+        rows = sorted(self._rows.get(index, []), key=lambda row: -row["score"])
+        corners = np.array([[row[corner] for corner in _CORNERS] for row in rows]).reshape(-1, 4)
+        height, width = image.shape[:2]
+        boxes = np.clip(corners, 0, (width, height, width, height))
+        for lost in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1)):
+            box = " ".join(f"{corner:g}" for corner in corners[lost])
+            raise VidposeError(
+                f"{self._path}: in frame {index} the box {box} lies outside the picture of {width}x{height}; "
+                "is it another video's file?"
+            )
+        scores = np.array([row["score"] for row in rows], np.float32)
+        ids = np.array([row["id"] for row in rows], np.int64) if self.gives_ids else None
+        return Detections(boxes.astype(np.float32), scores, ids=ids)
+
+    def check_length(self, num_frames: int) -> None:
+        last = max(self._rows)
+        if last >= num_frames:
+            log.warning(
+                "%s: has boxes up to frame %d, but the video ends with frame %d; is it another video's file?",
+                self._path, last, num_frames - 1,
+            )  # fmt: skip
+
+
+def _table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Rows as they stand in the file, each with the words for its place."""
+    try:
+        if path.suffix.lower() == ".json":
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+                raise VidposeError(f"{path}: must be a list of boxes, each an object with frame, x0, y0, x1 and y1")
+            yield from ((f"box {number}", row) for number, row in enumerate(content, start=1))
+        else:
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                reader = csv.DictReader(file, skipinitialspace=True)
+                yield from ((f"line {reader.line_num}", row) for row in reader)
+    except OSError as error:
+        raise VidposeError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, csv.Error, RecursionError) as error:
+        raise VidposeError(f"{path}: damaged, or neither CSV nor JSON ({error})") from None
+
+
+def _row(path: Path, place: str, fields: Mapping[str, Any]) -> dict[str, float]:
+    """A row in numbers: frame, corners, score, and id where there is one."""
+    row = {"score": 1.0}
+    for name in ("frame", *_CORNERS, "score", "id"):
+        value = fields.get(name)
+        if value is None or value == "":
+            if name in ("score", "id"):
+                continue
+            raise VidposeError(f"{path}, {place}: no {name}; a box has frame,x0,y0,x1,y1 and may have score,id")
+        try:
+            row[name] = float(value)
+        except (TypeError, ValueError):
+            row[name] = math.nan
+        if not math.isfinite(row[name]):
+            raise VidposeError(f"{path}, {place}: {name} is {value!r}, which is no number")
+    if row["x1"] <= row["x0"] or row["y1"] <= row["y0"]:
+        raise VidposeError(f"{path}, {place}: a box of no area; x0 must be less than x1, and y0 less than y1")
+    for name, least in (("frame", 0), ("id", 1)):
+        if name in row and (row[name] < least or row[name] % 1):
+            raise VidposeError(f"{path}, {place}: {name} is {row[name]:g}; it must be a whole number from {least}")
+    if not 0 <= row["score"] <= 1:
+        raise VidposeError(f"{path}, {place}: score is {row['score']:g}; it must be from 0 to 1")
+    return row

@@ -1,11 +1,13 @@
-"""Weights files in float16."""
+"""Weights files in float16, and those that are shipped."""
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from vidpose.lifters import Lifter, create_lifter, lifter_class, lifter_names
-from vidpose.zoo import load_lifter, save_lifter
+from vidpose.shipped import shipped
+from vidpose.training.recipe import Recipe, read_recipe
+from vidpose.zoo import ZOO, load_lifter, load_weights, save_lifter
 
 
 def lifter_with_statistics(name: str) -> Lifter:
@@ -46,3 +48,16 @@ def test_what_float16_cannot_hold_stays_float32(tmp_path):
     for key, tensor in load_lifter(tmp_path / "w.safetensors").state_dict().items():
         if kinds[key] != torch.float16:
             assert torch.equal(tensor, lifter.state_dict()[key]), key
+
+
+def test_shipped_weights_are_small_and_say_what_made_them():
+    paths = {name: shipped("weights") / entry.file for name, entry in ZOO.items()}
+    sizes = [path.stat().st_size for path in paths.values()]
+    assert max(sizes) < 25e6
+    assert sum(sizes) < 120e6
+    for name in paths:
+        weights = load_weights(name)
+        recipe = Recipe.from_dict(weights.about["recipe"], name)
+        assert recipe.to_dict() == read_recipe(f"cmu17/{name}").to_dict()
+        assert recipe.arch == weights.lifter.name == name
+        assert weights.about["step"] == recipe.steps

@@ -38,9 +38,16 @@ class ZooEntry:
 
 
 ZOO: Mapping[str, ZooEntry] = {
-    "single-branch": ZooEntry(
-        "single-branch-cmu17.safetensors", "c91e8a5afcd1d82b5b548012882e1bd05a8a4a9a88e6d9feb0d1dc13e28054ec"
-    ),
+    name: ZooEntry(f"{name}-cmu17.safetensors", sha256)
+    for name, sha256 in {
+        "single-branch": "59386eb9011ea7bd33ad3d9c8b8abe6f11af9f0fb79c7b072c3cf6919a4a12d0",
+        "dual-branch": "64d092cff794d6332d2b514b637d641301f583749de494b77e674557377a9fd3",
+        "lstm": "4f89fe5d036684f505417e62150ed5344b2a9fed85aff43635d037896b720344",
+        "seq2seq": "182d7d9b4e7072ef92a20fa831670ced81448805224a97985d627f852dc95655",
+        "mixste": "b03f80052e68641b4cd175a5a60b92d3b2b0ec999feca98694f2bed9fe1dd5a9",
+        "videopose3d": "0bf4b06a75d6f2a035c2ba67134a936953533eb3ec31f42aab291bae5ea481bd",
+        "martinez": "54bd86509095a9b6043ab5cb583dcd878f58942389d30ae5496b5538e4f8bd7e",
+    }.items()
 }
 """Lifters by the name the command line takes."""
 

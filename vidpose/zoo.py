@@ -45,6 +45,7 @@ ZOO: Mapping[str, ZooEntry] = {
         "lstm": "4f89fe5d036684f505417e62150ed5344b2a9fed85aff43635d037896b720344",
         "seq2seq": "182d7d9b4e7072ef92a20fa831670ced81448805224a97985d627f852dc95655",
         "mixste": "b03f80052e68641b4cd175a5a60b92d3b2b0ec999feca98694f2bed9fe1dd5a9",
+        "ssr-stf-small": "394c3230dda47a14b284ab454c42f9889be0e22a83c33cb85fc9113110e0ea7e",
         "videopose3d": "0bf4b06a75d6f2a035c2ba67134a936953533eb3ec31f42aab291bae5ea481bd",
         "martinez": "54bd86509095a9b6043ab5cb583dcd878f58942389d30ae5496b5538e4f8bd7e",
     }.items()

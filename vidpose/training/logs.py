@@ -81,7 +81,7 @@ class Logs:
             for key, (label, colour, style) in _CURVES.items():
                 points = [(row["epoch"], row[key]) for row in rows if key in row]
                 if points:
-                    errors.plot(*zip(*points, strict=True), style, color=colour, linewidth=1.8, label=label)
+                    errors.plot(*zip(*points, strict=True), style, marker=".", color=colour, linewidth=1.8, label=label)
                     errors.legend()
             errors.set_ylabel("MPJPE (mm)")
             for axes in (rates, errors):

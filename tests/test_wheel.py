@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vidpose.zoo import ZOO
+
 ROOT = Path(__file__).parent.parent
 
 FIND = """

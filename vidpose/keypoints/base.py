@@ -5,14 +5,15 @@ Shape suffixes: B crops, J joints, C colours, H and W height and width in pixels
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 
-from vidpose.errors import UsageError, VidposeError
+from vidpose.errors import VidposeError
+from vidpose.registry import Registry
 from vidpose.skeletons import COCO_17, MPII_16, Skeleton, get_skeleton
 
 _LAYOUTS: Mapping[int, Skeleton] = {len(layout): layout for layout in (COCO_17, MPII_16)}
@@ -101,48 +102,9 @@ class KeypointNetwork(nn.Module):
         }
 
 
-_REGISTRY: dict[str, type[KeypointNetwork]] = {}
-
-
-def register(name: str, paper: str) -> Callable[[type[KeypointNetwork]], type[KeypointNetwork]]:
-    """Make a network known by `name` everywhere; `paper` is its title, venue and year."""
-
-    def add(network: type[KeypointNetwork]) -> type[KeypointNetwork]:
-        assert name not in _REGISTRY, name
-        network.name, network.paper = name, paper
-        _REGISTRY[name] = network
-        return network
-
-    return add
-
-
-def network_names() -> list[str]:
-    """Names of all registered networks, sorted."""
-    return sorted(_REGISTRY)
-
-
-def network_class(name: str) -> type[KeypointNetwork]:
-    """Raises UsageError where no network has that name."""
-    if name not in _REGISTRY:
-        raise UsageError(f"unknown keypoint network {name!r}; known are {', '.join(network_names())}")
-    return _REGISTRY[name]
-
-
-def create_network(name: str, **config: Any) -> KeypointNetwork:
-    """A network with fresh weights.
-
-    Args:
-        name: a registered name.
-        config: fields of its `Config` that shall differ from the default.
-
-    Raises:
-        UsageError: no network has that name, or its config no such field.
-    """
-    network = network_class(name)
-    if unknown := set(config) - set(asdict(network.Config())):
-        raise UsageError(f"keypoint network {name!r} has no setting {', '.join(sorted(unknown))}")
-    # JSON and TOML know no tuples.
-    return network(network.Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}))
+_REGISTRY: Registry[KeypointNetwork] = Registry("keypoint network")
+register, network_names = _REGISTRY.register, _REGISTRY.names
+network_class, create_network = _REGISTRY.find, _REGISTRY.create
 
 
 def load_network(name: str, tensors: Mapping[str, torch.Tensor]) -> KeypointNetwork:
@@ -178,8 +140,3 @@ def layout_of(head: torch.Tensor) -> str:
         known = " or ".join(f"{count} ({layout.name})" for count, layout in _LAYOUTS.items())
         raise ValueError(f"{len(head)} joints, where {known} are known")
     return _LAYOUTS[len(head)].name
-
-
-def count_blocks(tensors: Mapping[str, torch.Tensor], prefix: str) -> int:
-    """How many numbered modules `prefix`.0, `prefix`.1, ... a state has."""
-    return len({key[len(prefix) + 1 :].split(".")[0] for key in tensors if key.startswith(prefix + ".")})

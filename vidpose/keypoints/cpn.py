@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, count_blocks, layout_of, register
+from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, layout_of, register
 from vidpose.keypoints.residual import Bottleneck, norm_conv, residual_layer
+from vidpose.registry import count_blocks
 
 _LEVELS = 4
 

@@ -26,8 +26,9 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, count_blocks, layout_of, register
+from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, layout_of, register
 from vidpose.keypoints.residual import BasicBlock, norm_conv, residual_block, residual_layer
+from vidpose.registry import count_blocks
 
 _PAPER = "Stacked Hourglass Networks for Human Pose Estimation, ECCV 2016"
 

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, count_blocks, layout_of, register
+from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, layout_of, register
 from vidpose.keypoints.residual import BasicBlock, Bottleneck, norm_conv, residual_layer
+from vidpose.registry import count_blocks
 
 _PAPER = "Deep High-Resolution Representation Learning for Human Pose Estimation, CVPR 2019"
 _STEM = 64

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from vidpose.errors import UsageError, VidposeError
 from vidpose.lifters.normalisation import NORMALISATIONS
+from vidpose.registry import Registry
 from vidpose.skeletons import Skeleton, get_skeleton
 
 
@@ -188,52 +189,6 @@ def _check_input(lifter: Lifter, args: tuple, kwargs: dict[str, Any]) -> None:
     lifter.check_input(*args, **kwargs)
 
 
-_REGISTRY: dict[str, type[Lifter]] = {}
-
-
-def register(name: str, paper: Paper) -> Callable[[type[Lifter]], type[Lifter]]:
-    """Make a lifter known by `name` everywhere."""
-
-    def add(lifter: type[Lifter]) -> type[Lifter]:
-        assert name not in _REGISTRY, name
-        lifter.name, lifter.paper = name, paper
-        _REGISTRY[name] = lifter
-        return lifter
-
-    return add
-
-
-def lifter_names() -> list[str]:
-    """Names of all registered lifters, sorted."""
-    return sorted(_REGISTRY)
-
-
-def lifter_class(name: str) -> type[Lifter]:
-    """Raises UsageError where no lifter has that name."""
-    if name not in _REGISTRY:
-        raise UsageError(f"unknown lifter {name!r}; known are {', '.join(lifter_names())}")
-    return _REGISTRY[name]
-
-
-def create_lifter(name: str, **config: Any) -> Lifter:
-    """A lifter with fresh weights.
-
-    Args:
-        name: a registered name.
-        config: fields of its `Config` that shall differ from the default.
-
-    Raises:
-        UsageError: no lifter has that name, its config no such field, or a value is impossible.
-    """
-    lifter = lifter_class(name)
-    unknown = set(config) - set(asdict(lifter.Config()))
-    if unknown:
-        raise UsageError(f"lifter {name!r} has no setting {', '.join(sorted(unknown))}")
-    # JSON and TOML know no tuples.
-    return lifter(lifter.Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}))
-
-
-def count_blocks(tensors: Mapping[str, torch.Tensor], prefix: str) -> int:
-    """How many numbered modules `prefix`.0, `prefix`.1, ... a state has."""
-    numbers = {key[len(prefix) + 1 :].split(".")[0] for key in tensors if key.startswith(prefix + ".")}
-    return len(numbers)
+_REGISTRY: Registry[Lifter] = Registry("lifter")
+register, lifter_names = _REGISTRY.register, _REGISTRY.names
+lifter_class, create_lifter = _REGISTRY.find, _REGISTRY.create

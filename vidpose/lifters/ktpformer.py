@@ -22,8 +22,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.transformer import Block, drop_path_rates
+from vidpose.registry import count_blocks
 
 
 def neighbours(parents: Sequence[int]) -> torch.Tensor:

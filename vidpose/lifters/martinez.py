@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+from vidpose.registry import count_blocks
 from vidpose.skeletons import get_skeleton
 
 

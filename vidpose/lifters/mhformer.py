@@ -25,8 +25,9 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.transformer import Attention, Block, DropPath, Mlp, drop_path_rates
+from vidpose.registry import count_blocks
 
 _HYPOTHESES = 3
 

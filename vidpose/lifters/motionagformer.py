@@ -35,8 +35,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.transformer import AdaptiveFusion, Attention, Mlp, TemporalAttention
+from vidpose.registry import count_blocks
 from vidpose.skeletons import Skeleton
 
 _MISSING_EDGES = (("pelvis", "left_hip"), ("thorax", "left_shoulder"), ("thorax", "right_shoulder"))

@@ -22,8 +22,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.transformer import AdaptiveFusion, Block
+from vidpose.registry import count_blocks
 
 _STD = 0.02
 """Standard deviation of fresh weights and positions in the authors' network."""

@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import FrameEncoder, LifterConfig, Paper, count_blocks, register
+from vidpose.lifters.base import FrameEncoder, LifterConfig, Paper, register
 from vidpose.lifters.transformer import Block, drop_path_rates
+from vidpose.registry import count_blocks
 
 
 class SpatialTransformer(nn.Module):

@@ -27,7 +27,8 @@ from torch import nn
 from torch.nn.functional import conv1d
 
 from vidpose.errors import UsageError
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, count_blocks, register
+from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+from vidpose.registry import count_blocks
 
 
 def check_window(factors: Sequence[int], frames: int) -> None:

@@ -5,6 +5,8 @@ The networks are small and untrained. Those that come as ONNX files are in `test
 
 import json
 import logging
+import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +24,9 @@ from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, Keypoi
 from torchvision.ops import MultiScaleRoIAlign
 
 from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints.networks import create_network, network_class
+from vidpose.keypoints.networks import create_network, network_class, network_names
 from vidpose.keypoints.torchvision import KeypointRcnn
-from vidpose.networks import DETECTORS, KEYPOINTS, load_torchvision, open_networks
+from vidpose.networks import DETECTORS, KEYPOINTS, NATIVE, load_torchvision, open_networks
 from vidpose.people.boxes import BoxesFile
 from vidpose.people.torchvision import TorchvisionDetector
 
@@ -317,3 +319,9 @@ class TestNames:
             poses = networks.keypoints.locate(NOISE, networks.keypoints.regions(found.boxes))
         np.testing.assert_allclose(found.boxes, [[5, 6, 20, 40]], atol=1e-4)
         assert poses.keypoints.shape == (1, 17, 2)
+
+
+def test_every_native_network_is_offered_without_importing_one():
+    assert sorted(NATIVE) == network_names()
+    code = "import sys, vidpose.pipeline; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

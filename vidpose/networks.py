@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from vidpose.catalogue import CATALOGUE, weights_file
 from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints.networks import load_network, network_names
 from vidpose.keypoints.poses import InBoxes, KeypointFinder
 from vidpose.people.detections import Detector
 
@@ -134,6 +133,7 @@ def _rtmdet(name: str, weights: Path, device: str) -> Detector:
 
 def _top_down(name: str, weights: Path, device: str) -> KeypointFinder:
     from vidpose.importing import read_checkpoint
+    from vidpose.keypoints.networks import load_network
     from vidpose.keypoints.top_down import TopDown
 
     arch, changes = _VARIANTS.get(name, (name, {}))
@@ -166,6 +166,9 @@ _NO_EPSILON = ("fasterrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn")
 
 _WITHOUT_WEIGHTS = ("blazepose", "boxes:FILE")
 
+NATIVE = ("cpn", "hourglass", "hourglass-newell", "hrnet-w32", "hrnet-w48")
+"""Names in the registry of `keypoints/`, which is not asked: that would import torchvision for BlazePose, too."""
+
 _VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "hrnet-w32-384x288": ("hrnet-w32", {"input_size": (288, 384)}),
     "hrnet-w32-dark": ("hrnet-w32", {"decoding": "dark"}),
@@ -184,7 +187,7 @@ DETECTORS: Mapping[str, Callable[..., Detector]] = {
 }
 KEYPOINTS: Mapping[str, Callable[..., KeypointFinder]] = {
     "blazepose": _blazepose_keypoints,
-    **dict.fromkeys((*network_names(), *_VARIANTS), _top_down),
+    **dict.fromkeys((*NATIVE, *_VARIANTS), _top_down),
     "torchvision:keypointrcnn": _torchvision_keypoints,
     "rtmpose-t": _rtmpose,
     "rtmpose-s": _rtmpose,

@@ -80,9 +80,15 @@ def held_interrupts(fabric: Fabric) -> Iterator[list[int]]:
 
 @contextmanager
 def together(fabric: Fabric) -> Iterator[None]:
-    """When the first process ends early, so do those that it started."""
+    """Processes end together: the others when the first ends early, and all when all are done.
+
+    A process whose group is still open when its interpreter ends may abort there.
+    """
     try:
         yield
+        if fabric.world_size > 1:
+            fabric.barrier()
+            torch.distributed.destroy_process_group()
     except BaseException:
         started = getattr(fabric.strategy.launcher, "procs", [])
         others = list(started)

@@ -39,7 +39,8 @@ def standing_track(
     joints, joint_scores = COCO_TO_H36M(np.repeat(flat[None], rows, axis=0), scores)
     boxes = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
     joints -= joints[:, :1]
-    return Track(track_id, frames, frames / 30, boxes, keypoints, scores, joints, joint_scores)
+    track = Track.of_keypoints(track_id, frames, frames / 30, boxes, keypoints, scores)
+    return dataclasses.replace(track, joints=joints, joint_scores=joint_scores)
 
 
 def result_of(*tracks: Track, size: tuple[int, int] = (WIDTH, HEIGHT), frames: int = 12) -> PoseResult:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidpose.errors import VidposeError
-from vidpose.tracks import PoseResult, Source, Track
+from vidpose.tracks import Camera, PoseResult, Source, Track
 
 
 def make_track(number: int, frames: np.ndarray, seed: int = 0) -> Track:
@@ -16,7 +17,8 @@ def make_track(number: int, frames: np.ndarray, seed: int = 0) -> Track:
     return Track(
         number, frames, frames / 29.97, rng.normal(size=(n, 4)).astype(np.float32), keypoints,
         rng.uniform(size=(n, 33)).astype(np.float32), rng.normal(size=(n, 17, 3)).astype(np.float32),
-        rng.uniform(size=(n, 17)).astype(np.float32),
+        rng.uniform(size=(n, 17)).astype(np.float32), rng.normal(size=(n, 3)).astype(np.float32),
+        rng.normal(size=(n, 17, 4)).astype(np.float32),
     )  # fmt: skip
 
 
@@ -24,7 +26,8 @@ def make_track(number: int, frames: np.ndarray, seed: int = 0) -> Track:
 def result() -> PoseResult:
     source = Source("Straße 走.mp4", 640, 480, np.arange(20) / 29.97, Fraction(30000, 1001), truncated=True)
     tracks = (make_track(1, np.arange(0, 12)), make_track(2, np.arange(8, 20), seed=1))
-    return PoseResult(source, tracks, "blazepose33", "h36m17", {"lifter": "x", "max_people": None})
+    return PoseResult(source, tracks, "blazepose33", "h36m17", {"lifter": "x", "max_people": None},
+                      Camera((800.5, 801.0), (320.0, 240.0), np.arange(12).reshape(3, 4) / 7))  # fmt: skip
 
 
 def test_saving_loses_nothing(result, tmp_path):
@@ -36,9 +39,39 @@ def test_saving_loses_nothing(result, tmp_path):
     assert loaded.provenance == result.provenance
     for ours, theirs in zip(result.tracks, loaded.tracks, strict=True):
         assert ours.id == theirs.id
-        for name in ("frames", "times", "boxes", "keypoints", "scores", "joints", "joint_scores"):
+        for name in ("frames", "times", "boxes", "keypoints", "scores", "joints", "joint_scores", "roots",
+                     "rotations"):  # fmt: skip
             assert getattr(ours, name).dtype == getattr(theirs, name).dtype
             assert getattr(ours, name).tobytes() == getattr(theirs, name).tobytes()
+    assert (loaded.camera.focal, loaded.camera.centre) == (result.camera.focal, result.camera.centre)
+    assert loaded.camera.to_world.tobytes() == result.camera.to_world.tobytes()
+
+
+@pytest.mark.parametrize("camera", [None, Camera((800.0, 800.0), (320.0, 240.0))])
+def test_a_camera_may_be_missing_or_know_no_floor(camera, result, tmp_path):
+    replace(result, camera=camera).save(tmp_path / "r.npz")
+    assert PoseResult.load(tmp_path / "r.npz").camera == camera
+
+
+def test_a_result_of_the_first_format_is_read(result, tmp_path):
+    result.save(tmp_path / "r.npz")
+    with np.load(tmp_path / "r.npz") as file:
+        old = {name: file[name] for name in file if not name.endswith(("_roots", "_rotations"))}
+    header = json.loads(str(old["header"])) | {"format_version": 1}
+    del header["camera"]
+    np.savez(tmp_path / "r.npz", **(old | {"header": np.array(json.dumps(header))}))
+    loaded = PoseResult.load(tmp_path / "r.npz")
+    assert loaded.camera is None
+    for ours, theirs in zip(result.tracks, loaded.tracks, strict=True):
+        assert ours.joints.tobytes() == theirs.joints.tobytes()
+        assert np.isnan(theirs.roots).all()
+        assert theirs.roots.shape == (len(ours), 3)
+        assert theirs.rotations.shape == (len(ours), 0, 4)
+
+
+def test_a_camera_sees_points_where_a_pinhole_does():
+    camera = Camera((800.0, 400.0), (320.0, 240.0))
+    np.testing.assert_allclose(camera.project(np.array([[0.5, -1.0, 4.0]])), [[420.0, 140.0]])
 
 
 def test_a_result_without_people_is_a_result(result, tmp_path):

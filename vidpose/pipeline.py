@@ -134,8 +134,7 @@ def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray
         row = frame - frames[0]
         boxes[row], keypoints[row], scores[row] = sighting.box, sighting.keypoints, sighting.scores
     keypoints, scores = unswap_sides(keypoints, scores, times[frames], layout)
-    joints = np.empty((len(frames), 0, 3), np.float32)
-    return Track(number, frames, times[frames], boxes, keypoints, scores, joints, joints[..., 0])
+    return Track.of_keypoints(number, frames, times[frames], boxes, keypoints, scores)
 
 
 def lift_people(
@@ -160,8 +159,10 @@ def lift_people(
             lifted[~track.seen[part]] = np.nan
             times = track.times[part]
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
-        tracks.append(replace(track, joints=joints, joint_scores=scores))
-    return replace(found, joint_layout=lifter.layout.name).with_tracks(
+        # What was found out about an earlier lifting does not hold for this one.
+        plain = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
+        tracks.append(replace(plain, joints=joints, joint_scores=scores))
+    return replace(found, joint_layout=lifter.layout.name, camera=None).with_tracks(
         tuple(tracks),
         lifter=weights.name,
         arch=lifter.name,

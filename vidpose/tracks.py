@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vidpose.errors import VidposeError
 from vidpose.files import write_npz
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class Track:
         scores: (N, K) float32 confidence of each keypoint, 0 to 1.
         joints: (N, J, 3) float32 metres, relative to the root joint; x right, y down, z away from the camera.
         joint_scores: (N, J) float32, 0 to 1; a filled gap keeps score 0.
+        roots: (N, 3) float32 metres, the root joint in the camera's frame; all NaN where nobody looked for it.
+        rotations: (N, J, 4) float32 unit quaternions, the real part first, that turn the bones which leave a joint
+            from the rest pose (`vidpose.kinematics`) into the camera's frame; (N, 0, 4) where no body was fitted.
     """
 
     id: int
@@ -46,6 +50,8 @@ class Track:
     scores: np.ndarray
     joints: np.ndarray
     joint_scores: np.ndarray
+    roots: np.ndarray
+    rotations: np.ndarray
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -60,8 +66,38 @@ class Track:
         """(N,) bool: the rows that have a 3D pose."""
         return np.isfinite(self.joints).all(axis=(1, 2))
 
+    @staticmethod
+    def of_keypoints(
+        id: int, frames: np.ndarray, times: np.ndarray, boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray
+    ) -> Track:
+        """A track that has no 3D yet."""
+        rows = len(frames)
+        joints, roots = np.empty((rows, 0, 3), np.float32), np.full((rows, 3), np.nan, np.float32)
+        rotations = np.empty((rows, 0, 4), np.float32)
+        return Track(id, frames, times, boxes, keypoints, scores, joints, joints[..., 0], roots, rotations)
+
 
 _ARRAYS = tuple(f.name for f in fields(Track) if f.name != "id")
+_SINCE_2 = ("roots", "rotations")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """The camera that 3D joints, with their roots, are seen by: a pinhole.
+
+    Attributes:
+        focal, centre: (fx, fy) and (cx, cy) in pixels of the upright picture.
+        to_world: (3, 4) float64, turns and moves points of the camera's frame into a world with Z up and the floor at
+            0, in metres; None where no floor is known.
+    """
+
+    focal: tuple[float, float]
+    centre: tuple[float, float]
+    to_world: np.ndarray | None = None
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (..., 2) of points (..., 3) in the camera's frame, in front of it."""
+        return points[..., :2] / points[..., 2:] * self.focal + self.centre
 
 
 @dataclass(frozen=True)
@@ -98,6 +134,7 @@ class PoseResult:
         keypoint_layout, joint_layout: names of the 2D and 3D joint layouts (`vidpose.skeletons`).
         provenance: what made this: detector, conversion, lifter, weights and their hash, smoothing, vidpose version.
             Strings, numbers and None only.
+        camera: by which the tracks' roots were found; None where nobody looked for them.
     """
 
     source: Source
@@ -105,6 +142,7 @@ class PoseResult:
     keypoint_layout: str
     joint_layout: str
     provenance: Mapping[str, str | int | float | None] = field(default_factory=dict)
+    camera: Camera | None = None
 
     def with_tracks(self, tracks: tuple[Track, ...], **provenance: str | int | float | None) -> PoseResult:
         """The same result with other tracks, and with entries added to its provenance."""
@@ -125,6 +163,7 @@ class PoseResult:
             "keypoint_layout": self.keypoint_layout,
             "joint_layout": self.joint_layout,
             "provenance": dict(self.provenance),
+            "camera": _camera_as_json(self.camera),
             "ids": [track.id for track in self.tracks],
         }
         arrays = {f"track{t.id}_{name}": getattr(t, name) for t in self.tracks for name in _ARRAYS}
@@ -142,9 +181,8 @@ class PoseResult:
                 header = json.loads(str(file["header"]))
                 if header["format"] != "vidpose-result" or header["format_version"] > FORMAT_VERSION:
                     raise ValueError(f"format {header['format']} {header['format_version']}")
-                tracks = tuple(
-                    Track(id=i, **{name: file[f"track{i}_{name}"] for name in _ARRAYS}) for i in header["ids"]
-                )
+                tracks = tuple(_read_track(file, i, header["format_version"]) for i in header["ids"])
+                camera = _camera_of_json(header.get("camera"))
                 fps = header["source"].pop("fps")
                 source = Source(**header["source"], fps=Fraction(fps) if fps else None, times=file["times"])
         except FileNotFoundError:
@@ -153,4 +191,29 @@ class PoseResult:
             raise VidposeError(
                 f"{path}: not a vidpose result ({str(error) or 'empty'}); give the .npz that `vidpose infer` wrote"
             ) from None
-        return PoseResult(source, tracks, header["keypoint_layout"], header["joint_layout"], header["provenance"])
+        return PoseResult(
+            source, tracks, header["keypoint_layout"], header["joint_layout"], header["provenance"], camera
+        )
+
+
+def _read_track(file: Mapping[str, np.ndarray], id_: int, version: int) -> Track:
+    names = [name for name in _ARRAYS if version >= 2 or name not in _SINCE_2]
+    arrays = {name: file[f"track{id_}_{name}"] for name in names}
+    if version >= 2:
+        return Track(id_, **arrays)
+    joints, joint_scores = arrays.pop("joints"), arrays.pop("joint_scores")
+    return replace(Track.of_keypoints(id_, **arrays), joints=joints, joint_scores=joint_scores)
+
+
+def _camera_as_json(camera: Camera | None) -> dict[str, Any] | None:
+    if camera is None:
+        return None
+    to_world = None if camera.to_world is None else camera.to_world.tolist()
+    return {"focal": list(camera.focal), "centre": list(camera.centre), "to_world": to_world}
+
+
+def _camera_of_json(facts: Mapping[str, Any] | None) -> Camera | None:
+    if facts is None:
+        return None
+    to_world = None if facts["to_world"] is None else np.array(facts["to_world"], float).reshape(3, 4)
+    return Camera(tuple(facts["focal"]), tuple(facts["centre"]), to_world)

@@ -14,16 +14,21 @@ from vidpose.errors import VidposeError
 
 COMMANDS = {
     "ablate": "Train and tabulate a whole table of a paper.",
+    "angles": "Joint angles of a saved result: a table and a figure.",
     "data": "Prepare benchmarks, and look at what is in them.",
     "eval": "Evaluate lifters on a benchmark, as the papers tabulate it.",
+    "eval-keypoints": "Evaluate 2D keypoint networks on annotated pictures and clips.",
+    "export": "Write a saved result for other programs: BVH, C3D, TRC, glTF and more.",
     "infer": "3D skeletons from video.",
     "models": "List the lifters: paper, size, cost, and which weights are at hand.",
     "render": "Draw the overlay video of a saved result.",
     "synth": "Render a sample video of a synthetic person, with its exact truth.",
     "train": "Train a lifter as a recipe says.",
+    "train-keypoints": "Train a 2D keypoint network.",
+    "view": "A page to look at a saved result: the video, the skeletons, their angles.",
     "weights": "List, fetch, check and convert weights.",
 }
-"""Name -> one line for the list. A command `x` is the function `x` in `vidpose/cli/x.py`."""
+"""Name -> one line for the list. A command `x-y` is the function `x_y` in `vidpose/cli/x_y.py`."""
 
 
 _LISTING = "vidpose.listing"
@@ -44,7 +49,8 @@ class LazyGroup(click.RichGroup):
             return None
         if _LISTING in ctx.meta:
             return click.RichCommand(name, help=COMMANDS[name])
-        return getattr(importlib.import_module(f"vidpose.cli.{name}"), name)
+        function = name.replace("-", "_")
+        return getattr(importlib.import_module(f"vidpose.cli.{function}"), function)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

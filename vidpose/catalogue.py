@@ -7,7 +7,6 @@ That neither fetches nor reads the file: it was fetched by `vidpose weights fetc
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from vidpose.downloads import Report, fetch, file_hash, has_hash, remove
-from vidpose.errors import UsageError, VidposeError
+from vidpose.errors import UsageError, VidposeError, did_you_mean
 from vidpose.files import replacing
 
 
@@ -84,10 +83,7 @@ def published(name: str) -> Published:
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    wanted = name.lower()
-    near = [known for known in CATALOGUE if wanted in known] or difflib.get_close_matches(wanted, CATALOGUE)
-    advice = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"unknown weights {name!r}; {advice}`vidpose weights list` shows them all")
+    raise UsageError(f"unknown weights {name!r}; {did_you_mean(name, CATALOGUE)}`vidpose weights list` shows them all")
 
 
 def fetch_weights(entry: Published, *, unchecked: bool = False, report: Report = lambda done, total: None) -> Path:

@@ -1,4 +1,7 @@
-"""The one class of error that a user can cause, and the exit codes the command line gives it."""
+"""The one class of error that a user can cause, the exit codes the command line gives it, and advice on names."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class VidposeError(Exception):
@@ -15,3 +18,10 @@ class UsageError(VidposeError):
     """The command was asked for something that cannot be: an unknown name, an option out of range."""
 
     exit_code = 2
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """For an error about an unknown name: "did you mean X? ", or nothing where none of the known ones is near."""
+    wanted, known = name.lower(), list(known)
+    near = [full for full in known if wanted and wanted in full] or difflib.get_close_matches(wanted, known, n=1)
+    return f"did you mean {near[0]}? " if near else ""

@@ -8,7 +8,6 @@ Published weights are looked for where `vidpose weights fetch` puts them; nothin
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidpose.catalogue import CATALOGUE, weights_file
-from vidpose.errors import UsageError, VidposeError
+from vidpose.errors import UsageError, VidposeError, did_you_mean
 from vidpose.keypoints.poses import InBoxes, KeypointFinder
 from vidpose.people.detections import Detector
 
@@ -80,9 +79,7 @@ def _open(table: Mapping[str, Callable[..., Any]], option: str, name: str, weigh
     kind, _, file = name.partition(":")
     entry = f"{kind}:FILE" if file and f"{kind}:FILE" in table else name
     if entry not in table:
-        near = difflib.get_close_matches(name.lower(), table, n=1)
-        advice = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"--{option} {name}: unknown; {advice}known are {', '.join(table)}")
+        raise UsageError(f"--{option} {name}: unknown; {did_you_mean(name, table)}known are {', '.join(table)}")
     if entry in _WITHOUT_WEIGHTS:
         if weights:
             raise UsageError(f"--{option}-weights {weights}: {name} takes no weights; leave it out")

@@ -11,7 +11,6 @@ a paper's authors released does not do what the paper says.
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vidpose.datasets import DATASETS
-from vidpose.errors import UsageError
+from vidpose.errors import UsageError, did_you_mean
 from vidpose.lifters import lifter_class, lifter_names
 from vidpose.settings import apply_settings
 from vidpose.shipped import shipped
@@ -221,7 +220,7 @@ def _locate(name: str, folder: Path) -> tuple[Path, str]:
         head, _, row = name.partition("/")
         path = shipped("recipes") / f"{head}.toml"
     if not path.is_file():
-        raise UsageError(f"{name}: no such recipe{_nearest(name, recipe_names())}; or give a TOML file")
+        raise UsageError(f"{name}: no such recipe; {did_you_mean(name, recipe_names())}or give a TOML file")
     return path, row
 
 
@@ -259,7 +258,7 @@ def _resolved(path: Path, row: str, released_code: bool, above: tuple[tuple[Path
     if rows and not row:
         raise UsageError(f"{path}: a table of recipes; choose from {', '.join(_name(path, row) for row in rows)}")
     if row and row not in rows:
-        raise UsageError(f"{path}: no row {row!r}{_nearest(row, rows)}; there are {', '.join(rows) or 'none'}")
+        raise UsageError(f"{path}: no row {row!r}; {did_you_mean(row, rows)}there are {', '.join(rows) or 'none'}")
     layers = [common, rows[row]] if row else [common]
     base = next((layer["base"] for layer in reversed(layers) if "base" in layer), None)
     values: dict[str, Any] = {}
@@ -308,7 +307,7 @@ def _check(values: Mapping[str, Any], where: str) -> None:
     })  # fmt: skip
     for key, value in given.items():
         if key not in known:
-            raise UsageError(f"{where}: no key {key!r}{_nearest(key, known)}")
+            raise UsageError(f"{where}: no key {key!r}; {did_you_mean(key, known)}docs/training.md lists them")
         if not _is_like(value, known[key]):
             raise UsageError(f"{where}: {key} is {value!r}, where {_KINDS[type(known[key])]} is due")
         if key in _NEVER_NEGATIVE and (value < 0 or (value == 0 and key in _NEVER_ZERO)):
@@ -339,9 +338,3 @@ def _is_like(value: Any, default: Any) -> bool:
     if isinstance(value, bool) or isinstance(default, bool):
         return isinstance(value, bool) and isinstance(default, bool)
     return isinstance(value, int | float if isinstance(default, float) else type(default))
-
-
-def _nearest(key: str, known: Iterable[str]) -> str:
-    """Words that name the nearest known key, if one is near."""
-    near = difflib.get_close_matches(key, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

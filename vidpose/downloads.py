@@ -21,7 +21,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from filelock import FileLock
 
 from vidpose import __version__
-from vidpose.errors import VidposeError
+from vidpose.errors import VidposeError, one_line
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes that are there and those expected, None where the server does not say."""
@@ -179,4 +179,4 @@ def _reason(error: Exception) -> str:
             return "the server redirects without end"
         return f"the server answers {error.code} {responses.get(error.code, '')}".rstrip()
     cause = error.reason if isinstance(error, URLError) else error
-    return " ".join((getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).split())
+    return getattr(cause, "strerror", None) or one_line(cause)

@@ -1,4 +1,6 @@
-"""The one class of error that a user can cause, the exit codes the command line gives it, and advice on names."""
+"""The one class of error that a user can cause, the exit codes the command line gives it, and what its
+messages are made of.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -25,3 +27,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     wanted, known = name.lower(), list(known)
     near = [full for full in known if wanted and wanted in full] or difflib.get_close_matches(wanted, known, n=1)
     return f"did you mean {near[0]}? " if near else ""
+
+
+def one_line(error: BaseException) -> str:
+    """What a library said, on one line and not without end, for a message of our own."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidpose.catalogue import CATALOGUE, weights_file
-from vidpose.errors import UsageError, VidposeError, did_you_mean
+from vidpose.errors import UsageError, VidposeError, did_you_mean, one_line
 from vidpose.keypoints.poses import InBoxes, KeypointFinder
 from vidpose.people.detections import Detector
 
@@ -211,5 +211,5 @@ def load_torchvision(name: str, weights: Path) -> nn.Module:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise VidposeError(f"{weights}: not weights of {name} ({' '.join(str(error).split())[:200]})") from None
+        raise VidposeError(f"{weights}: not weights of {name} ({one_line(error)})") from None
     return network.eval()

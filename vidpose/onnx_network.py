@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.errors import VidposeError
+from vidpose.errors import VidposeError, one_line
 
 _MAX_MIB = 2048  # of an ONNX file: the format holds no more
 
@@ -49,8 +49,7 @@ class OnnxNetwork:
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers)
         except Exception as error:  # its exceptions have no common base
-            reason = " ".join(str(error).split())[:200]
-            raise VidposeError(f"{path}: not an ONNX network that can be run ({reason})") from None
+            raise VidposeError(f"{path}: not an ONNX network that can be run ({one_line(error)})") from None
         inputs = {i.name: i.shape for i in self._session.get_inputs()}
         given = [o.name for o in self._session.get_outputs()]
         if not (len(inputs) == 1 and all(map(_is_picture, inputs.values())) and set(outputs) <= set(given)):
@@ -76,7 +75,7 @@ class OnnxNetwork:
                 for i in range(0, len(images_NCHW), step)
             ]
         except Exception as error:  # as above
-            raise VidposeError(f"{self.path}: fails on a picture ({' '.join(str(error).split())[:200]})") from None
+            raise VidposeError(f"{self.path}: fails on a picture ({one_line(error)})") from None
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 

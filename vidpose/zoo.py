@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from vidpose import __version__
-from vidpose.errors import UsageError, VidposeError
+from vidpose.errors import UsageError, VidposeError, one_line
 from vidpose.files import replacing
 from vidpose.lifters import Lifter, create_lifter, lifter_names
 from vidpose.shipped import shipped
@@ -169,7 +169,7 @@ def _build(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Any]) -> 
         lifter = create_lifter(arch, **config)
         lifter.load_state_dict(tensors)
     except (UsageError, TypeError, ValueError, RuntimeError) as error:
-        raise VidposeError(f"{path}: the weights do not fit {arch} ({' '.join(str(error).split())[:200]})") from None
+        raise VidposeError(f"{path}: the weights do not fit {arch} ({one_line(error)})") from None
     if about.get("layout") != lifter.layout.name:
         raise VidposeError(f"{path}: joints in layout {about.get('layout')!r}, where {arch} has {lifter.layout.name!r}")
     return lifter.eval()

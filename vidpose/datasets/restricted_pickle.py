@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from vidpose.errors import VidposeError
+from vidpose.errors import VidposeError, one_line
 
 _ADVICE = "download it again from its authors"
 
@@ -77,8 +77,7 @@ def _explained(path: Path, advice: str) -> Iterator[None]:
     except OSError as error:
         raise VidposeError(f"{path}: cannot be read ({error.strerror or error}); {advice}") from None
     except Exception as error:  # A damaged pickle can fail in any way at all.
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise VidposeError(f"{path}: damaged, or no such archive ({problem}); {advice}") from None
+        raise VidposeError(f"{path}: damaged, or no such archive ({one_line(error)}); {advice}") from None
 
 
 class _ForeignError(pickle.UnpicklingError):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from vidpose.errors import VidposeError
+from vidpose.errors import VidposeError, one_line
 from vidpose.registry import Registry
 from vidpose.skeletons import COCO_17, MPII_16, Skeleton, get_skeleton
 
@@ -126,7 +126,7 @@ def load_network(name: str, tensors: Mapping[str, torch.Tensor]) -> KeypointNetw
     except KeyError as error:
         raise VidposeError(f"not weights of {name}: there is no {error.args[0]}") from None
     except (ValueError, RuntimeError) as error:
-        raise VidposeError(f"not weights of {name} ({' '.join(str(error).split())[:200]})") from None
+        raise VidposeError(f"not weights of {name} ({one_line(error)})") from None
     return network.eval()
 
 

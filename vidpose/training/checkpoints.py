@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vidpose.errors import UsageError, VidposeError
+from vidpose.errors import UsageError, VidposeError, one_line
 from vidpose.files import make_folder, replacing
 from vidpose.training.recipe import Recipe
 
@@ -53,8 +53,7 @@ def read_checkpoint(out: Path, recipe: Recipe, device: torch.device) -> dict[str
     except FileNotFoundError:
         raise VidposeError(f"{path}: no checkpoint to resume; start without --resume") from None
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise VidposeError(f"{path}: cannot be read ({reason}); begin anew with --overwrite") from None
+        raise VidposeError(f"{path}: cannot be read ({one_line(error)}); begin anew with --overwrite") from None
     ours = recipe.to_dict()
     changed = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
     if changed:

@@ -361,6 +361,6 @@ def test_ctrl_c_removes_what_is_unfinished_and_exits_130(walk_sample, tiny_lifte
         time.sleep(2.5)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert err.splitlines()[-1] == "interrupted"
     assert [p.name for p in (tmp_path / "out").iterdir() if "partial" in p.name] == []

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+Z_UP_TO_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+"""(3, 3) turns a frame with z up into one with y up, as OpenSim, glTF and BVH have it: x stays, y becomes -z."""
+
+CAMERA_TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+"""(3, 3) turns the camera's frame, its y down, into one with z up: x stays, what is farther away has the larger y."""
+
+CAMERA_TO_Y_UP = Z_UP_TO_Y_UP @ CAMERA_TO_Z_UP
+"""(3, 3) turns the camera's frame into one with y up: half a turn about x, so that z points at the camera."""
+
 
 def similarity_align(moving: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     """`moving` after the rotation, scale and translation that bring it closest to `fixed`, in least squares.

@@ -64,7 +64,7 @@ class Track:
     @property
     def lifted(self) -> np.ndarray:
         """(N,) bool: the rows that have a 3D pose."""
-        return np.isfinite(self.joints).all(axis=(1, 2))
+        return np.isfinite(self.joints).all(axis=(1, 2)) & (self.joints.shape[1] > 0)
 
     @staticmethod
     def of_keypoints(
@@ -98,6 +98,11 @@ class Camera:
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels (..., 2) of points (..., 3) in the camera's frame, in front of it."""
         return points[..., :2] / points[..., 2:] * self.focal + self.centre
+
+    def as_json(self) -> dict[str, Any]:
+        """Its facts as lists of numbers, by name."""
+        to_world = None if self.to_world is None else self.to_world.tolist()
+        return {"focal": list(self.focal), "centre": list(self.centre), "to_world": to_world}
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ class PoseResult:
             "keypoint_layout": self.keypoint_layout,
             "joint_layout": self.joint_layout,
             "provenance": dict(self.provenance),
-            "camera": _camera_as_json(self.camera),
+            "camera": self.camera.as_json() if self.camera else None,
             "ids": [track.id for track in self.tracks],
         }
         arrays = {f"track{t.id}_{name}": getattr(t, name) for t in self.tracks for name in _ARRAYS}
@@ -203,13 +208,6 @@ def _read_track(file: Mapping[str, np.ndarray], id_: int, version: int) -> Track
         return Track(id_, **arrays)
     joints, joint_scores = arrays.pop("joints"), arrays.pop("joint_scores")
     return replace(Track.of_keypoints(id_, **arrays), joints=joints, joint_scores=joint_scores)
-
-
-def _camera_as_json(camera: Camera | None) -> dict[str, Any] | None:
-    if camera is None:
-        return None
-    to_world = None if camera.to_world is None else camera.to_world.tolist()
-    return {"focal": list(camera.focal), "centre": list(camera.centre), "to_world": to_world}
 
 
 def _camera_of_json(facts: Mapping[str, Any] | None) -> Camera | None:

@@ -1,6 +1,131 @@
-"""Results for other programs: one file a format."""
+"""Results for other programs: one file a format, all of them in `FORMATS`.
 
+docs/exports.md says what each format holds and how it was checked.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidpose.errors import UsageError, did_you_mean
+from vidpose.export.bvh import write_bvh
+from vidpose.export.c3d import write_c3d
+from vidpose.export.coco import write_coco
 from vidpose.export.csv import write_csv
+from vidpose.export.gltf import write_gltf
+from vidpose.export.html import write_html
 from vidpose.export.json import write_json
+from vidpose.export.mot import write_mot
+from vidpose.export.openpose import write_openpose
+from vidpose.export.placing import Place, has_pose, place_of
+from vidpose.export.trc import write_trc
+from vidpose.tracks import PoseResult, Track
 
-__all__ = ["write_csv", "write_json"]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to write a result.
+
+    Attributes:
+        suffix: what the names of its files end in.
+        write_all: writes everybody to a path; None for a format with a file a person.
+        write_person: writes one person to a path, for a format with a file a person.
+        joints: it is of 3D joints, and there is nothing to write of somebody without.
+    """
+
+    suffix: str
+    write_all: Callable[[PoseResult, Path], None] | None = None
+    write_person: Callable[[PoseResult, Track, Path], None] | None = None
+    joints: bool = False
+
+    def paths(self, result: PoseResult, stem: Path) -> list[Path]:
+        """The files, or the folder, that `write` would make."""
+        people = _people(result, self.joints)
+        if self.write_person:
+            return [self._path(stem, track.id) for track in people]
+        return [_with(stem, self.suffix)] if people or not self.joints else []
+
+    def present(self, stem: Path) -> list[Path]:
+        """What is there already of earlier results, whoever was in them."""
+        if self.write_person:
+            return sorted(stem.parent.glob(f"{glob.escape(stem.name)}_person[0-9]*{self.suffix}"))
+        return [path for path in (_with(stem, self.suffix),) if path.exists()]
+
+    def write(self, result: PoseResult, stem: Path) -> list[Path]:
+        """Write a result; gives the files, or the folder.
+
+        Args:
+            result: whose people shall be written.
+            stem: folder and beginning of the files' names, as in `out/walk`.
+
+        Raises:
+            UsageError: the format cannot hold the result's joint layout.
+            VidposeError: a file cannot be written.
+        """
+        people, paths = _people(result, self.joints), self.paths(result, stem)
+        for track in result.tracks:
+            if self.joints and not has_pose(track):
+                log.warning("person %d has no 3D pose, and is left out of %s", track.id, self.suffix)
+        if self.write_person:
+            for track, path in zip(people, paths, strict=True):
+                self.write_person(result, track, path)
+        elif paths:
+            self.write_all(result, paths[0])
+        return paths
+
+    def _path(self, stem: Path, person: int) -> Path:
+        return _with(stem, f"_person{person}{self.suffix}")
+
+
+def _write_page(result: PoseResult, path: Path) -> None:
+    """With the video, if it is still where the result has it."""
+    video = Path(result.source.path)
+    write_html(result, path, video=video if video.exists() else None)
+
+
+FORMATS: dict[str, Format] = {
+    "bvh": Format(".bvh", write_person=write_bvh, joints=True),
+    "c3d": Format(".c3d", write_person=write_c3d, joints=True),
+    "coco": Format("_coco.json", write_all=write_coco),
+    "csv": Format(".csv", write_all=write_csv),
+    "gltf": Format(".glb", write_all=write_gltf, joints=True),
+    "html": Format(".html", write_all=_write_page),
+    "json": Format(".json", write_all=write_json),
+    "mot": Format(".mot", write_person=write_mot, joints=True),
+    "openpose": Format("_openpose", write_all=write_openpose),
+    "trc": Format(".trc", write_person=write_trc, joints=True),
+}
+"""Name on the command line -> the format."""
+
+
+def get_formats(names: Iterable[str]) -> dict[str, Format]:
+    """The formats of these names, each once, in their order. A name may be several with commas between.
+
+    Raises:
+        UsageError: there is none of a name; says which is near.
+    """
+    found = {}
+    for name in (name.strip() for listed in names for name in listed.split(",")):
+        if name not in FORMATS:
+            advice = f"{did_you_mean(name, FORMATS)}known are {', '.join(FORMATS)}"
+            raise UsageError(f"--format {name}: no such format; {advice}")
+        found[name] = FORMATS[name]
+    return found
+
+
+def _people(result: PoseResult, with_joints: bool) -> list[Track]:
+    return [track for track in result.tracks if has_pose(track) or not with_joints]
+
+
+def _with(stem: Path, suffix: str) -> Path:
+    """A name's dots are its own: `with_suffix` would cut "clip.v2" short."""
+    return stem.with_name(stem.name + suffix)
+
+
+__all__ = ["FORMATS", "Format", "Place", "get_formats", "has_pose", "place_of", "write_csv", "write_json"]

@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 
 
 def write_json(result: PoseResult, path: Path) -> None:
-    """Write a header and, a line a frame, every person's box, 2D keypoints and 3D joints.
+    """Write a header and, a line a frame, every person's box, 2D keypoints, place and 3D joints.
 
     Positions are rounded to 0.1 mm, pixels to 0.01, scores and times to 0.001 and 0.000001; what is absent is null.
 
@@ -50,6 +50,7 @@ def _header(result: PoseResult) -> dict[str, Any]:
         },
         "units": {"joints": "metres", "keypoints": "pixels", "time": "seconds"},
         "axes": {"x": "right", "y": "down", "z": "away from the camera", "origin": "each person's root joint"},
+        "camera": result.camera.as_json() if result.camera else None,
         "joints": _layout(SKELETONS.get(result.joint_layout)),
         "keypoints": _layout(SKELETONS.get(result.keypoint_layout)),
         "provenance": dict(result.provenance),
@@ -71,6 +72,7 @@ def _rows(track: Track) -> Iterator[str]:
                 "frame": int(track.frames[row]),
                 "time": round(float(track.times[row]), 6),
                 "box": _numbers(track.boxes[row], (2, 2)),
+                "root": _numbers(track.roots[row], (4, 4)),
                 "keypoints": _points(keypoints[row], (2, 3)),
                 "joints": _points(joints[row], (4, 3)),
             }

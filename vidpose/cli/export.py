@@ -1,0 +1,63 @@
+"""`vidpose export`: a saved result for other programs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from vidpose.errors import UsageError, VidposeError
+from vidpose.files import check_free, make_folder
+
+if TYPE_CHECKING:
+    from vidpose.tracks import PoseResult
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--format", "formats", multiple=True, required=True, metavar="NAMES",
+              help="What to write: bvh, c3d, coco, csv, gltf, html, json, mot, openpose, trc.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; by default that of RESULT.")
+@click.option("--person", "people", type=int, multiple=True, metavar="ID",
+              help="Only this person; may be given several times.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+def export(result: Path, formats: tuple[str, ...], out: Path | None, people: tuple[int, ...], overwrite: bool) -> None:
+    """Write RESULT, the .npz that `vidpose infer` wrote, in other programs' formats."""
+    from vidpose.export import get_formats, has_pose, place_of
+    from vidpose.tracks import PoseResult
+
+    chosen = get_formats(formats)
+    loaded = _with_people(PoseResult.load(result), result, people)
+    if not any(has_pose(track) for track in loaded.tracks):
+        for name, format_ in chosen.items():
+            if format_.joints:
+                raise VidposeError(
+                    f"{result}: nobody in it has 3D joints, which --format {name} is made of; "
+                    "`vidpose infer --from-keypoints` lifts its keypoints"
+                )
+    stem = (out or result.parent) / result.stem
+    make_folder(stem.parent)
+    if not overwrite:
+        check_free(path for format_ in chosen.values() for path in format_.paths(loaded, stem))
+    for format_ in chosen.values():
+        click.echo(f"wrote {', '.join(map(str, format_.write(loaded, stem)))}")
+    if any(format_.joints for format_ in chosen.values()):
+        click.echo(f"positions are {place_of(loaded).value}")
+
+
+def _with_people(loaded: PoseResult, path: Path, people: tuple[int, ...]) -> PoseResult:
+    """The result, with nobody but these people if any are named.
+
+    Raises:
+        UsageError: one of them is not in it.
+        VidposeError: nobody is in it.
+    """
+    if not loaded.tracks:
+        raise VidposeError(f"{path}: nobody was found in its video, so that there is nothing to export")
+    ids = [track.id for track in loaded.tracks]
+    for person in people:
+        if person not in ids:
+            raise UsageError(f"--person {person}: not in {path}; there are {', '.join(map(str, ids))}")
+    return replace(loaded, tracks=tuple(track for track in loaded.tracks if not people or track.id in people))

@@ -1,0 +1,66 @@
+"""Biovision hierarchies (`.bvh`): a skeleton and its rotations, for Blender and other animation programs.
+
+Meredith and Maddock, "Motion Capture File Formats Explained", University of Sheffield, 2001. Y is up, metres, degrees;
+at rest the skeleton is a T pose that faces +z. Joints that end a limb are end sites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.export.figure import EULER, Figure, euler_angles
+from vidpose.export.placing import Clock
+from vidpose.files import replacing
+from vidpose.kinematics import relative
+from vidpose.tracks import PoseResult, Track
+
+_ROTATIONS = " ".join(f"{axis}rotation" for axis in EULER)
+
+
+def write_bvh(result: PoseResult, track: Track, path: Path) -> None:
+    """Write one person's motion, from their first frame to their last. Gaps are bridged by interpolation.
+
+    Raises:
+        UsageError: no rest pose is known for the result's layout.
+        VidposeError: the file cannot be written.
+    """
+    clock, figure = Clock.of(result.source), Figure.of(result, track)
+    figure = figure.at(clock.times_of(clock.frames_of(track)))
+    turning = [joint for joint in _in_order(figure, figure.layout.parents.index(-1)) if _children(figure, joint)]
+    angles = euler_angles(relative(figure.turns, figure.layout)[:, turning])
+    lines = ["HIERARCHY", *_hierarchy(figure, figure.layout.parents.index(-1), 0), "MOTION"]
+    lines += [f"Frames: {len(figure.times)}", f"Frame Time: {1 / clock.rate:.9f}"]
+    for row in np.concatenate([figure.roots, angles.reshape(len(angles), -1)], axis=1):
+        lines.append(" ".join(f"{value:.6f}" for value in row))
+    with replacing(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def _children(figure: Figure, joint: int) -> list[int]:
+    return [child for child, parent in enumerate(figure.layout.parents) if parent == joint]
+
+
+def _in_order(figure: Figure, joint: int) -> Iterator[int]:
+    """The joints as the hierarchy lists them."""
+    yield joint
+    for child in _children(figure, joint):
+        yield from _in_order(figure, child)
+
+
+def _hierarchy(figure: Figure, joint: int, depth: int) -> Iterator[str]:
+    indent, children = "\t" * depth, _children(figure, joint)
+    if depth == 0:
+        kind, channels = "ROOT", f"CHANNELS 6 Xposition Yposition Zposition {_ROTATIONS}"
+    else:
+        kind, channels = "JOINT", f"CHANNELS 3 {_ROTATIONS}"
+    yield indent + (f"{kind} {figure.layout.joints[joint]}" if children else "End Site")
+    yield indent + "{"
+    yield indent + "\tOFFSET " + " ".join(f"{value:.6f}" for value in figure.offsets[joint])
+    if children:
+        yield f"{indent}\t{channels}"
+    for child in children:
+        yield from _hierarchy(figure, child, depth + 1)
+    yield indent + "}"

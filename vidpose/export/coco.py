@@ -1,0 +1,67 @@
+"""COCO's keypoint annotations (cocodataset.org, "Data format"): 17 keypoints of each person in each frame.
+
+One JSON that `pycocotools` reads as annotations; its list `annotations` alone is a results file. A frame is an image,
+whose number is the frame's, named as if the video had been split into pictures: `STEM_000000000012.jpg`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose.files import replacing
+from vidpose.skeletons import COCO_17, Skeleton, get_skeleton
+from vidpose.tracks import PoseResult, Track
+
+
+def write_coco(result: PoseResult, path: Path) -> None:
+    """Write images, a line of annotation for each person and frame, and the category.
+
+    A keypoint has COCO's visibility 2 where it was seen, else 0, 0, 0. Beyond the format, an annotation has `score`,
+    the mean of its keypoints', `keypoint_scores` and `track_id`; an image has the frame's `time` in seconds.
+
+    Raises:
+        VidposeError: the file cannot be written.
+    """
+    source, stem = result.source, path.stem.removesuffix("_coco")
+    layout = get_skeleton(result.keypoint_layout)
+    images = [
+        {"id": frame, "width": source.width, "height": source.height, "file_name": f"{stem}_{frame:012d}.jpg",
+         "time": round(float(time), 6)}
+        for frame, time in enumerate(source.times)
+    ]  # fmt: skip
+    annotations = [annotation for track in result.tracks for annotation in _annotations(track, layout)]
+    for number, annotation in enumerate(annotations, start=1):
+        annotation["id"] = number
+    category = {
+        "id": 1, "name": "person", "supercategory": "person", "keypoints": list(COCO_17.joints),
+        "skeleton": [[start + 1, end + 1] for start, end in COCO_17.bones],
+    }  # fmt: skip
+    info = {"description": f"{source.path}, by vidpose {result.provenance.get('vidpose')}"}
+    with replacing(path) as partial:
+        content = {"info": info, "images": images, "annotations": annotations, "categories": [category]}
+        partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _annotations(track: Track, layout: Skeleton) -> list[dict[str, Any]]:
+    keypoints, scores = np.zeros((len(track), len(COCO_17), 3)), np.zeros((len(track), len(COCO_17)))
+    for place, joint in enumerate(COCO_17.joints):
+        if joint in layout.joints:
+            keypoints[:, place, :2] = track.keypoints[:, layout.index(joint)]
+            scores[:, place] = track.scores[:, layout.index(joint)]
+    there = np.isfinite(keypoints).all(axis=2) & (scores > 0)
+    keypoints[..., 2] = 2
+    keypoints[~there], scores[~there] = 0, 0
+    rows = []
+    for row in np.flatnonzero(there.any(axis=1) & np.isfinite(track.boxes).all(axis=1)):
+        left, top, right, bottom = track.boxes[row].astype(float).round(2).tolist()
+        rows.append({
+            "image_id": int(track.frames[row]), "category_id": 1, "iscrowd": 0, "track_id": track.id,
+            "bbox": [left, top, right - left, bottom - top], "area": (right - left) * (bottom - top),
+            "keypoints": keypoints[row].round(2).ravel().tolist(), "num_keypoints": int(there[row].sum()),
+            "score": round(float(scores[row].mean()), 4), "keypoint_scores": scores[row].round(4).tolist(),
+        })  # fmt: skip
+    return rows

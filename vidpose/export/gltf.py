@@ -1,0 +1,179 @@
+"""Binary glTF (`.glb`): everybody's skeleton in one animated scene, for Blender, Unity, Godot and the browser.
+
+Khronos, "glTF 2.0 Specification". Y is up, metres, seconds. Each person is a skin of simple bones, orange on the right
+and blue on the left as in the overlay, in a T pose that faces +z at rest. Keyframes are the video's own frames at their
+own times; through a gap, the viewer turns bones evenly.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose.export.figure import Figure
+from vidpose.export.placing import has_pose, place_of
+from vidpose.files import replacing
+from vidpose.kinematics import quaternions_of, relative
+from vidpose.tracks import PoseResult
+
+_COLOURS = {"left": (0.05, 0.35, 1.0), "right": (1.0, 0.23, 0.03), "centre": (0.78, 0.81, 0.86)}
+"""Linear RGB."""
+
+_FLOAT, _BYTE, _SHORT = 5126, 5121, 5123
+_ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
+
+_BONE = np.array([[0, 0, 0], [0.15, 0.07, 0], [0.15, 0, 0.07], [0.15, -0.07, 0], [0.15, 0, -0.07], [1, 0, 0]])
+"""Corners of an octahedron along x."""
+
+_FACES = np.array([[0, 2, 1], [0, 3, 2], [0, 4, 3], [0, 1, 4], [5, 1, 2], [5, 2, 3], [5, 3, 4], [5, 4, 1]])
+
+
+def write_gltf(result: PoseResult, path: Path) -> None:
+    """Write everybody who was lifted.
+
+    Raises:
+        UsageError: no rest pose is known for the result's layout.
+        VidposeError: the file cannot be written.
+    """
+    scene = _Scene()
+    for track in result.tracks:
+        if has_pose(track):
+            scene.add(f"person {track.id}", Figure.of(result, track))
+    content = scene.as_json(str(result.provenance.get("vidpose")), place_of(result).value)
+    with replacing(path) as partial:
+        partial.write_bytes(_glb(content, bytes(scene.data)))
+
+
+def _glb(content: dict[str, Any], data: bytes) -> bytes:
+    """The container: a header, a chunk of JSON, a chunk of numbers; each a multiple of four bytes long."""
+    text = json.dumps(content, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    length = 12 + 8 + len(text) + 8 + len(data)
+    header = struct.pack("<4sII", b"glTF", 2, length) + struct.pack("<I4s", len(text), b"JSON")
+    return header + text + struct.pack("<I4s", len(data), b"BIN\0") + data
+
+
+@dataclass
+class _Scene:
+    """What is gathered while people are added: the lists of the JSON, and the numbers they point into."""
+
+    data: bytearray = field(default_factory=bytearray)
+    views: list[dict[str, Any]] = field(default_factory=list)
+    accessors: list[dict[str, Any]] = field(default_factory=list)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    roots: list[int] = field(default_factory=list)
+    meshes: list[dict[str, Any]] = field(default_factory=list)
+    skins: list[dict[str, Any]] = field(default_factory=list)
+    channels: list[dict[str, Any]] = field(default_factory=list)
+    samplers: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, name: str, figure: Figure) -> None:
+        layout, first = figure.layout, len(self.nodes) + 1
+        root = layout.parents.index(-1)
+        joints = range(first, first + len(layout))
+        self.roots += [first - 1, first + len(layout)]
+        self.nodes.append({"name": name, "children": [joints[root]]})
+        for joint, title in enumerate(layout.joints):
+            offset = figure.roots[0] if joint == root else figure.offsets[joint]
+            node = {"name": title, "translation": offset.tolist()}
+            children = [joints[child] for child, parent in enumerate(layout.parents) if parent == joint]
+            self.nodes.append(node | ({"children": children} if children else {}))
+        self.nodes.append({"name": f"{name} bones", "mesh": len(self.meshes), "skin": len(self.skins)})
+        rest = _rest(figure)
+        self.meshes.append({"name": name, "primitives": self._bones(figure, rest)})
+        binds = np.tile(np.eye(4, dtype=np.float32), (len(layout), 1, 1))
+        binds[:, 3, :3] = -rest
+        inverse_binds = self._numbers(binds, "MAT4", _FLOAT)
+        self.skins.append({"joints": list(joints), "skeleton": joints[root], "inverseBindMatrices": inverse_binds})
+        self._animate(figure, joints, root)
+
+    def _animate(self, figure: Figure, joints: range, root: int) -> None:
+        times = self._numbers(figure.times, "SCALAR", _FLOAT, bounds=True)
+        self._channel(times, joints[root], "translation", self._numbers(figure.roots, "VEC3", _FLOAT))
+        quaternions = np.roll(quaternions_of(relative(figure.turns, figure.layout)), -1, axis=-1)
+        for joint in sorted(set(figure.layout.parents) - {-1}):
+            self._channel(times, joints[joint], "rotation", self._numbers(quaternions[:, joint], "VEC4", _FLOAT))
+
+    def _channel(self, times: int, node: int, path: str, values: int) -> None:
+        self.channels.append({"sampler": len(self.samplers), "target": {"node": node, "path": path}})
+        self.samplers.append({"input": times, "output": values, "interpolation": "LINEAR"})
+
+    def _bones(self, figure: Figure, rest: np.ndarray) -> list[dict[str, Any]]:
+        """A primitive for each side, whose bones follow the joint that they leave."""
+        primitives = []
+        for material, side in enumerate(_COLOURS):
+            bones = [bone for bone in figure.layout.bones if _side(figure.layout.joints[bone[1]]) == side]
+            if not bones:
+                continue
+            corners = np.concatenate([_bone(rest[start], rest[end]) for start, end in bones])
+            faces = np.concatenate([_FACES + len(_BONE) * number for number in range(len(bones))])
+            owners = np.zeros((len(corners), 4), np.uint8)
+            owners[:, 0] = np.repeat([start for start, _ in bones], len(_BONE))
+            weights = np.tile(np.array([1, 0, 0, 0], np.float32), (len(corners), 1))
+            primitives.append({
+                "attributes": {
+                    "POSITION": self._numbers(corners, "VEC3", _FLOAT, _ARRAY_BUFFER, bounds=True),
+                    "JOINTS_0": self._numbers(owners, "VEC4", _BYTE, _ARRAY_BUFFER),
+                    "WEIGHTS_0": self._numbers(weights, "VEC4", _FLOAT, _ARRAY_BUFFER),
+                },
+                "indices": self._numbers(faces.ravel(), "SCALAR", _SHORT, _ELEMENT_BUFFER), "material": material,
+            })  # fmt: skip
+        return primitives
+
+    def _numbers(
+        self, values: np.ndarray, kind: str, component: int, target: int | None = None, bounds: bool = False
+    ) -> int:
+        """The index of a new accessor."""
+        values = values.astype({_FLOAT: "<f4", _BYTE: "<u1", _SHORT: "<u2"}[component])
+        packed = values.tobytes()
+        view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(packed)}
+        self.data += packed + bytes(-len(packed) % 4)
+        self.views.append(view | ({"target": target} if target else {}))
+        accessor = {"bufferView": len(self.views) - 1, "componentType": component, "count": len(values), "type": kind}
+        if bounds:
+            accessor |= {"min": np.atleast_1d(values.min(axis=0)).tolist()}
+            accessor |= {"max": np.atleast_1d(values.max(axis=0)).tolist()}
+        self.accessors.append(accessor)
+        return len(self.accessors) - 1
+
+    def as_json(self, version: str, positions: str) -> dict[str, Any]:
+        materials = [
+            {"name": side, "pbrMetallicRoughness": {"baseColorFactor": [*colour, 1], "metallicFactor": 0}}
+            for side, colour in _COLOURS.items()
+        ]
+        return {
+            "asset": {"version": "2.0", "generator": f"vidpose {version}", "extras": {"positions": positions}},
+            "scene": 0, "scenes": [{"nodes": self.roots}], "nodes": self.nodes, "meshes": self.meshes,
+            "materials": materials, "skins": self.skins,
+            "animations": [{"name": "motion", "channels": self.channels, "samplers": self.samplers}],
+            "accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": len(self.data)}],
+        }  # fmt: skip
+
+
+def _rest(figure: Figure) -> np.ndarray:
+    """(J, 3) joints of the rest pose, the root at the origin."""
+    rest = np.full_like(figure.offsets, np.nan)
+    rest[figure.layout.parents.index(-1)] = 0
+    while np.isnan(rest).any():
+        for joint, parent in enumerate(figure.layout.parents):
+            if parent >= 0:
+                rest[joint] = rest[parent] + figure.offsets[joint]
+    return rest
+
+
+def _bone(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(6, 3) corners of the octahedron from one joint to another."""
+    along = end - start
+    aside = np.cross(along, np.eye(3)[np.abs(along).argmin()])
+    aside *= np.linalg.norm(along) / max(np.linalg.norm(aside), 1e-9)
+    third = np.cross(along, aside) / max(np.linalg.norm(along), 1e-9)
+    return start + _BONE @ np.stack([along, aside, third])
+
+
+def _side(joint: str) -> str:
+    return joint.split("_")[0] if joint.startswith(("left_", "right_")) else "centre"

@@ -1,0 +1,121 @@
+"""Where exported joints are, and when: the most placed coordinates that a result has, and frames at an even rate.
+
+Files for other programs have an axis up and, most of them, one frame rate. Both are settled here, so that a format's
+own file is about its format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from vidpose.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
+from vidpose.skeletons import get_skeleton
+from vidpose.tracks import PoseResult, Source, Track
+
+_JITTER = 1e-3
+"""Seconds. Containers that count in milliseconds round an even frame rate by half of it, so that this is even still."""
+
+
+class Place(Enum):
+    """What exported positions are measured from; the value is how files and the command line say it."""
+
+    WORLD = "metres in the world, the floor at height 0"
+    CAMERA = "metres from the camera, as if it stood level"
+    ROOT = "metres from each person's own pelvis; where they are is unknown"
+
+
+def has_pose(track: Track) -> bool:
+    """Some frame of the track has a 3D pose."""
+    return track.joints.shape[1] > 0 and bool(track.lifted.any())
+
+
+def place_of(result: PoseResult) -> Place:
+    """The most that is known of where everybody is: a world, where a floor was found; else the camera's frame.
+
+    The same for everybody, so that people in one picture stay together.
+    """
+    lifted = [track for track in result.tracks if has_pose(track)]
+    if result.camera is None or any(not np.isfinite(track.roots[track.lifted]).any() for track in lifted):
+        return Place.ROOT
+    return Place.CAMERA if result.camera.to_world is None else Place.WORLD
+
+
+def axes_of(result: PoseResult, up: str) -> np.ndarray:
+    """(3, 3) rotation that turns the camera's frame into the exported one, with "y" or "z" up."""
+    if place_of(result) is Place.WORLD:
+        to_world = result.camera.to_world[:, :3]
+        return Z_UP_TO_Y_UP @ to_world if up == "y" else to_world
+    return CAMERA_TO_Y_UP if up == "y" else CAMERA_TO_Z_UP
+
+
+def placed_joints(result: PoseResult, track: Track, up: str) -> np.ndarray:
+    """(N, J, 3) float64 metres as `place_of` says, with "y" or "z" up; NaN where a joint, or its place, is unknown."""
+    place, axes = place_of(result), axes_of(result, up)
+    joints = track.joints.astype(np.float64)
+    if place is Place.ROOT:
+        return joints @ axes.T
+    joints = joints + track.roots[:, None]
+    if place is Place.CAMERA:
+        return joints @ axes.T
+    origin = result.camera.to_world[:, 3]
+    return joints @ axes.T + (Z_UP_TO_Y_UP @ origin if up == "y" else origin)
+
+
+def root_of(result: PoseResult) -> int:
+    """The index of the root joint."""
+    return get_skeleton(result.joint_layout).parents.index(-1)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Even frames: frame k is at `start + k / rate` seconds.
+
+    `even` says that these are the video's own frames; else they lie between them.
+    """
+
+    start: float
+    rate: float
+    even: bool
+
+    @staticmethod
+    def of(source: Source) -> Clock:
+        """The video's frame rate: as its container states it where its frames keep to it, else the mean one."""
+        times = np.asarray(source.times, np.float64)
+        stated = [float(source.fps)] if source.fps else []
+        if len(times) < 2 or times[-1] <= times[0]:
+            return Clock(float(times[0]) if len(times) else 0.0, *(stated or [1.0]), even=True)
+        mean = (len(times) - 1) / (times[-1] - times[0])
+        for rate in (*stated, mean):
+            if np.abs(times - times[0] - np.arange(len(times)) / rate).max() <= _JITTER:
+                return Clock(float(times[0]), rate, even=True)
+        return Clock(float(times[0]), float(mean), even=False)
+
+    def frames_of(self, track: Track) -> np.ndarray:
+        """(M,) numbers of the even frames within a track; at least one."""
+        if self.even:
+            return track.frames
+        first, last = (track.times[[0, -1]] - self.start) * self.rate
+        return np.arange(np.ceil(first - 1e-6), max(np.floor(last + 1e-6), np.ceil(first - 1e-6)) + 1).astype(int)
+
+    def times_of(self, frames: np.ndarray) -> np.ndarray:
+        """(M,) seconds of even frames."""
+        return self.start + frames / self.rate
+
+    def sample(self, track: Track, values: np.ndarray) -> np.ndarray:
+        """(M, ...) what the rows (N, ...) of a track are at its even frames.
+
+        Between two rows of an uneven video, their linear interpolation; NaN where either is.
+        """
+        if self.even:
+            return values
+        times = self.times_of(self.frames_of(track))
+        after = np.searchsorted(track.times, times).clip(0, len(track) - 1)
+        before = np.maximum(after - 1, 0)
+        span = track.times[after] - track.times[before]
+        share = np.where(span > 0, (times - track.times[before]) / np.where(span > 0, span, 1), 1).clip(0, 1)
+        share = share.reshape(-1, *(1,) * (values.ndim - 1))
+        mixed = (1 - share) * values[before] + share * values[after]
+        return np.where(share == 1, values[after], np.where(share == 0, values[before], mixed))

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from vidpose.errors import VidposeError
+from vidpose.interrupts import deferred_interrupts
 
 _CROP_MARGIN = 1.25  # the landmark network was trained on squares this much larger than the body's circle
 _MIN_RADIUS = 2.0  # pixels; mediapipe gives up on an empty square
@@ -64,7 +65,8 @@ class PersonSearch:
     def run(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find people in `image` (H, W, 3) uint8 RGB: regions (P, 2, 2), and scores (P,) from 0 to 1."""
         height, width = image.shape[:2]
-        found = self._graph.process({"image": np.ascontiguousarray(image)}).detections or []
+        with deferred_interrupts():
+            found = self._graph.process({"image": np.ascontiguousarray(image)}).detections or []
         regions = np.empty((len(found), 2, 2))
         for region, person in zip(regions, found, strict=True):
             for point, relative in zip(region, person.location_data.relative_keypoints[:2], strict=True):
@@ -97,7 +99,9 @@ class LandmarkSearch:
             (2, 2) the region in which to look for this person next; the probability that there is a person at all.
         """
         height, width = image.shape[:2]
-        found = self._graph.process({"image": np.ascontiguousarray(image), "region": _square(region, width, height)})
+        square = _square(region, width, height)
+        with deferred_interrupts():
+            found = self._graph.process({"image": np.ascontiguousarray(image), "region": square})
         landmarks = np.array([(m.x * width, m.y * height, m.visibility, m.presence) for m in found.landmarks.landmark])
         alignment = np.array([(m.x * width, m.y * height) for m in found.alignment.landmark])
         return landmarks, alignment, float(getattr(found, _PRESENCE))
@@ -125,7 +129,7 @@ def _square(region: np.ndarray, width: int, height: int) -> Any:
 
 def _start(config: str, options: Mapping[str, float], outputs: Sequence[str]) -> Any:
     """Start a mediapipe graph and run it once, since mediapipe prints notes until its first picture is through."""
-    with _quiet_libraries():
+    with deferred_interrupts(), _quiet_libraries():
         try:
             from mediapipe.framework.formats.rect_pb2 import NormalizedRect
             from mediapipe.python.solution_base import SolutionBase

@@ -1,7 +1,22 @@
-"""Tracks to better tracks: left and right set right, gaps filled, curves smoothed."""
+"""Tracks to better tracks: left and right set right, gaps filled, curves smoothed, people put into space."""
 
+from vidpose.refine.focal import check_lens
 from vidpose.refine.gaps import bridgeable, fill_gaps, stretches
+from vidpose.refine.place import place
+from vidpose.refine.roots import reprojection_error, root_path
+from vidpose.refine.scale import parse_heights
 from vidpose.refine.sides import unswap_sides
 from vidpose.refine.smoothing import Smoothing
 
-__all__ = ["Smoothing", "bridgeable", "fill_gaps", "stretches", "unswap_sides"]
+__all__ = [
+    "Smoothing",
+    "bridgeable",
+    "check_lens",
+    "fill_gaps",
+    "parse_heights",
+    "place",
+    "reprojection_error",
+    "root_path",
+    "stretches",
+    "unswap_sides",
+]

@@ -39,7 +39,7 @@ class VideoFile:
         self._path = path
         self.truncated = False
         self._reason = "no data"
-        self._container = _open(path)
+        self._container = open_container(path)
         try:
             self._prepare()
         except BaseException:
@@ -138,7 +138,7 @@ class VideoFile:
         return _upright(frame.to_ndarray(format="rgb24", width=width, height=height), self._matrix)
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def open_container(path: Path) -> av.container.InputContainer:
     """Open a local file, and nothing that it may refer to elsewhere."""
     try:
         if path.is_file() and path.stat().st_size == 0:

@@ -1,0 +1,91 @@
+"""Putting people into space: a camera, the body's size, the root's path, and the floor, all put together."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from vidpose.refine.focal import choose_camera
+from vidpose.refine.ground import find_ground
+from vidpose.refine.roots import reprojection_error, root_path
+from vidpose.refine.scale import Heights, check_height, stature
+from vidpose.skeletons import Skeleton, get_conversion, get_skeleton
+from vidpose.tracks import Camera, PoseResult, Track
+
+log = logging.getLogger(__name__)
+
+
+def place(
+    result: PoseResult,
+    *,
+    fov: float | None = None,
+    focal: float | None = None,
+    stated_fov: float | None = None,
+    height: Heights | None = None,
+    ground: bool = False,
+) -> PoseResult:
+    """Find out where people are.
+
+    Args:
+        result: with 3D joints.
+        fov, focal, stated_fov: the camera, as `choose_camera` takes them.
+        height: metres that people are tall, to scale their joints by; None: the lifter's own metres.
+        ground: look for the floor too.
+
+    Returns:
+        The result with a camera and the tracks' roots. Its provenance says where the focal length is from
+        (`focal_from`), the heights (`height`), and the median reprojection error in pixels (`reprojection_px`), both
+        by id.
+
+    Raises:
+        UsageError: a camera or a height that cannot be, or joints that cannot be compared with the keypoints.
+    """
+    camera, focal_from = choose_camera(
+        result.source.width, result.source.height, fov=fov, focal=focal, stated_fov=stated_fov
+    )
+    heights = _by_id(height, result)
+    layout = get_skeleton(result.joint_layout) if result.tracks else None
+    tracks, errors = [], {}
+    for track in result.tracks:
+        scaled = _scaled(track, heights[track.id], layout) if track.id in heights else track
+        placed, errors[track.id] = _placed(scaled, camera, result.keypoint_layout, layout)
+        tracks.append(placed)
+    if ground:
+        bodies = [(track.joints, track.roots, track.times) for track in tracks]
+        camera = replace(camera, to_world=find_ground(bodies, layout))
+    return replace(result, camera=camera).with_tracks(
+        tuple(tracks),
+        focal_from=focal_from,
+        height=",".join(f"{id_}:{metres:g}" for id_, metres in heights.items()) or None,
+        reprojection_px=",".join(f"{id_}:{error:.1f}" for id_, error in errors.items() if error is not None) or None,
+    )
+
+
+def _by_id(height: Heights | None, result: PoseResult) -> dict[int, float]:
+    """Metres by id, of those people who are there."""
+    ids = [track.id for track in result.tracks]
+    heights = dict.fromkeys(ids, height) if isinstance(height, float | int) else dict(height or {})
+    for metres in heights.values():
+        check_height(metres)
+    for absent in sorted(heights.keys() - set(ids)):
+        log.warning("--height: there is no person %d; there are %s", absent, ", ".join(map(str, ids)) or "none")
+    return {id_: heights[id_] for id_ in ids if id_ in heights}
+
+
+def _scaled(track: Track, metres: float, layout: Skeleton) -> Track:
+    """The track with joints of somebody so tall."""
+    lifted = stature(track.joints, layout)
+    return replace(track, joints=track.joints * np.float32(metres / lifted)) if lifted > 0 else track
+
+
+def _placed(track: Track, camera: Camera, keypoint_layout: str, layout: Skeleton) -> tuple[Track, float | None]:
+    """The track with its root's path, and the median reprojection error in pixels, if there is any."""
+    keypoints, scores = track.keypoints, track.scores
+    if keypoint_layout != layout.name:
+        keypoints, scores = get_conversion(keypoint_layout, layout.name)(keypoints, scores)
+    roots = root_path(track.joints, keypoints, scores, camera, track.times)
+    pixels = reprojection_error(track.joints, roots, keypoints, scores, camera)
+    found = pixels[np.isfinite(pixels)]
+    return replace(track, roots=roots.astype(np.float32)), float(np.median(found)) if len(found) else None

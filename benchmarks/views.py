@@ -1,0 +1,105 @@
+"""What several views are worth, on synchronised videos with a calibration and a reference.
+
+    python benchmarks/views.py VIDEO... --calibration FILE --reference reference_3d.npz [--hide right_elbow,right_wrist]
+
+The reference has `positions` (N, J, 3) in the calibration's world, metres, and their `joints`. In millimetres, of the
+first person whom all views see: P-MPJPE, and MPJPE from the middle of the two hips, of each view by itself and of all
+together; then the error in the world, which no alignment flatters. In pixels, the reprojection error of each view.
+
+`--hide` takes joints from the last view, as if something stood before them, and prints how well they are filled, from
+the middle of the hips, beside what the other views say of them by themselves. It may be given several times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import numpy as np
+
+from vidpose.evaluation.metrics import mpjpe, p_mpjpe
+from vidpose.pipeline import find_people, lift_people
+from vidpose.refine import Smoothing
+from vidpose.skeletons import get_skeleton
+from vidpose.tracks import PoseResult, Track
+from vidpose.views import ViewCamera
+from vidpose.views_stage import cameras_of, merge_views
+from vidpose.zoo import DEFAULT, Weights, load_weights
+
+_SMOOTHING = Smoothing.parse("butterworth:6")
+
+
+def without(found: PoseResult, joints: Sequence[str]) -> PoseResult:
+    """A view in which nobody's joints of these names are seen."""
+    layout = get_skeleton(found.keypoint_layout)
+    hidden = [layout.index(joint) for joint in joints]
+
+    def hide(track: Track) -> Track:
+        scores = track.scores.copy()
+        scores[:, hidden] = 0
+        return replace(track, scores=scores)
+
+    return found.with_tracks(tuple(hide(track) for track in found.tracks))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the answers are compared with: (N, J, 3) metres in the world, and the J joints' names."""
+
+    positions: np.ndarray
+    names: tuple[str, ...]
+
+    def line(self, frames: np.ndarray, joints: np.ndarray, hidden: Sequence[str]) -> str:
+        """Errors of joints (M, J, 3), turned into the world's axes but anywhere in it."""
+        there = np.isfinite(joints).all(axis=(1, 2))
+        hips = [self.names.index("left_hip"), self.names.index("right_hip")]
+        found, true = joints[there], self.positions[frames[there]]
+        found, true = (points - points[:, hips].mean(axis=1, keepdims=True) for points in (found, true))
+        off = 1000 * mpjpe(found, true)
+        line = f"P-MPJPE {1000 * p_mpjpe(found, true).mean():6.1f}   MPJPE {off.mean():6.1f}"
+        return line + (f"   hidden {off[:, [self.names.index(name) for name in hidden]].mean():6.1f}" if hidden else "")
+
+
+def compare(
+    found: Sequence[PoseResult], cameras: Sequence[ViewCamera], weights: Weights, reference: Reference, hide: str
+) -> None:
+    """Print a line for each view, and one for all."""
+    hidden = hide.split(",") if hide else []
+    found = [*found[:-1], without(found[-1], hidden)]
+    lifted = [lift_people(some, weights, _SMOOTHING) for some in found]
+    merged = merge_views(lifted, cameras, _SMOOTHING)
+    shared = min(set.intersection(*({track.id for track in result.tracks} for result in merged)))
+    joints = [weights.lifter.layout.index(name) for name in reference.names]
+    print(f"{hide or 'nothing'} hidden from {cameras[-1].name}")
+    for view, result, camera in zip(lifted, merged, cameras, strict=True):
+        together = next(track for track in result.tracks if track.id == shared)
+        alone = max(view.tracks, key=lambda track: np.isin(track.boxes[:, 0], together.boxes[:, 0]).sum())
+        line = reference.line(alone.frames, (alone.joints @ camera.rotation)[:, joints].astype(float), hidden)
+        print(f"  {camera.name + ' alone':16} {line}   reprojection {result.provenance['reprojection_px']:.1f} px, "
+              f"{result.provenance['triangulated']:.1%} agree")  # fmt: skip
+    world = ((together.joints + together.roots[:, None] - camera.translation) @ camera.rotation)[:, joints]
+    off = 1000 * np.nanmean(np.linalg.norm(world - reference.positions[together.frames], axis=-1))
+    line = reference.line(together.frames, world.astype(float), hidden)
+    print(f"  {'together':16} {line}   in the world {off:.1f}", flush=True)
+
+
+@click.command()
+@click.argument("videos", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--calibration", required=True, type=click.Path(path_type=Path))
+@click.option("--reference", "file", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--lifter", default=DEFAULT, show_default=True)
+@click.option("--hide", multiple=True, metavar="JOINTS", help="Joints to take from the last view.")
+def main(videos: tuple[Path, ...], calibration: Path, file: Path, lifter: str, hide: tuple[str, ...]) -> None:
+    """Print the comparison with nothing hidden, and with each set of joints hidden."""
+    with np.load(file) as arrays:
+        reference = Reference(arrays["positions"].astype(np.float64), tuple(str(joint) for joint in arrays["joints"]))
+    cameras, _ = cameras_of(calibration, videos)
+    found = [find_people(video) for video in videos]
+    for hidden in ("", *hide):
+        compare(found, cameras, load_weights(lifter), reference, hidden)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""What `vidpose infer` can be asked for: options in bundles, with the checks that need no video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from vidpose.cli.bundles import bundled
+from vidpose.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Who is looked for in the pictures, and by what."""
+
+    detector: str
+    keypoints: str
+    detector_weights: Path | None
+    keypoints_weights: Path | None
+    detect_every: int | None
+    time_range: str | None
+    max_people: int | None
+    min_score: float
+
+    def check_saved(self) -> None:
+        """Raises UsageError where something chooses what is looked for, and `--from-keypoints` has what was found."""
+        chosen = (self.time_range, self.max_people, self.detect_every, self.detector_weights, self.keypoints_weights)
+        if any(chosen) or {self.detector, self.keypoints} != {"blazepose"}:
+            raise UsageError(
+                "--time, --max-people and the options of detector and keypoints choose what is looked for; "
+                "--from-keypoints lifts what was found"
+            )
+
+    def check_videos(self, videos: int) -> None:
+        """Raises UsageError where so many videos are too many."""
+        if self.detector.startswith("boxes:") and videos > 1:
+            raise UsageError(f"--detector {self.detector}: the boxes of one video, so at most one VIDEO")
+
+
+finding_options = bundled(
+    Finding,
+    click.option("--detector", default="blazepose", show_default=True, metavar="NAME",
+                 help="What finds people: a network by name, or boxes:FILE."),
+    click.option("--keypoints", default="blazepose", show_default=True, metavar="NAME",
+                 help="What finds their 2D joints."),
+    click.option("--detector-weights", type=click.Path(path_type=Path), metavar="FILE",
+                 help="Weights of the detector, instead of those published."),
+    click.option("--keypoints-weights", type=click.Path(path_type=Path), metavar="FILE",
+                 help="Weights of the keypoint network, instead of those published."),
+    click.option("--detect-every", type=click.IntRange(min=1), metavar="FRAMES",
+                 help="Run the detector on every so many frames, and follow people between."),
+    click.option("--time", "time_range", metavar="START:END", help="Only these seconds of the video, as in 2:10."),
+    click.option("--max-people", type=click.IntRange(min=1), help="At most so many people, the most prominent ones."),
+    click.option("--min-score", default=0.3, show_default=True, type=click.FloatRange(0, 1),
+                 help="Leave out people whose keypoints score less than this on average."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where people are, and how large."""
+
+    calibration: Path | None
+    fov: float | None
+    focal: float | None
+    height: str | None
+    ground: bool
+
+    def check(self, videos: Sequence[Path], saved: Path | None) -> None:
+        """Raises UsageError where the options contradict each other or the videos, or one of them is absurd."""
+        from vidpose.refine.focal import check_lens
+        from vidpose.refine.scale import parse_heights
+
+        if self.calibration:
+            if self.fov or self.focal or self.height or self.ground:
+                raise UsageError(
+                    "--fov, --focal, --height and --ground: a calibration knows the cameras, metres and the floor"
+                )
+            if saved:
+                raise UsageError("--calibration is for several videos; --from-keypoints lifts the keypoints of one")
+            if len({video.resolve() for video in videos}) < max(len(videos), 2):
+                raise UsageError(f"--calibration {self.calibration}: give two VIDEOs or more, a different one a camera")
+        check_lens(self.fov, self.focal)
+        if self.height is not None:
+            parse_heights(self.height)
+
+    def camera_and_size(self) -> dict[str, Any]:
+        """As `vidpose.refine.place` takes them."""
+        from vidpose.refine.scale import parse_heights
+
+        height = None if self.height is None else parse_heights(self.height)
+        return {"fov": self.fov, "focal": self.focal, "height": height, "ground": self.ground}
+
+
+placing_options = bundled(
+    Placing,
+    click.option("--calibration", type=click.Path(path_type=Path), metavar="FILE",
+                 help="Of the cameras that took the VIDEOs at the same time: people are triangulated."),
+    click.option("--fov", type=float, metavar="DEGREES",
+                 help="Field of view along the longer side of the picture, for people's paths."),
+    click.option("--focal", type=float, metavar="PIXELS", help="Focal length, instead of --fov."),
+    click.option("--height", metavar="METRES",
+                 help="How tall people are: 1.75 for everybody, or by id, 1:1.75,2:1.62."),
+    click.option("--ground", is_flag=True, help="Find the floor by the feet: exports then have a world, Z up."),
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""One clock for several videos of the same moments.
+
+The clock's ticks are the frames of the video that has most of them. In another video a moment lies at a position
+between two frames: frame 3.5 is half way from frame 3 to frame 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidpose.errors import VidposeError
+from vidpose.tracks import Source
+
+_MAX_FRAMES_APART = 2
+_SAME_RATE = 1e-3
+_ON_FRAME = 0.05
+"""Positions this near to a frame are that frame."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the frames of V videos lie in time.
+
+    Attributes:
+        times: (T,) seconds of the ticks.
+        positions: of each video, (T,) where its frames are at each tick; beyond its last frame NaN.
+        ticks: of each video, (F,) where the ticks are at each of its frames.
+    """
+
+    times: np.ndarray
+    positions: tuple[np.ndarray, ...]
+    ticks: tuple[np.ndarray, ...]
+
+
+def synchronise(sources: Sequence[Source]) -> Clock:
+    """The clock of videos that start together and end together.
+
+    Frame n of one is frame n of the other when their rates and lengths agree; otherwise timestamps decide.
+
+    Raises:
+        VidposeError: they differ in length by more than two frames, so they cannot be synchronised.
+    """
+    leading = max(sources, key=lambda source: source.num_frames)
+    steps = [_step(source) for source in sources]
+    positions, ticks = [], []
+    for source, step in zip(sources, steps, strict=True):
+        frames_apart = abs(source.num_frames * step - leading.num_frames * _step(leading)) / max(step, _step(leading))
+        if frames_apart > _MAX_FRAMES_APART + 1e-6:
+            raise VidposeError(
+                f"{source.path} has {source.num_frames} frames ({source.num_frames * step:.2f} s) and {leading.path} "
+                f"{leading.num_frames} ({leading.num_frames * _step(leading):.2f} s); views must be synchronised, so "
+                "cut both to begin and to end together"
+            )
+        if abs(step / _step(leading) - 1) <= _SAME_RATE:
+            position = np.arange(leading.num_frames, dtype=np.float64)
+            positions.append(np.where(position < source.num_frames, position, np.nan))
+            ticks.append(np.arange(source.num_frames, dtype=np.float64))
+        else:
+            positions.append(_places(leading.times, source.times, step))
+            ticks.append(np.interp(source.times, leading.times, np.arange(leading.num_frames)))
+    return Clock(leading.times, tuple(positions), tuple(ticks))
+
+
+def sample(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Values (F, ...) at positions (N,) between rows, by straight lines; NaN where a row or the position is NaN."""
+    known = np.isfinite(positions)
+    place = np.where(known, positions, 0)
+    place = np.where(np.abs(place - np.round(place)) < _ON_FRAME, np.round(place), place)
+    low = np.clip(np.floor(place).astype(int), 0, len(values) - 1)
+    high = np.where(place > low, np.minimum(low + 1, len(values) - 1), low)
+    part = (place - low).reshape(-1, *[1] * (values.ndim - 1))
+    between = values[low] + part * (values[high] - values[low])
+    return np.where(known.reshape(part.shape), between, np.nan)
+
+
+def _step(source: Source) -> float:
+    """Seconds of a frame, on average: a container's claim of a rate can be wrong."""
+    if source.num_frames < 2:
+        return float(1 / source.fps) if source.fps else 1.0
+    return float(source.times[-1] - source.times[0]) / (source.num_frames - 1)
+
+
+def _places(times: np.ndarray, of: np.ndarray, step: float) -> np.ndarray:
+    """Where times (N,) lie among others (M,), as positions; NaN for more than half a frame outside."""
+    outside = (times < of[0] - step / 2) | (times > of[-1] + step / 2)
+    return np.where(outside, np.nan, np.interp(times, of, np.arange(len(of))))

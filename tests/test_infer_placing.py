@@ -1,0 +1,168 @@
+"""Options of `vidpose infer` about where people are and which files become of them, on saved keypoints."""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exports import CAMERA_IN_WORLD, CAMERA_PLACE, FPS, world_joints
+
+from vidpose.cli import main
+from vidpose.lifters import create_lifter
+from vidpose.refine.scale import stature
+from vidpose.skeletons import H36M_17
+from vidpose.tracks import Camera, PoseResult, Source, Track
+from vidpose.zoo import save_lifter
+
+Run = Callable[..., tuple[int, str, str]]
+
+WIDTH, HEIGHT, FOCAL = 640, 480, 700.0
+ROWS = 20
+
+
+@pytest.fixture(scope="module")
+def lifter(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_lifter(create_lifter("single-branch", width=16, depth=1, heads=2, frames=9), path, {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """The keypoints of two people as a camera of 700 pixels sees them, without 3D."""
+    camera = Camera((FOCAL, FOCAL), (WIDTH / 2, HEIGHT / 2))
+    tracks = []
+    for number in (1, 2):
+        seen = camera.project((world_joints(ROWS, number) - CAMERA_PLACE) @ CAMERA_IN_WORLD).astype(np.float32)
+        boxes = np.concatenate([seen.min(axis=1), seen.max(axis=1)], axis=1)
+        frames = np.arange(ROWS)
+        scores = np.ones((ROWS, len(H36M_17)), np.float32)
+        tracks.append(Track.of_keypoints(number, frames, frames / FPS, boxes, seen, scores))
+    source = Source("duet.mp4", WIDTH, HEIGHT, np.arange(ROWS) / FPS, Fraction(FPS))
+    path = tmp_path_factory.mktemp("saved") / "duet.npz"
+    PoseResult(source, tuple(tracks), H36M_17.name, "").save(path)
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, lifter, saved) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*options: object, videos: tuple[object, ...] = ()) -> tuple[int, str, str]:
+        words = ["infer", *videos, *options] if videos else ["infer", "--from-keypoints", saved, "--no-overlay",
+                                                             "--lifter", lifter, *options]  # fmt: skip
+        monkeypatch.setattr(sys, "argv", ["vidpose", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        output = capsys.readouterr()
+        return int(stopped.value.code or 0), output.out, output.err
+
+    return call
+
+
+def result(folder: Path) -> PoseResult:
+    return PoseResult.load(folder / "out" / "duet.npz")
+
+
+def test_people_have_a_place_under_an_assumed_lens(run, tmp_path):
+    code, _, err = run()
+    assert code == 0, err
+    placed = result(tmp_path)
+    assert placed.camera.focal[0] == pytest.approx(WIDTH / 2 / math.tan(math.radians(30)))
+    assert placed.camera.to_world is None
+    assert placed.provenance["focal_from"].startswith("assumed")
+    assert all(np.isfinite(track.roots).all() for track in placed.tracks)
+
+
+def test_a_field_of_view_and_its_focal_length_are_the_same(run, tmp_path):
+    assert run("--fov", 2 * math.degrees(math.atan(WIDTH / 2 / FOCAL)))[0] == 0
+    by_fov = result(tmp_path)
+    assert run("--focal", FOCAL, "--overwrite")[0] == 0
+    by_focal = result(tmp_path)
+    for one, other in zip(by_fov.tracks, by_focal.tracks, strict=True):
+        np.testing.assert_allclose(one.roots, other.roots, rtol=1e-4)
+    assert by_focal.provenance["focal_from"] == "--focal 700"
+
+
+def test_heights_by_id(run, tmp_path):
+    assert run("--height", "2:1.5")[0] == 0
+    scaled = result(tmp_path)
+    assert stature(scaled.tracks[1].joints, H36M_17) == pytest.approx(1.5, abs=1e-3)
+    assert run("--overwrite")[0] == 0
+    np.testing.assert_array_equal(scaled.tracks[0].joints, result(tmp_path).tracks[0].joints)
+
+
+def test_the_ground_gives_a_world(run, tmp_path):
+    assert run("--ground")[0] == 0
+    turn = result(tmp_path).camera.to_world[:, :3]
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(turn) == pytest.approx(1)
+
+
+def test_the_formats_asked_for_and_no_others(run, tmp_path):
+    code, out, err = run("--format", "bvh,gltf", "--format", "csv")
+    assert code == 0, err
+    names = {"duet.npz", "duet_person1.bvh", "duet_person2.bvh", "duet.glb", "duet.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert all(name in out for name in names)
+
+
+def test_files_of_other_people_are_in_the_way(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "duet_person7.trc").write_text("precious")
+    code, _, err = run("--format", "trc")
+    assert code == 1
+    assert "duet_person7.trc" in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["duet_person7.trc"]
+
+
+def test_lifting_again_forgets_what_was_known_of_the_earlier_lifting(run, saved, tmp_path):
+    old = PoseResult.load(saved)
+    tracks = tuple(replace(track, roots=np.ones((ROWS, 3), np.float32)) for track in old.tracks)
+    replace(old, tracks=tracks, camera=Camera((1.0, 1.0), (0.0, 0.0), np.eye(4)[:3])).save(tmp_path / "old.npz")
+    assert run("--from-keypoints", tmp_path / "old.npz")[0] == 0
+    placed = PoseResult.load(tmp_path / "out" / "duet.npz")
+    assert placed.camera.focal[0] > 100
+    assert (placed.tracks[0].roots != 1).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (("--format", "bhv"), ("bhv", "did you mean bvh?")),
+        (("--height", "175"), ("175", "did you mean 1.75?")),
+        (("--height", "0"), ("--height 0",)),
+        (("--height", "tall"), ("tall", "metres")),
+        (("--fov", "0"), ("--fov 0", "degrees")),
+        (("--fov", "60", "--focal", "700"), ("one of them",)),
+        (("--focal", "-3"), ("--focal -3", "pixels")),
+        (("--focal", "4.2"), ("--focal 4.2", "millimetres")),
+        (("--calibration", "c.toml"), ("several videos",)),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_writes_nothing(run, options, parts, tmp_path):
+    code, out, err = run(*options)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert err.startswith("error: ")
+    assert all(part in err for part in parts), err
+    assert out == ""
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("videos", "options", "part"),
+    [
+        (("a.mp4",), (), "two VIDEOs or more"),
+        (("a.mp4", "./a.mp4"), (), "a different one a camera"),
+        (("a.mp4", "b.mp4"), ("--fov", "60"), "a calibration knows"),
+    ],
+)
+def test_a_calibration_wants_several_videos_and_nothing_that_it_knows_itself(run, videos, options, part):
+    code, _, err = run("--calibration", "c.toml", *options, videos=videos)
+    assert code == 2
+    assert part in err

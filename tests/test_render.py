@@ -9,8 +9,8 @@ import pytest
 from vidpose.errors import VidposeError
 from vidpose.render import OverlayRenderer, render_overlay
 from vidpose.render import panel as panel_module
-from vidpose.render.style import CENTRE, LEFT, RIGHT, Colour, bones_of
 from vidpose.skeletons import BLAZEPOSE_33, COCO_17, COCO_TO_H36M, H36M_17, SKELETONS
+from vidpose.style import CENTRE, LEFT, RIGHT, Colour, bones_of
 from vidpose.tracks import PoseResult, Source, Track
 from vidpose.video import VideoReader
 

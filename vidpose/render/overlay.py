@@ -11,8 +11,8 @@ import numpy as np
 from vidpose.errors import VidposeError
 from vidpose.render.panel import Panel
 from vidpose.render.picture import draw_box, draw_person
-from vidpose.render.style import id_colour
 from vidpose.skeletons import get_skeleton
+from vidpose.style import id_colour
 from vidpose.tracks import PoseResult, Track
 from vidpose.video import VideoReader, VideoWriter
 

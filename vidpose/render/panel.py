@@ -11,7 +11,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from vidpose.render.drawing import chip, dot, stroke, text, text_width
-from vidpose.render.style import (
+from vidpose.skeletons import Skeleton
+from vidpose.style import (
     BACKGROUND,
     FLOOR,
     LEFT,
@@ -25,7 +26,6 @@ from vidpose.render.style import (
     joint_colours,
     mix,
 )
-from vidpose.skeletons import Skeleton
 from vidpose.tracks import PoseResult, Track
 
 MAX_CELLS = 12

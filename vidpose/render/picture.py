@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from vidpose.render.drawing import chip, dot, stroke
-from vidpose.render.style import (
+from vidpose.skeletons import Skeleton
+from vidpose.style import (
     BACKGROUND,
     OUTLINE,
     Colour,
@@ -16,7 +17,6 @@ from vidpose.render.style import (
     main_joints,
     mix,
 )
-from vidpose.skeletons import Skeleton
 
 _HIDDEN_BELOW = 0.2
 _FAINT_BELOW = 0.5

@@ -1,0 +1,230 @@
+import base64
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import clips
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from pages import person, result_of, two_people_in, write_video
+
+from vidpose.cli import view as view_module
+from vidpose.cli.view import view
+from vidpose.errors import VidposeError
+from vidpose.export.film import film_size, frames_to_show, small_film
+from vidpose.export.html import write_html
+from vidpose.export.placing import Place
+from vidpose.export.scene import Scene
+from vidpose.skeletons import H36M_17
+from vidpose.tracks import Camera, PoseResult, Source
+from vidpose.video import VideoReader
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory, vfr_times: np.ndarray) -> Path:
+    return write_video(tmp_path_factory.mktemp("page"), vfr_times)
+
+
+@pytest.fixture(scope="module")
+def two_people(video: Path, vfr_times: np.ndarray) -> PoseResult:
+    return two_people_in(video, vfr_times)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, video: Path, two_people: PoseResult) -> Path:
+    path = tmp_path_factory.mktemp("page") / "Läufer 走.html"
+    write_html(two_people, path, video=video)
+    return path
+
+
+def data_of(page: Path) -> dict[str, Any]:
+    return json.loads(re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)[1])
+
+
+def unpacked(packed: dict[str, Any], *shape: int) -> np.ndarray:
+    steps = np.frombuffer(base64.b64decode(packed["data"]), "<i2").reshape(shape)
+    return np.where(steps == -32768, np.nan, steps * packed["step"])
+
+
+# What is in the page
+
+
+def test_the_page_holds_the_numbers_of_the_result(page, two_people, vfr_times):
+    data = data_of(page)
+    assert base64.b64decode(data["times"]) == vfr_times.tobytes()
+    for entry, track in zip(data["people"], two_people.tracks, strict=True):
+        np.testing.assert_allclose(unpacked(entry["keypoints"], 12, 17, 2), track.keypoints, atol=1 / 16)
+        heights = unpacked(entry["joints"], 12, 17, 3)[..., 2]
+        np.testing.assert_allclose(heights, 0.9 - track.joints[..., 1], atol=6e-4)
+        elevation = unpacked(entry["angles"]["left_shoulder_elevation"], 12)
+        upper_arm = track.joints[:, 12] - track.joints[:, 11]
+        down = track.joints[:, [1, 4]].mean(axis=1) - track.joints[:, [11, 14]].mean(axis=1)
+        cosine = (upper_arm * down).sum(axis=1) / np.linalg.norm(upper_arm, axis=1) / np.linalg.norm(down, axis=1)
+        np.testing.assert_allclose(elevation, np.degrees(np.arccos(cosine)), atol=0.06)
+
+
+def test_what_is_absent_stays_absent(tmp_path, two_people):
+    first = two_people.tracks[0]
+    joints, keypoints = first.joints.copy(), first.keypoints.copy()
+    joints[3:5], keypoints[4, 2] = np.nan, np.nan
+    write_html(two_people.with_tracks((replace(first, joints=joints, keypoints=keypoints),)), tmp_path / "p.html")
+    [entry] = data_of(tmp_path / "p.html")["people"]
+    assert np.isnan(unpacked(entry["joints"], 12, 17, 3)).all(axis=(1, 2)).tolist() == [i in (3, 4) for i in range(12)]
+    assert np.isnan(unpacked(entry["angles"]["left_knee_flexion"], 12)).tolist() == [i in (3, 4) for i in range(12)]
+    assert np.argwhere(np.isnan(unpacked(entry["keypoints"], 12, 17, 2)).all(axis=2)).tolist() == [[4, 2]]
+
+
+def test_a_large_world_still_fits_16_bits(tmp_path, two_people):
+    camera = Camera((100.0, 100.0), (80.0, 60.0), np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1.5]], float))
+    track = two_people.tracks[0]
+    far = replace(track, roots=np.linspace((0, 0.6, 5), (0, 0.6, 300), 12).astype(np.float32))
+    write_html(replace(two_people.with_tracks((far,)), camera=camera), tmp_path / "p.html")
+    data = data_of(tmp_path / "p.html")
+    joints = unpacked(data["people"][0]["joints"], 12, 17, 3)
+    assert joints[-1, 0] == pytest.approx([0, 300, 0.9], abs=0.01)
+    assert len(data["floors"]) == 1
+    assert data["placeNote"] == "In the world, on its floor. Grid 12.5 m."
+
+
+def test_people_without_a_place_stand_side_by_side_as_in_the_picture(two_people):
+    scene = Scene.of(two_people)
+    assert scene.place is Place.ROOT
+    middles = {id_: float(joints[:, 0, 0].mean()) for id_, joints in scene.joints.items()}
+    assert middles[1] - middles[2] == pytest.approx(1.4)
+    assert middles[1] + middles[2] == pytest.approx(0)
+    for joints in scene.joints.values():
+        np.testing.assert_allclose(joints[..., 2].min(axis=1), 0, atol=1e-9)
+    assert (scene.low < [-0.7, 0, 0.1]).all()
+    assert (scene.high > [0.7, 0, 1.5]).all()
+
+
+def test_people_at_different_times_share_a_place(vfr_times):
+    early, late = person(1, vfr_times[:5]), person(2, vfr_times, first=6)
+    scene = Scene.of(result_of("x.mp4", vfr_times, early, late))
+    assert [joints[0, 0, 0] for joints in scene.joints.values()] == [0, 0]
+    assert len(scene.floors) == 1
+
+
+def test_people_with_roots_stand_where_the_camera_sees_them(two_people):
+    roots = np.tile([0.5, 0.2, 4.0], (12, 1)).astype(np.float32)
+    placed = two_people.with_tracks(tuple(replace(track, roots=roots) for track in two_people.tracks))
+    scene = Scene.of(replace(placed, camera=Camera((100.0, 100.0), (80.0, 60.0))))
+    assert scene.place is Place.CAMERA
+    [floor] = scene.floors
+    assert floor.z == pytest.approx(-0.2 - 0.9)
+    np.testing.assert_allclose(scene.joints[1][0, 0], [0.5, 4.0, -0.2], atol=1e-6)
+
+
+def test_a_page_begins_a_second_before_the_first_person_and_ends_one_after_the_last(tmp_path):
+    times = np.arange(200) / 20
+    track = person(1, times[:121], first=80)
+    result = result_of("x.mp4", times, track)
+    assert frames_to_show(result) == range(60, 141)
+    assert frames_to_show(result_of("x.mp4", times)) == range(200)
+    write_html(result, tmp_path / "p.html")
+    data = data_of(tmp_path / "p.html")
+    assert (data["firstFrame"], data["people"][0]["first"]) == (60, 20)
+    assert np.frombuffer(base64.b64decode(data["times"])) == pytest.approx(times[60:141])
+
+
+def test_the_film_has_the_frames_and_times_of_the_video(tmp_path, two_people, video, vfr_times):
+    (tmp_path / "film.mp4").write_bytes(small_film(two_people, video))
+    with VideoReader(tmp_path / "film.mp4") as reader:
+        greys = [int(frame.image[60, 80, 0]) for frame in reader]
+    assert [min(clips.GREYS, key=lambda grey: abs(grey - seen)) for seen in greys] == list(clips.GREYS) * 2
+    assert reader.times == pytest.approx(vfr_times, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "small"),
+    [((3840, 2160), (640, 360)), ((1080, 1920), (360, 640)), ((97, 63), (96, 64)), ((4000, 2), (640, 2))],
+)
+def test_a_film_is_small_and_even(size, small):
+    assert film_size(Source("x.mp4", *size, np.zeros(1), None)) == small
+
+
+def test_another_video_is_refused(tmp_path, two_people, cfr_clip):
+    with pytest.raises(VidposeError, match="96x64 pixels, but the result is of a video with 160x120"):
+        write_html(two_people, tmp_path / "p.html", video=cfr_clip)
+    assert list(tmp_path.iterdir()) == []
+
+
+# vidpose view RESULT
+
+
+@pytest.fixture
+def saved(tmp_path: Path, two_people: PoseResult) -> Path:
+    two_people.save(tmp_path / "Läufer 走.npz")
+    return tmp_path / "Läufer 走.npz"
+
+
+def run_view(*arguments: object) -> Result:
+    return CliRunner().invoke(view, [str(argument) for argument in arguments])
+
+
+def has_film(page: Path) -> bool:
+    return '<script type="text/plain" id="film"></script>' not in page.read_text(encoding="utf-8")
+
+
+def test_the_page_lies_beside_the_result_and_opens(saved, monkeypatch):
+    opened = []
+    monkeypatch.setattr(view_module.webbrowser, "open", lambda address: opened.append(address) or True)
+    done = run_view(saved)
+    assert done.exit_code == 0, done.output
+    page = saved.with_suffix(".html")
+    assert has_film(page)
+    assert opened == [page.as_uri()]
+    assert "exists already; give --overwrite" in str(run_view(saved, "--no-open").exception)
+    assert run_view(saved, "--no-open", "--no-video", "--overwrite").exit_code == 0
+    assert not has_film(page)
+    assert len(opened) == 1
+    monkeypatch.setattr(view_module.webbrowser, "open", lambda address: False)
+    assert "open the file by hand" in run_view(saved, "--overwrite").output
+
+
+def test_a_video_that_has_gone_is_said_and_one_that_was_named_must_be_there(saved, two_people, tmp_path, video):
+    gone = replace(two_people, source=replace(two_people.source, path="gone.mp4"))
+    gone.save(saved)
+    done = run_view(saved, "--no-open")
+    assert done.exit_code == 0
+    assert "gone.mp4: the video of" in done.output
+    assert not has_film(saved.with_suffix(".html"))
+    assert run_view(saved, "--no-open", "--video", video, "--out", tmp_path / "with.html").exit_code == 0
+    assert has_film(tmp_path / "with.html")
+    assert "no such video" in str(run_view(saved, "--video", "none.mp4", "--overwrite").exception)
+    both = run_view(saved, "--video", video, "--no-video", "--overwrite")
+    assert "exclude each other" in str(both.exception)
+
+
+def test_no_result_and_nowhere_to_write_are_one_line(saved, tmp_path):
+    (tmp_path / "text.npz").write_text("not a result")
+    assert "not a vidpose result" in str(run_view(tmp_path / "text.npz").exception)
+    refused = run_view(saved, "--no-open", "--no-video", "--out", tmp_path / "no folder" / "p.html")
+    assert isinstance(refused.exception, VidposeError)
+    assert "cannot write" in str(refused.exception)
+    assert "\n" not in str(refused.exception)
+
+
+def test_rerun_that_is_not_installed_is_one_line(saved, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    error = run_view(saved, "--rerun", "--no-open").exception
+    assert isinstance(error, VidposeError)
+    assert "pip install 'vidpose[rerun]'" in str(error)
+    assert not saved.with_suffix(".rrd").exists()
+
+
+def test_rerun_gets_the_video_the_skeletons_and_the_angles(saved, two_people, vfr_times):
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed (pip install 'vidpose[rerun]')")
+    frames = pytest.importorskip("rerun.dataframe", reason="this rerun-sdk cannot read recordings back")
+    assert run_view(saved, "--rerun", "--no-open").exit_code == 0
+    recording = frames.load_recording(str(saved.with_suffix(".rrd")))
+    table = recording.view(index="frame", contents="/angles/person_2/left_shoulder_elevation").select().read_all()
+    assert table.num_rows == 12
+    lines = recording.view(index="time", contents="/scene/person_1").select().read_all()
+    strips = next(column for name, column in zip(lines.column_names, lines.columns, strict=True) if "LineStrip" in name)
+    assert len(strips[0]) == len(H36M_17.bones)
+    assert len(strips[len(vfr_times)]) == 0

@@ -1,0 +1,313 @@
+"""What a page does in a browser: headless Chromium, without a network."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import clips
+import numpy as np
+import pytest
+from pages import person, result_of, two_people_in, write_video
+
+from vidpose.export.html import write_html
+from vidpose.style import LEFT, RIGHT
+from vidpose.tracks import Camera, PoseResult
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory, vfr_times: np.ndarray) -> Path:
+    return write_video(tmp_path_factory.mktemp("page"), vfr_times)
+
+
+@pytest.fixture(scope="module")
+def two_people(video: Path, vfr_times: np.ndarray) -> PoseResult:
+    return two_people_in(video, vfr_times)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, video: Path, two_people: PoseResult) -> Path:
+    path = tmp_path_factory.mktemp("page") / "Läufer 走.html"
+    write_html(two_people, path, video=video)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium without a network."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no chromium and chromedriver here (Debian: apt-get install chromium chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,1000",
+                     "--proxy-server=127.0.0.1:9"):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chrome.execute_cdp_cmd("Network.enable", {})
+    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    chrome.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    chrome.set_script_timeout(20)
+    yield chrome
+    chrome.quit()
+
+
+class Tab:
+    """A page that is open, and whether it has said anything on the console."""
+
+    def __init__(self, browser: Any, page: Path) -> None:
+        self.browser = browser
+        browser.get_log("browser")
+        browser.get(page.as_uri())
+        self.wait_for("document.querySelector('#clock').textContent !== ''")
+
+    def js(self, script: str) -> Any:
+        return self.browser.execute_script(f"return {script}")
+
+    def wait_for(self, condition: str, seconds: float = 10) -> None:
+        until = time.monotonic() + seconds
+        while not self.js(condition):
+            assert time.monotonic() < until, f"never: {condition}"
+            time.sleep(0.02)
+
+    def wait_for_film(self) -> None:
+        self.wait_for("video.readyState >= 2 && !video.seeking")
+
+    def settle(self) -> None:
+        """Wait until what was asked to be drawn is drawn."""
+        self.browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+
+    def pixels(self, canvas: str, colour: tuple[int, int, int] | None = None) -> int:
+        """How many pixels of a canvas have a colour; without one, a number that tells pictures apart."""
+        self.settle()
+        self.browser.execute_script(
+            "const c = document.querySelector(arguments[0]);"
+            "window.seen = c.getContext('2d').getImageData(0, 0, c.width, c.height).data", canvas,
+        )  # fmt: skip
+        if colour is None:
+            return self.js("seen.reduce((sum, value, i) => (sum * 31 + value * (i % 251)) % 2147483647, 7)")
+        near = " && ".join(f"Math.abs(seen[i + {c}] - {value}) < 40" for c, value in enumerate(colour))
+        return self.js(f"(() => {{ let n = 0; for (let i = 0; i < seen.length; i += 4) n += {near}; return n }})()")
+
+    def click(self, selector: str) -> None:
+        self.browser.find_element("css selector", selector).click()
+
+    def choose(self, selector: str, value: float) -> None:
+        script = "const e = document.querySelector(arguments[0]); e.value = arguments[1];"
+        script += "for (const kind of ['input', 'change']) e.dispatchEvent(new Event(kind))"
+        self.browser.execute_script(script, selector, value)
+
+    def clock(self) -> str:
+        return self.js("document.querySelector('#clock').textContent")
+
+    def press(self, *keys: str) -> None:
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        ActionChains(self.browser).send_keys(*keys).perform()
+
+    def complaints(self) -> list[str]:
+        # Reading a canvas back, which only these tests do, makes Chromium give advice.
+        return [e["message"] for e in self.browser.get_log("browser") if "willReadFrequently" not in e["message"]]
+
+
+PICTURE, SCENE = "#picture canvas", "#scene canvas"
+
+
+def test_the_page_opens_without_a_word_and_fetches_nothing(browser, page):
+    tab = Tab(browser, page)
+    tab.wait_for_film()
+    assert tab.complaints() == []
+    fetched = tab.js("performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert [name for name in fetched if not name.startswith("blob:")] == []
+    assert "://" not in page.read_text(encoding="utf-8")
+    assert browser.title == "Läufer 走 & <b>.mp4 · vidpose"
+    assert tab.js("document.querySelector('h1').textContent") == "Läufer 走 & <b>.mp4"
+    assert tab.js("document.querySelectorAll('.curve').length") == 9
+    assert tab.pixels(PICTURE, LEFT) > 50
+    assert tab.pixels(SCENE, RIGHT) > 50
+    unlabelled = "[...document.querySelectorAll('button, input, select, canvas')].filter((e) => !(e.ariaLabel || "
+    assert tab.js(unlabelled + "e.textContent.trim() || e.labels?.length)).length") == 0
+
+
+def test_the_skeletons_belong_to_the_frame_that_the_video_shows(browser, page, vfr_times):
+    tab = Tab(browser, page)
+    tab.wait_for_film()
+    for frame in (0, 5, 11, 3, 4, 9):
+        tab.choose("#scrub", frame)
+        tab.wait_for_film()
+        tab.settle()
+        shown = tab.js("(() => { const c = document.createElement('canvas').getContext('2d');"
+                       "c.drawImage(video, 0, 0); return c.getImageData(80, 60, 1, 1).data[0] })()")  # fmt: skip
+        assert min(clips.GREYS, key=lambda grey: abs(grey - shown)) == clips.grey_of(frame)
+        assert tab.js("video.currentTime") == pytest.approx(vfr_times[frame], abs=2e-3)
+        assert tab.js("player.frame") == frame
+        assert f"frame {frame}" in tab.clock()
+        assert f"{vfr_times[frame]:05.2f}" in tab.clock()
+
+
+def test_play_moves_the_clock_and_the_skeletons_and_ends(browser, page):
+    tab = Tab(browser, page)
+    tab.wait_for_film()
+    clock, picture, scene = tab.clock(), tab.pixels(PICTURE), tab.pixels(SCENE)
+    tab.choose("#speed", 0.25)
+    tab.click("#play")
+    assert tab.js("document.querySelector('#play').ariaLabel") == "Pause"
+    tab.wait_for("player.frame > 2")
+    tab.click("#play")
+    assert not tab.js("player.playing")
+    assert tab.js("video.paused")
+    assert tab.clock() != clock
+    assert tab.pixels(PICTURE) != picture
+    assert tab.pixels(SCENE) != scene
+    tab.choose("#speed", 2)
+    tab.click("#play")
+    tab.wait_for("!player.playing")
+    assert tab.js("player.frame") == 11
+    # At the end, play begins again.
+    tab.choose("#speed", 0.25)
+    tab.click("#play")
+    assert tab.js("player.playing")
+    assert tab.js("player.frame") < 11
+    assert tab.complaints() == []
+
+
+def test_the_picker_hides_a_person_everywhere(browser, page):
+    tab = Tab(browser, page)
+    tab.wait_for_film()
+    both = {canvas: tab.pixels(canvas, LEFT) for canvas in (PICTURE, SCENE)}
+    tab.click("#picker label:nth-of-type(2)")
+    for canvas, before in both.items():
+        assert 0.15 * before < tab.pixels(canvas, LEFT) < 0.85 * before
+    tab.click("#picker label:nth-of-type(1)")
+    assert tab.pixels(PICTURE, LEFT) == tab.pixels(SCENE, LEFT) == 0
+    tab.click("#picker label:nth-of-type(1)")
+    tab.click("#picker label:nth-of-type(2)")
+    assert {canvas: tab.pixels(canvas, LEFT) for canvas in both} == both
+
+
+def test_keys_step_and_play(browser, page):
+    from selenium.webdriver.common.keys import Keys
+
+    tab = Tab(browser, page)
+    tab.wait_for_film()
+    tab.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+    assert tab.js("player.frame") == 2
+    tab.press(Keys.END)
+    assert tab.js("player.frame") == 11
+    tab.press(Keys.HOME)
+    assert tab.js("player.frame") == 0
+    tab.choose("#speed", 0.25)
+    tab.press(" ")
+    assert tab.js("player.playing")
+    tab.press(" ")
+    assert not tab.js("player.playing")
+
+
+def test_curves_follow_and_lead(browser, page, vfr_times):
+    tab = Tab(browser, page)
+    tab.wait_for_film()
+    panel = "document.querySelector('.curve:nth-child(7)')"
+    assert tab.js(f"{panel}.querySelector('h3').firstChild.textContent") == "shoulder elevation"
+    before = tab.js(f"{panel}.querySelector('h3 span').textContent")
+    at_start = tab.js(f"{panel}.querySelector('.now').getBoundingClientRect().x")
+    browser.execute_script(
+        f"const c = {panel}.querySelector('canvas');"
+        "c.setPointerCapture = () => {};"
+        "const r = c.getBoundingClientRect(); c.dispatchEvent(new PointerEvent('pointerdown', "
+        "{clientX: r.right - 13, clientY: r.top + 20, buttons: 1, pointerId: 1}))"
+    )
+    assert tab.js("player.frame") >= 10
+    assert tab.js(f"{panel}.querySelector('h3 span').textContent") != before
+    assert tab.js(f"{panel}.querySelector('.now').getBoundingClientRect().x") > at_start + 100
+    tab.wait_for(f"video.currentTime > {vfr_times[9]}")
+    # The other person's curves.
+    tab.choose("#whose", 2)
+    assert tab.js("curves.person.id") == 2
+
+
+def test_the_scene_turns_and_the_speed_changes(browser, page):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    tab = Tab(browser, page)
+    seen = {tab.pixels(SCENE)}
+    canvas = browser.find_element("css selector", SCENE)
+    ActionChains(browser).click_and_hold(canvas).move_by_offset(80, 25).release().perform()
+    seen.add(tab.pixels(SCENE))
+    for button in (1, 2, 3):
+        tab.click(f".tools button:nth-child({button})")
+        seen.add(tab.pixels(SCENE))
+    ActionChains(browser).scroll_from_origin(_origin(canvas), 0, -300).perform()
+    seen.add(tab.pixels(SCENE))
+    assert len(seen) == 6
+    tab.wait_for_film()
+    tab.choose("#speed", 0.25)
+    tab.click("#play")
+    assert tab.js("video.playbackRate") == 0.25
+    assert tab.complaints() == []
+
+
+def _origin(element: Any) -> Any:
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+
+    return ScrollOrigin.from_element(element)
+
+
+def test_a_page_without_the_video_plays_by_the_computers_clock(browser, tmp_path, two_people, vfr_times):
+    write_html(two_people, tmp_path / "p.html")
+    tab = Tab(browser, tmp_path / "p.html")
+    assert "without the video" in tab.js("document.querySelector('#picture-note').textContent")
+    assert tab.js("document.querySelector('video')") is None
+    assert tab.pixels(PICTURE, LEFT) > 50
+    started = time.monotonic()
+    tab.click("#play")
+    tab.wait_for("!player.playing")
+    assert time.monotonic() - started > 0.9 * (vfr_times[-1] - vfr_times[0])
+    assert tab.js("player.frame") == 11
+    assert tab.complaints() == []
+
+
+def test_nobody_one_frame_and_no_3d_make_pages_too(browser, tmp_path, video, vfr_times):
+    flat = person(1, vfr_times)
+    flat = replace(flat, joints=np.full_like(flat.joints, np.nan))
+    results = {
+        "nobody": (result_of(video, vfr_times), True),
+        "one frame": (result_of("x.mp4", vfr_times[:1], person(1, vfr_times[:1])), False),
+        "flat": (result_of(video, vfr_times, flat), True),
+        "never lifted": (replace(result_of(video, vfr_times), joint_layout=""), True),
+        "nobody, but a camera": (replace(result_of("x.mp4", vfr_times), camera=Camera((9.0, 9.0), (1.0, 1.0))), False),
+    }
+    for name, (result, has_film) in results.items():
+        write_html(result, tmp_path / f"{name}.html", video=video if has_film else None)
+        tab = Tab(browser, tmp_path / f"{name}.html")
+        if has_film:
+            tab.wait_for_film()
+        tab.click("#forward")
+        tab.click("#play")
+        tab.settle()
+        assert tab.complaints() == [], name
+        assert tab.js("document.querySelector('.angles').hidden") == (name != "one frame")
+        assert ("nobody found" in tab.js("document.querySelector('#facts').textContent")) == (not result.tracks)
+        assert tab.js("document.querySelector('.people').hidden") == (not result.tracks)
+        assert (tab.pixels(SCENE, LEFT) > 50) == (name == "one frame")
+
+
+@pytest.mark.slow
+def test_a_minute_opens_within_two_seconds_and_stays_small(browser, tmp_path):
+    times = np.arange(1800) / 30
+    people = [person(i + 1, times, 40 + 40 * i) for i in range(3)]
+    write_html(result_of("x.mp4", times, *people), tmp_path / "p.html")
+    assert (tmp_path / "p.html").stat().st_size < 15e6
+    browser.get("about:blank")
+    # The processor's time, not the clock's: a machine that does something else besides is not the page's fault.
+    browser.execute_cdp_cmd("Performance.disable", {})
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    Tab(browser, tmp_path / "p.html").settle()
+    spent = {
+        entry["name"]: entry["value"] for entry in browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    }
+    assert 0.01 < spent["TaskDuration"] < 2

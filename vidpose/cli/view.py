@@ -1,0 +1,71 @@
+"""`vidpose view`: a page to look at a saved result."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+import rich_click as click
+
+from vidpose.cli.progress import progress_of
+from vidpose.errors import UsageError, VidposeError
+from vidpose.files import check_free
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--video", type=click.Path(path_type=Path), help="The video, where it is not where the result says.")
+@click.option("--no-video", is_flag=True, help="A smaller page, without the video.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; by default RESULT with .html.")
+@click.option("--open/--no-open", "opening", default=True, show_default=True, help="Open the page in the browser.")
+@click.option("--rerun", is_flag=True, help="Write RESULT.rrd for the Rerun viewer instead, and open it there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def view(
+    result: Path, video: Path | None, no_video: bool, out: Path | None, opening: bool, rerun: bool, overwrite: bool
+) -> None:
+    """Make a page of RESULT, the .npz that `vidpose infer` wrote, and open it.
+
+    One HTML file that needs no network and nothing beside it: the video, the skeletons on it and in 3D, and the joint
+    angles, all in step.
+    """
+    if video and no_video:
+        raise UsageError("--video and --no-video exclude each other; give one of them")
+    out = out or result.with_suffix(".rrd" if rerun else ".html")
+    if not overwrite:
+        check_free([out])
+
+    from vidpose.tracks import PoseResult
+
+    loaded = PoseResult.load(result)
+    film = None if no_video else _video_of(result, Path(loaded.source.path), video)
+    with progress_of(out.name) as progress:
+        if rerun:
+            from vidpose.export.rerun import write_rrd
+
+            write_rrd(loaded, out, video=film, progress=progress)
+        else:
+            from vidpose.export.html import write_html
+
+            write_html(loaded, out, video=film, progress=progress)
+    click.echo(f"wrote {out}")
+    if opening and rerun:
+        from vidpose.export.rerun import open_viewer
+
+        open_viewer(out)
+    elif opening and not webbrowser.open(out.resolve().as_uri()):
+        click.echo("no browser could be started; open the file by hand")
+
+
+def _video_of(result: Path, named: Path, given: Path | None) -> Path | None:
+    """The video to show; None, and a line that says so, where it is not where the result has it.
+
+    Raises:
+        VidposeError: the one that was given is not there.
+    """
+    if given and not given.exists():
+        raise VidposeError(f"{given}: no such video; leave out --video for a page without it")
+    video = given or named
+    if video.exists():
+        return video
+    click.echo(f"{video}: the video of {result} is not there, so the page has none; --video says where it is", err=True)
+    return None

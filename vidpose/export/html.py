@@ -1,0 +1,168 @@
+"""A page to look at a result: the video, the skeletons on it and in space, the joint angles, all in step.
+
+One HTML file that holds everything and fetches nothing, so that a double click opens it anywhere. `page/` has its
+parts: markup, style and scripts, which run as they are. Data goes in as base64 of 16-bit steps: small, and quick to
+read.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose import style
+from vidpose.angles import track_angles
+from vidpose.export.film import frames_to_show, small_film
+from vidpose.export.placing import Place
+from vidpose.export.scene import Scene
+from vidpose.files import replacing
+from vidpose.skeletons import SKELETONS, Skeleton
+from vidpose.tracks import PoseResult, Track
+
+_PARTS = Path(__file__).parent / "page"
+_SCRIPTS = ("data", "picture", "scene", "curves", "player", "page")
+
+_ABSENT = -32768
+
+_COLOURS = {
+    "left": style.LEFT,
+    "right": style.RIGHT,
+    "middle": style.CENTRE,
+    "background": style.BACKGROUND,
+    "floor": style.FLOOR,
+    "shadow": style.SHADOW,
+    "outline": style.OUTLINE,
+    "text": style.TEXT,
+    "quiet": style.QUIET_TEXT,
+}
+
+
+def write_html(
+    result: PoseResult,
+    path: Path,
+    *,
+    video: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write the page of a result.
+
+    It shows the time from a second before the first person until a second after the last; the whole video where there
+    is nobody. People stand where they are known to be, else side by side.
+
+    Args:
+        result: the people; without 3D joints the page shows them in the picture only.
+        path: of the HTML file.
+        video: of the result, to put into the page; None leaves it out.
+        progress: called after every frame of the video with the frames decoded so far and those of the whole video.
+
+    Raises:
+        VidposeError: the video cannot be read or is not the one of the result; the page cannot be written.
+    """
+    film = b"" if video is None else small_film(result, video, progress)
+    variables = "".join(f" --{name}: rgb({r} {g} {b});" for name, (r, g, b) in _COLOURS.items())
+    contents = {
+        "title": html.escape(Path(result.source.path).name),
+        "style": f":root {{{variables} }}\n" + _part("page.css"),
+        "script": "\n".join(_part(f"{name}.js") for name in _SCRIPTS),
+        # Inside a script element, only "<" could end it early.
+        "data": json.dumps(_data(result), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "film": base64.b64encode(film).decode("ascii"),
+    }
+    with replacing(path) as partial:
+        # In one pass, so that nothing that was put in is taken for a place to fill.
+        whole = re.sub(r"\{\{(\w+)\}\}", lambda match: contents[match[1]], _part("page.html"))
+        partial.write_text(whole, encoding="utf-8")
+
+
+def _part(name: str) -> str:
+    return (_PARTS / name).read_text(encoding="utf-8")
+
+
+def _data(result: PoseResult) -> dict[str, Any]:
+    """Everything the scripts read; page/data.js is the other end."""
+    source, frames, scene = result.source, frames_to_show(result), Scene.of(result)
+    return {
+        "facts": _facts(result, frames),
+        "width": source.width,
+        "height": source.height,
+        "firstFrame": frames.start,
+        "times": _base64(source.times[frames.start : frames.stop].astype("<f8")),
+        "layout2d": _layout(SKELETONS.get(result.keypoint_layout)),
+        "layout3d": _layout(SKELETONS.get(result.joint_layout)),
+        "people": [_person(result, track, scene, frames.start) for track in result.tracks],
+        "bounds": [scene.low.tolist(), scene.high.tolist()],
+        "floors": [asdict(floor) | {"spacing": floor.spacing} for floor in scene.floors],
+        "placeNote": _place_note(scene),
+        "colours": _COLOURS,
+        "provenance": dict(result.provenance),
+    }
+
+
+def _person(result: PoseResult, track: Track, scene: Scene, first_frame: int) -> dict[str, Any]:
+    angles = track_angles(result, track) if track.id in scene.joints else {}
+    return {
+        "id": track.id,
+        "colour": style.id_colour(track.id),
+        "first": int(track.frames[0]) - first_frame,
+        "rows": len(track),
+        "keypoints": _packed(track.keypoints, 1 / 8),
+        "scores": _base64(np.rint(255 * np.nan_to_num(track.scores)).clip(0, 255).astype(np.uint8)),
+        "joints": _packed(scene.joints.get(track.id, np.full((*track.joints.shape[:2], 3), np.nan)), 1e-3),
+        "angles": {name: _packed(curve, 0.1) for name, curve in angles.items()},
+    }
+
+
+def _facts(result: PoseResult, frames: range) -> str:
+    """One line about the video and who is in it."""
+    source = result.source
+    people = {0: "nobody found", 1: "1 person"}.get(len(result.tracks), f"{len(result.tracks)} people")
+    seconds = source.times[frames.stop - 1] - source.times[frames.start]
+    count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+    rate = f", {float(source.fps):.4g} a second" if source.fps else ""
+    return f"{people} · {seconds:.1f} s, {count}{rate} · {source.width} x {source.height}"
+
+
+def _place_note(scene: Scene) -> str:
+    if not scene.joints:
+        return "No 3D skeletons in this result."
+    place = {
+        Place.ROOT: "Relative to the pelvis.",
+        Place.CAMERA: "Where a level camera would see them; no floor was found.",
+        Place.WORLD: "In the world, on its floor.",
+    }[scene.place]
+    if scene.place is Place.ROOT and len(scene.floors) > 1:
+        place = "Side by side: where people are is not known."
+    return f"{place} Grid {scene.floors[0].spacing:g} m."
+
+
+def _layout(skeleton: Skeleton | None) -> dict[str, Any]:
+    """How to draw a layout; that of a result without 3D joints has nothing to draw."""
+    if skeleton is None:
+        return {"bones": [], "colours": [], "dots": [], "head": []}
+    head = {*style.face_joints(skeleton), *(i for i, joint in enumerate(skeleton.joints) if "head" in joint)}
+    return {
+        "bones": [(bone.start, bone.end, bone.colour, bone.weight) for bone in style.bones_of(skeleton)],
+        "colours": style.joint_colours(skeleton),
+        "dots": style.main_joints(skeleton),
+        "head": sorted(head),
+    }
+
+
+def _packed(values: np.ndarray, step: float) -> dict[str, Any]:
+    """Numbers as 16-bit multiples of a step, which grows where they would not fit."""
+    known = values[np.isfinite(values)]
+    step = max(step, float(np.abs(known).max(initial=0)) / 32767)
+    steps = np.where(np.isfinite(values), np.rint(np.nan_to_num(values) / step), _ABSENT)
+    return {"step": step, "data": _base64(steps.astype("<i2"))}
+
+
+def _base64(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes()).decode("ascii")

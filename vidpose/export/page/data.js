@@ -1,0 +1,67 @@
+// The result as Python packed it: base64 of little-endian numbers, one row after the other.
+
+const ABSENT = -32768;
+
+function bytesOf(base64) {
+  const text = atob(base64.trim());
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+// Steps of 16 bits become numbers; what is absent becomes NaN.
+function numbersOf(packed) {
+  const steps = new Int16Array(bytesOf(packed.data).buffer);
+  const values = new Float32Array(steps.length);
+  for (let i = 0; i < steps.length; i++) values[i] = steps[i] === ABSENT ? NaN : steps[i] * packed.step;
+  return values;
+}
+
+function readData(json) {
+  const data = JSON.parse(json);
+  data.times = new Float64Array(bytesOf(data.times).buffer);
+  for (const person of data.people) {
+    person.keypoints = numbersOf(person.keypoints);
+    person.scores = bytesOf(person.scores);
+    person.joints = numbersOf(person.joints);
+    person.shown = true;
+    for (const name of Object.keys(person.angles)) person.angles[name] = numbersOf(person.angles[name]);
+  }
+  return data;
+}
+
+// The row of a frame in a person's arrays, or -1.
+function rowOf(person, frame) {
+  const row = frame - person.first;
+  return row >= 0 && row < person.rows ? row : -1;
+}
+
+// The last frame that has begun at a time.
+function frameAt(times, time) {
+  let low = 0;
+  let high = times.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (times[middle] <= time) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+// The lowest and the highest of any number of values.
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return [low, high];
+}
+
+function css([red, green, blue], alpha = 1) {
+  return `rgb(${red} ${green} ${blue} / ${alpha})`;
+}
+
+function mix(colour, other, share) {
+  return colour.map((value, i) => value + (other[i] - value) * share);
+}

@@ -1,0 +1,139 @@
+// What the page is wired together from: the views, the clock, and the controls.
+
+const one = (selector) => document.querySelector(selector);
+const data = readData(one("#data").textContent);
+const { times, people } = data;
+const film = one("#film").textContent.trim();
+const video = one("#picture video");
+
+const seconds = (time) => {
+  const hundredths = Math.round(time * 100);
+  const parts = [Math.floor(hundredths / 6000), Math.floor(hundredths / 100) % 60, hundredths % 100];
+  const [minutes, whole, rest] = parts.map((part) => String(part).padStart(2, "0"));
+  return `${minutes}:${whole}.${rest}`;
+};
+
+let due = false;
+function redraw() {
+  if (due) return;
+  due = true;
+  requestAnimationFrame(() => {
+    due = false;
+    picture.draw(player.frame);
+    scene.draw(player.frame);
+  });
+}
+
+function show(frame, playing) {
+  document.body.classList.toggle("playing", playing);
+  one("#play").setAttribute("aria-label", playing ? "Pause" : "Play");
+  one("#scrub").value = frame;
+  one("#scrub").setAttribute("aria-valuetext", `${seconds(times[frame])}, frame ${data.firstFrame + frame}`);
+  one("#clock").textContent = `${seconds(times[frame])} · frame ${data.firstFrame + frame}`;
+  curves.draw(frame);
+  redraw();
+}
+
+const player = new Player(film ? video : null, times, show);
+const picture = new Picture(one("#picture canvas"), data);
+const scene = new Scene(one("#scene canvas"), data, redraw);
+const curves = new Curves(one("#curves"), data, (time) => player.seek(frameAt(times, time + INSIDE)));
+
+function describe() {
+  one("#facts").textContent = data.facts;
+  one("#scene-note").textContent = data.placeNote;
+  one("#scrub").max = player.last;
+  one(".views").style.setProperty("--aspect", data.width / data.height);
+  for (const [key, value] of Object.entries(data.provenance)) {
+    const term = document.createElement("dt");
+    const fact = document.createElement("dd");
+    term.textContent = key.replaceAll("_", " ");
+    fact.textContent = value ?? "none";
+    one("#provenance").append(term, fact);
+  }
+}
+
+function listPeople() {
+  for (const person of people) {
+    const label = document.createElement("label");
+    label.className = "person";
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = true;
+    box.setAttribute("aria-label", `Show person ${person.id}`);
+    box.addEventListener("change", () => {
+      person.shown = box.checked;
+      redraw();
+    });
+    const number = document.createElement("b");
+    number.textContent = person.id;
+    number.style.background = css(person.colour);
+    const when = document.createElement("small");
+    when.textContent = `${times[person.first].toFixed(1)} to ${times[person.first + person.rows - 1].toFixed(1)} s`;
+    label.append(box, number, when);
+    one("#picker").append(label);
+    if (Object.keys(person.angles).length) one("#whose").append(new Option(`person ${person.id}`, person.id));
+  }
+  one(".people").hidden = people.length === 0;
+  one(".angles").hidden = one("#whose").options.length === 0;
+  const chooseWhose = () => {
+    curves.show(people.find((person) => person.id === Number(one("#whose").value)));
+    curves.draw(player.frame);
+  };
+  one("#whose").addEventListener("change", chooseWhose);
+  if (!one(".angles").hidden) chooseWhose();
+}
+
+function listen() {
+  one("#play").addEventListener("click", () => player.toggle());
+  one("#back").addEventListener("click", () => step(-1));
+  one("#forward").addEventListener("click", () => step(1));
+  one("#scrub").addEventListener("input", (event) => player.seek(Number(event.target.value)));
+  one("#speed").addEventListener("change", (event) => player.setSpeed(Number(event.target.value)));
+  for (const button of document.querySelectorAll(".tools button")) {
+    const [azimuth, elevation] = [button.dataset.azimuth, button.dataset.elevation].map((d) => (d * Math.PI) / 180);
+    button.addEventListener("click", () => scene.look({ azimuth, elevation }));
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, summary")) return;
+    const act = {
+      " ": () => player.toggle(),
+      ArrowLeft: () => step(event.shiftKey ? -10 : -1),
+      ArrowRight: () => step(event.shiftKey ? 10 : 1),
+      Home: () => player.seek(0),
+      End: () => player.seek(player.last),
+    }[event.key];
+    // Space on a button or a box presses it.
+    if (!act || (event.key === " " && event.target.matches("button, input[type=checkbox]"))) return;
+    act();
+    event.preventDefault();
+  });
+  const resized = new ResizeObserver(redraw);
+  for (const canvas of document.querySelectorAll("figure canvas")) resized.observe(canvas);
+}
+
+function step(count) {
+  if (player.playing) player.pause();
+  player.seek(player.frame + count);
+}
+
+// After the first drawing: a long video takes a moment to decode from text.
+function loadFilm() {
+  if (!film) {
+    video.remove();
+    one("#picture-note").textContent = "This page was made without the video.";
+    return;
+  }
+  video.addEventListener("error", () => {
+    video.remove();
+    one("#picture-note").textContent = "This browser cannot play the video (H.264).";
+  });
+  video.src = URL.createObjectURL(new Blob([bytesOf(film)], { type: "video/mp4" }));
+  video.currentTime = times[player.frame] - times[0] + INSIDE;
+}
+
+describe();
+listPeople();
+listen();
+player.set(0);
+requestAnimationFrame(() => setTimeout(loadFilm));

@@ -96,6 +96,16 @@ def test_heights_by_id(run, tmp_path):
     np.testing.assert_array_equal(scaled.tracks[0].joints, result(tmp_path).tracks[0].joints)
 
 
+def test_a_fitted_body_has_bones_of_one_length_and_the_height_asked_for(run, tmp_path):
+    assert run("--fit", "--height", "1.8", "--format", "bvh")[0] == 0
+    for track in result(tmp_path).tracks:
+        bones = [track.joints[:, child] - track.joints[:, parent] for parent, child in H36M_17.bones]
+        lengths = np.linalg.norm(bones, axis=-1)
+        np.testing.assert_allclose(lengths, lengths[:, :1].repeat(ROWS, axis=1), rtol=1e-4)
+        assert stature(track.joints, H36M_17) == pytest.approx(1.8, abs=1e-3)
+        np.testing.assert_allclose(np.linalg.norm(track.rotations, axis=-1), 1, rtol=1e-5)
+
+
 def test_the_ground_gives_a_world(run, tmp_path):
     assert run("--ground")[0] == 0
     turn = result(tmp_path).camera.to_world[:, :3]
@@ -159,7 +169,7 @@ def test_what_cannot_be_is_one_line_and_writes_nothing(run, options, parts, tmp_
     [
         (("a.mp4",), (), "two VIDEOs or more"),
         (("a.mp4", "./a.mp4"), (), "a different one a camera"),
-        (("a.mp4", "b.mp4"), ("--fov", "60"), "a calibration knows"),
+        (("a.mp4", "b.mp4"), ("--fov", "60"), "are for one camera"),
     ],
 )
 def test_a_calibration_wants_several_videos_and_nothing_that_it_knows_itself(run, videos, options, part):

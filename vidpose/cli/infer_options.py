@@ -68,6 +68,7 @@ class Placing:
     fov: float | None
     focal: float | None
     height: str | None
+    fit: bool
     ground: bool
 
     def check(self, videos: Sequence[Path], saved: Path | None) -> None:
@@ -76,9 +77,9 @@ class Placing:
         from vidpose.refine.scale import parse_heights
 
         if self.calibration:
-            if self.fov or self.focal or self.height or self.ground:
+            if self.fov or self.focal or self.height or self.fit or self.ground:
                 raise UsageError(
-                    "--fov, --focal, --height and --ground: a calibration knows the cameras, metres and the floor"
+                    "--fov, --focal, --height, --fit and --ground are for one camera, not for --calibration"
                 )
             if saved:
                 raise UsageError("--calibration is for several videos; --from-keypoints lifts the keypoints of one")
@@ -93,7 +94,7 @@ class Placing:
         from vidpose.refine.scale import parse_heights
 
         height = None if self.height is None else parse_heights(self.height)
-        return {"fov": self.fov, "focal": self.focal, "height": height, "ground": self.ground}
+        return {"fov": self.fov, "focal": self.focal, "height": height, "fit": self.fit, "ground": self.ground}
 
 
 placing_options = bundled(
@@ -105,5 +106,6 @@ placing_options = bundled(
     click.option("--focal", type=float, metavar="PIXELS", help="Focal length, instead of --fov."),
     click.option("--height", metavar="METRES",
                  help="How tall people are: 1.75 for everybody, or by id, 1:1.75,2:1.62."),
+    click.option("--fit", is_flag=True, help="Make each person one body, of bones that keep their lengths."),
     click.option("--ground", is_flag=True, help="Find the floor by the feet: exports then have a world, Z up."),
 )  # fmt: skip

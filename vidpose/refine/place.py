@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vidpose.refine.fit import fit as fit_bodies
 from vidpose.refine.focal import choose_camera
 from vidpose.refine.ground import find_ground
 from vidpose.refine.roots import reprojection_error, root_path
@@ -24,6 +25,7 @@ def place(
     focal: float | None = None,
     stated_fov: float | None = None,
     height: Heights | None = None,
+    fit: bool = False,
     ground: bool = False,
 ) -> PoseResult:
     """Find out where people are.
@@ -32,6 +34,7 @@ def place(
         result: with 3D joints.
         fov, focal, stated_fov: the camera, as `choose_camera` takes them.
         height: metres that people are tall, to scale their joints by; None: the lifter's own metres.
+        fit: make each person one body over their whole track (`vidpose.refine.fit`).
         ground: look for the floor too.
 
     Returns:
@@ -52,15 +55,18 @@ def place(
         scaled = _scaled(track, heights[track.id], layout) if track.id in heights else track
         placed, errors[track.id] = _placed(scaled, camera, result.keypoint_layout, layout)
         tracks.append(placed)
-    if ground:
-        bodies = [(track.joints, track.roots, track.times) for track in tracks]
-        camera = replace(camera, to_world=find_ground(bodies, layout))
-    return replace(result, camera=camera).with_tracks(
+    placed = replace(result, camera=camera).with_tracks(
         tuple(tracks),
         focal_from=focal_from,
         height=",".join(f"{id_}:{metres:g}" for id_, metres in heights.items()) or None,
         reprojection_px=",".join(f"{id_}:{error:.1f}" for id_, error in errors.items() if error is not None) or None,
     )
+    if fit:
+        placed = fit_bodies(placed, heights)
+    if ground:
+        bodies = [(track.joints, track.roots, track.times) for track in placed.tracks]
+        placed = replace(placed, camera=replace(camera, to_world=find_ground(bodies, layout)))
+    return placed
 
 
 def _by_id(height: Heights | None, result: PoseResult) -> dict[int, float]:

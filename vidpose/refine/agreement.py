@@ -1,0 +1,320 @@
+"""How well a body agrees with a stretch of a track, and the body that agrees best.
+
+The cost of a body (`vidpose.refine.body`) is the integral over time of
+
+- how far its bones are from the lifted ones; a lifter is surer across the line of sight than along it,
+- how far its joints appear from the 2D keypoints, by their scores, in the camera's perspective,
+- the squared accelerations of its bones and of its root,
+- the squared angles by which knees and elbows bend further than they can, and thighs and upper arms turn about
+  themselves further than they can.
+
+The first is robust by Charbonnier's function, 2 (sqrt(1 + x^2) - 1), the second by Geman and McClure's, x^2 / (1 +
+x^2), which lets go of keypoints that are plainly wrong. Where scores are low, the pose follows from its neighbours in
+time.
+
+The minimum is found by Levenberg and Marquardt's method, the robust terms reweighted at every step. A frame's unknowns
+meet only those of two frames before and after, in the accelerations: the normal equations are a band, solved by
+Cholesky's method in time linear in the length.
+
+Shape suffixes: N frames, J joints, H hinges, U unknowns, R residuals, M = N - 2 accelerations, D the 3 of a position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from vidpose.kinematics import rest_directions
+from vidpose.refine.body import BENDS, HINGED, LAYOUT, ROOT, TRUNK, UNKNOWNS, UPPER, Body, cross_matrices, turn_of
+from vidpose.tracks import Camera
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far things are expected to be off, as standard deviations: metres, radians, seconds.
+
+    Attributes:
+        across, along: the end of a lifted bone against its start, across and along the line of sight.
+        robust: standard deviations from which on a lifted bone counts less.
+        keypoint: a keypoint of score 1, in metres at the person.
+        wild: in metres at the person; a keypoint that far off counts half, and further off ever less.
+        acceleration: of a bone's end against its start.
+        root_acceleration: of the root.
+        roll: acceleration of a bone's roll about itself.
+        limit: beyond what a joint can do.
+        twist: of a thigh and an upper arm about themselves.
+    """
+
+    across: float = 0.025
+    along: float = 0.06
+    robust: float = 2.0
+    keypoint: float = 0.03
+    wild: float = 0.12
+    acceleration: float = 10.0
+    root_acceleration: float = 6.0
+    roll: float = 50.0
+    limit: float = 0.05
+    twist: float = 0.7
+
+
+SPREAD = Spread()
+
+_TWISTS = np.radians([50.0, 50, 100, 100])
+"""How far thighs and upper arms can turn about themselves to either side, in the order of `HINGED`."""
+
+_UNSCORED = 0.2
+"""Weight of a lifted bone whose keypoints have score 0: it was made from their neighbours'."""
+
+SHOWN = tuple(i for i, joint in enumerate(LAYOUT.joints) if joint not in ("pelvis", "spine", "thorax"))
+"""Joints that keypoints show. Detectors have none inside the trunk; conversions make these of hips and shoulders, which
+is not quite where they are."""
+
+_ROLL_AXES = {LAYOUT.index(joint): axis for joint, axis in {
+    "spine": (1, 0, 0), "nose": (1, 0, 0), "left_hip": (1, 0, 0), "right_hip": (1, 0, 0), "left_shoulder": (0, 1, 0),
+    "right_shoulder": (0, 1, 0)}.items()}  # fmt: skip
+"""Of joints with one bone, whose roll its end does not show, an axis across it in the rest pose."""
+
+_REST_HD = rest_directions(LAYOUT)[list(HINGED)]
+"""Of thighs and upper arms."""
+
+_NEAREST = 0.1
+"""Metres: no joint is closer to the camera."""
+
+_STEPS = 12
+_ENOUGH = 1e-3
+"""Relative decrease of the cost from which on further steps change nothing one sees."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a body is fitted to.
+
+    Attributes:
+        bones: (N, J, 3) lifted, from each joint's parent to it, metres.
+        trust: (N, J) of these, 0 to 1.
+        rays: (N, J, 2) keypoints as the camera's (x / z, y / z); any finite value where absent.
+        scores: (N, J) of the keypoints that show a joint, 0 where absent.
+        depths: (N,) metres, about where the person is.
+        times: (N,) increasing seconds.
+    """
+
+    bones: np.ndarray
+    trust: np.ndarray
+    rays: np.ndarray
+    scores: np.ndarray
+    depths: np.ndarray
+    times: np.ndarray
+
+    @staticmethod
+    def of(
+        joints: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, roots: np.ndarray, times: np.ndarray,
+        camera: Camera,
+    ) -> Evidence:  # fmt: skip
+        """From a stretch of a track: joints relative to the root, keypoints of these joints, and the root's path."""
+        parents = [max(parent, 0) for parent in LAYOUT.parents]
+        there_NJ = np.isfinite(keypoints).all(axis=-1)
+        scores = np.where(there_NJ, scores, 0.0)
+        trust = _UNSCORED + (1 - _UNSCORED) * np.minimum(scores, scores[:, parents])
+        rays = (np.where(there_NJ[..., None], keypoints, 0.0) - camera.centre) / camera.focal
+        shown = np.isin(np.arange(len(LAYOUT)), SHOWN)
+        return Evidence(joints - joints[:, parents], trust, rays, scores * shown, roots[:, 2], times)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, rows: slice) -> Evidence:
+        return Evidence(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def best_body(body: Body, evidence: Evidence, spread: Spread = SPREAD) -> Body:
+    """The body that agrees best with the evidence, found from one that is near; its bends within `BENDS`."""
+    problem = Agreement(evidence, spread)
+    cost, damping = problem.cost(body), 1e-4
+    for _ in range(_STEPS):
+        before, blocks, downhill = cost, *problem.normal_equations(body)
+        while damping < 1e3:
+            trial = body.moved(_solve_band(blocks, downhill, damping))
+            trial_cost = problem.cost(trial)
+            if trial_cost < cost:
+                body, cost, damping = trial, trial_cost, damping / 10
+                break
+            damping *= 10
+        if before - cost <= _ENOUGH * before:
+            break
+    return Body(body.offsets, body.turned, np.clip(body.bends, *BENDS), body.roots)
+
+
+class Agreement:
+    """The cost of a body, and the equations of the step that lowers it."""
+
+    def __init__(self, evidence: Evidence, spread: Spread):
+        self.evidence, self.spread = evidence, spread
+        steps = np.diff(evidence.times)
+        self.seconds_N = np.gradient(evidence.times) if len(steps) else np.ones(1)
+        before, after = steps[:-1], steps[1:]
+        self.span_M = (before + after) / 2
+        # A second derivative is the divided difference of three neighbours.
+        self.differences_3M = 2 * np.stack([1 / (before * (before + after)), -1 / (before * after),
+                                            1 / (after * (before + after))])  # fmt: skip
+
+    def cost(self, body: Body) -> float:
+        bones_NJD = body.bones()
+        _, _, lifted_NJ = self._lifted(bones_NJD)
+        _, _, seen_NJ = self._seen(body.joints() + body.roots[:, None])
+        frames_N = lifted_NJ.sum(axis=1) + seen_NJ.sum(axis=1) + np.square(self._limits(body)).sum(axis=1)
+        accelerations_M = np.square(self._accelerations(body)).sum(axis=1)
+        return float(self.seconds_N @ frames_N + self.span_M @ accelerations_M)
+
+    def normal_equations(self, body: Body) -> tuple[list[np.ndarray], np.ndarray]:
+        """The (N, U, U) blocks of each frame with itself, the next and the next but one; and (N, U) downhill."""
+        bones_by_NJDU = body.bone_derivatives()
+        terms = self._bone_rows(body, bones_by_NJDU), self._keypoint_rows(body), self._limit_rows(body)
+        by_NRU, off_NR = (np.concatenate(parts, axis=1) for parts in zip(*terms, strict=True))
+        by_NRU *= np.sqrt(self.seconds_N)[:, None, None]
+        off_NR *= np.sqrt(self.seconds_N)[:, None]
+        diagonal = np.swapaxes(by_NRU, 1, 2) @ by_NRU
+        downhill = -(off_NR[:, None] @ by_NRU)[:, 0]
+        blocks = [diagonal, np.zeros_like(diagonal), np.zeros_like(diagonal)]
+        self._add_accelerations(body, bones_by_NJDU, blocks, downhill)
+        return blocks, downhill
+
+    def _lifted(self, bones_NJD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(N, J, 3) residuals of the bones, (N, J) their weights and (N, J) costs."""
+        robust, trust_NJ = self.spread.robust, self.evidence.trust
+        off_NJD = (bones_NJD - self.evidence.bones) / self._lifter_spread
+        far_NJ = np.sqrt(1 + np.square(off_NJD).sum(axis=-1) / robust**2)
+        return off_NJD, trust_NJ / far_NJ, trust_NJ * 2 * robust**2 * (far_NJ - 1)
+
+    @property
+    def _lifter_spread(self) -> tuple[float, float, float]:
+        return self.spread.across, self.spread.across, self.spread.along
+
+    def _seen(self, points_NJD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(N, J, 2) residuals of the keypoints, (N, J) their weights and (N, J) costs."""
+        rays_NJ2 = points_NJD[..., :2] / np.maximum(points_NJD[..., 2:], _NEAREST)
+        off_NJ2 = (rays_NJ2 - self.evidence.rays) * (self.evidence.depths / self.spread.keypoint)[:, None, None]
+        square_NJ = np.square(off_NJ2).sum(axis=-1)
+        wild = (self.spread.wild / self.spread.keypoint) ** 2
+        share_NJ = wild / (wild + square_NJ)
+        return off_NJ2, self.evidence.scores * share_NJ**2, self.evidence.scores * share_NJ * square_NJ
+
+    def _limits(self, body: Body) -> np.ndarray:
+        """(N, 3 H) residuals: bends beyond what is possible, twists beyond it, and twists, which should be few."""
+        twists_NH, known_NH = twists(body)
+        beyond_NH = (twists_NH - np.clip(twists_NH, -_TWISTS, _TWISTS)) * known_NH
+        bent_NH = body.bends - np.clip(body.bends, *BENDS)
+        limit, twist = self.spread.limit, self.spread.twist
+        return np.concatenate([bent_NH / limit, beyond_NH / limit, twists_NH * known_NH / twist], axis=1)
+
+    def _moving(self, body: Body) -> np.ndarray:
+        """(N, R) what should accelerate little, each in standard deviations: bones, axes across them, the root."""
+        axes_NRD = (body.orientations()[:, list(_ROLL_AXES)] @ np.array(list(_ROLL_AXES.values()))[..., None])[..., 0]
+        bones, axes = (vectors.reshape(len(body), -1) for vectors in (body.bones()[:, 1:], axes_NRD))
+        s = self.spread
+        return np.concatenate([bones / s.acceleration, axes / s.roll, body.roots / s.root_acceleration], axis=1)
+
+    def _accelerations(self, body: Body) -> np.ndarray:
+        """(M, R) second derivatives of `_moving`."""
+        places_NR, last = self._moving(body), max(len(body) - 2, 0)
+        return sum(self.differences_3M[i, :, None] * places_NR[i : last + i] for i in range(3))
+
+    # Derivatives by the unknowns and residuals, (N, R, U) and (N, R), both times the root of the weight.
+
+    def _bone_rows(self, body: Body, bones_by_NJDU: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        off_NJD, weight_NJ, _ = self._lifted(body.bones())
+        root_NJ1 = np.sqrt(weight_NJ)[..., None]
+        by_NJDU = bones_by_NJDU * (root_NJ1 / self._lifter_spread)[..., None]
+        return by_NJDU.reshape(len(body), -1, UNKNOWNS), (off_NJD * root_NJ1).reshape(len(body), -1)
+
+    def _keypoint_rows(self, body: Body) -> tuple[np.ndarray, np.ndarray]:
+        points_NJD = (body.joints() + body.roots[:, None])[:, SHOWN]
+        by_NJDU = body.joint_derivatives(SHOWN)
+        by_NJDU[:, :, range(3), range(ROOT.start, ROOT.stop)] += 1
+        off_NJ2, weight_NJ, _ = self._seen(body.joints() + body.roots[:, None])
+        root_NJ1 = np.sqrt(weight_NJ[:, SHOWN, None])
+        depth_NJ1 = np.maximum(points_NJD[..., 2:], _NEAREST)
+        scale_NJ1 = (self.evidence.depths / self.spread.keypoint)[:, None, None] * root_NJ1 / depth_NJ1
+        rays_NJ2 = points_NJD[..., :2] / depth_NJ1
+        by_NJ2U = scale_NJ1[..., None] * (by_NJDU[:, :, :2] - rays_NJ2[..., None] * by_NJDU[:, :, 2:])
+        return by_NJ2U.reshape(len(body), -1, UNKNOWNS), (off_NJ2[:, SHOWN] * root_NJ1).reshape(len(body), -1)
+
+    def _limit_rows(self, body: Body) -> tuple[np.ndarray, np.ndarray]:
+        off_NR, hinges = self._limits(body), len(HINGED)
+        beyond_NR = off_NR[..., None] != 0
+        twist_by_NHU = _twist_derivatives(body)
+        bent_by_HU = np.zeros((hinges, UNKNOWNS))
+        bent_by_HU[range(hinges), range(ROOT.start - hinges, ROOT.start)] = 1
+        limit, twist = self.spread.limit, self.spread.twist
+        bends = beyond_NR[:, :hinges] * bent_by_HU / limit
+        beyond = beyond_NR[:, hinges : 2 * hinges] * twist_by_NHU / limit
+        return np.concatenate([bends, beyond, twist_by_NHU / twist], axis=1), off_NR
+
+    def _add_accelerations(
+        self, body: Body, bones_by_NJDU: np.ndarray, blocks: list[np.ndarray], downhill_NU: np.ndarray
+    ) -> None:
+        """Add what the accelerations ask for to the normal equations."""
+        s, frames, last = self.spread, len(body), max(len(body) - 2, 0)
+        axes_by = np.zeros((frames, len(_ROLL_AXES), 3, UNKNOWNS))
+        orientations_NJDD = body.orientations()
+        for place, (joint, axis) in enumerate(_ROLL_AXES.items()):
+            axes_by[:, place, :, turn_of(joint)] = -cross_matrices(orientations_NJDD[:, joint] @ np.array(axis))
+        root_by = np.zeros((frames, 3, UNKNOWNS))
+        root_by[:, range(3), range(ROOT.start, ROOT.stop)] = 1 / s.root_acceleration
+        bones_by, axes_by = (by.reshape(frames, -1, UNKNOWNS) for by in (bones_by_NJDU[:, 1:], axes_by))
+        by_NRU = np.concatenate([bones_by / s.acceleration, axes_by / s.roll, root_by], axis=1)
+        for apart in range(3):
+            products = np.swapaxes(by_NRU[: frames - apart], 1, 2) @ by_NRU[apart:]
+            for i in range(3 - apart):
+                factor_M = self.span_M * self.differences_3M[i] * self.differences_3M[i + apart]
+                blocks[apart][i : last + i] += factor_M[:, None, None] * products[i : last + i]
+        pull_MR = self._accelerations(body) * self.span_M[:, None]
+        for i in range(3):
+            pulled_M1U = (self.differences_3M[i, :, None] * pull_MR)[:, None] @ by_NRU[i : last + i]
+            downhill_NU[i : last + i] -= pulled_M1U[:, 0]
+
+
+def twists(body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """How far thighs and upper arms are turned about themselves, against the swing from the rest pose.
+
+    Returns:
+        (N, H) radians, in the order of `HINGED`; and (N, H) how well that is known, 0 to 1: not at all where they point
+        opposite to the rest pose.
+    """
+    turn = np.swapaxes(body.orientations()[:, TRUNK], -1, -2) @ body.orientations()[:, UPPER]
+    axis = np.stack([turn[..., 2, 1] - turn[..., 1, 2], turn[..., 0, 2] - turn[..., 2, 0],
+                     turn[..., 1, 0] - turn[..., 0, 1]], axis=-1)  # fmt: skip
+    twists_NH = 2 * np.arctan2((axis * _REST_HD).sum(axis=-1), 1 + np.trace(turn, axis1=-2, axis2=-1))
+    along_NH = ((turn @ _REST_HD[..., None])[..., 0] * _REST_HD).sum(axis=-1)
+    return twists_NH, np.sqrt(np.clip(1 + along_NH, 0, 1))
+
+
+def _twist_derivatives(body: Body) -> np.ndarray:
+    """(N, H, U) of the twists, times how well they are known, which is held fixed.
+
+    A turn w changes the twist of a bone by w . (b + r) / (1 + b . r), where b is its direction and r that in the rest
+    pose: the swing from r to b adds nothing to it.
+    """
+    orientations_NJDD, (_, known_NH) = body.orientations(), twists(body)
+    by_NHU = np.zeros((len(body), len(HINGED), UNKNOWNS))
+    for hinge, (upper, trunk) in enumerate(zip(UPPER, TRUNK, strict=True)):
+        now, rest = (orientations_NJDD[:, joint] @ _REST_HD[hinge] for joint in (upper, trunk))
+        rate = (now + rest) / np.maximum(1 + (now * rest).sum(axis=-1, keepdims=True), 0.05) * known_NH[:, hinge, None]
+        by_NHU[:, hinge, turn_of(upper)], by_NHU[:, hinge, turn_of(trunk)] = rate, -rate
+    return by_NHU
+
+
+def _solve_band(blocks: list[np.ndarray], downhill: np.ndarray, damping: float) -> np.ndarray:
+    """(N, U) the damped step; the matrix is symmetric, `blocks` are its diagonal and the two beside it."""
+    frames = len(downhill)
+    rows = np.zeros((frames, UNKNOWNS, 4 * UNKNOWNS))
+    for apart, block in enumerate(blocks):
+        rows[: frames - apart, :, apart * UNKNOWNS : (apart + 1) * UNKNOWNS] = block[: frames - apart]
+    own = range(UNKNOWNS)
+    # What nothing is known about, such as the place of someone without keypoints, stays.
+    rows[:, own, own] = rows[:, own, own] * (1 + damping) + 1e-6
+    # LAPACK wants, for every column, the entries from the diagonal down, which are those of the row from there on.
+    places = np.arange(UNKNOWNS)[:, None] + np.arange(3 * UNKNOWNS)
+    band = np.take_along_axis(rows, places[None], axis=2).reshape(-1, 3 * UNKNOWNS).T
+    return solveh_banded(band, downhill.ravel(), lower=True, overwrite_ab=True, check_finite=False).reshape(frames, -1)

@@ -1,0 +1,164 @@
+"""Fitting a body to a track: one set of bone lengths, turns of the joints and a path, over the whole of it.
+
+The bones are the medians of the lifted ones, left and right as long as each other. From where the lifter and the root's
+path put it, the body settles where it agrees best with the lifted joints, the keypoints, and what bodies can do
+(`vidpose.refine.agreement`). Windows of some seconds overlap and are blended; what lies further away than the overlap
+changes nothing, so the windows do not show and time grows with the length.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from vidpose.errors import UsageError
+from vidpose.kinematics import quaternions_of, rest_directions, rest_offsets
+from vidpose.refine.agreement import Evidence, best_body
+from vidpose.refine.body import LAYOUT, Body
+from vidpose.refine.gaps import fill_gaps, stretches
+from vidpose.refine.roots import reprojection_error, root_path
+from vidpose.refine.scale import Heights, stature
+from vidpose.skeletons import get_conversion, get_skeleton
+from vidpose.tracks import Camera, PoseResult, Track
+
+log = logging.getLogger(__name__)
+
+_BADLY_SEEN, _BRIDGED_SECONDS = 0.3, 0.5
+
+_WINDOW_SECONDS, _OVERLAP_SECONDS = 8.0, 1.0
+
+
+def fit(result: PoseResult, height: Heights | None = None) -> PoseResult:
+    """Replace everybody's joints by those of a body that moves as bodies do.
+
+    Args:
+        result: with 3D joints and a camera.
+        height: metres that people are tall; such a body is so tall exactly, by `stature`. None: as the joints have it.
+
+    Returns:
+        The result with new joints, roots and rotations in every row that had joints. The joints are those of bones that
+        never change their lengths. Its provenance says `fit`, and the median reprojection error (`reprojection_px`).
+
+    Raises:
+        UsageError: the camera is not known, or the joints' layout has no rest pose.
+    """
+    if result.camera is None:
+        raise UsageError("a body is fitted to what a camera sees; place the people first (--fov or --focal)")
+    tracks, errors = [], {}
+    for track in result.tracks:
+        keypoints, scores = track.keypoints, track.scores
+        if result.keypoint_layout != result.joint_layout:
+            keypoints, scores = get_conversion(result.keypoint_layout, result.joint_layout)(keypoints, scores)
+        rest_directions(get_skeleton(result.joint_layout))
+        fitted = fit_track(
+            track, keypoints, scores, result.camera, height.get(track.id) if isinstance(height, Mapping) else height
+        )
+        pixels = reprojection_error(fitted.joints, fitted.roots, keypoints, scores, result.camera)
+        if np.isfinite(pixels).any():
+            errors[track.id] = float(np.nanmedian(pixels))
+        tracks.append(fitted)
+    return result.with_tracks(
+        tuple(tracks),
+        fit="body",
+        reprojection_px=",".join(f"{id_}:{error:.1f}" for id_, error in errors.items()) or None,
+    )
+
+
+def fit_track(
+    track: Track, keypoints: np.ndarray, scores: np.ndarray, camera: Camera, height: float | None = None
+) -> Track:
+    """One person's track, with a body fitted to it.
+
+    Args:
+        track: with joints in `H36M_17`; its roots are looked for anew.
+        keypoints: (N, 17, 2) pixels of the same joints, NaN where absent.
+        scores: (N, 17) of the keypoints.
+        camera: that sees them.
+        height: metres the body is tall; None: what its bones make.
+    """
+    if not track.lifted.any():
+        log.warning("person %d has no 3D joints to fit a body to", track.id)
+        return track
+    joints, roots = np.full(track.joints.shape, np.nan), np.full(track.roots.shape, np.nan)
+    rotations = np.full((*track.joints.shape[:2], 4), np.nan)
+    offsets = _symmetric_offsets(track.joints)
+    path = root_path(track.joints, keypoints, scores, camera, track.times)
+    for part in stretches(track.lifted):
+        lifted, start = track.joints[part].astype(np.float64), path[part]
+        placed = np.isfinite(start).all()
+        start = start if placed else np.tile((0.0, 0.0, _ANYWHERE), (len(start), 1))
+        seen = scores[part] * placed
+        evidence = Evidence.of(lifted, keypoints[part], seen, start, track.times[part], camera)
+        near = _bridged(lifted, scores[part], track.times[part])
+        body = _fitted(Body.of_joints(offsets, near, start), evidence)
+        joints[part], rotations[part] = body.joints(), quaternions_of(body.orientations())
+        roots[part] = body.roots if placed else np.nan
+    if height is not None:
+        # Seen from the camera, a body twice as large and twice as far away is the same.
+        scale = height / stature(joints, LAYOUT)
+        joints, roots = joints * scale, roots * scale
+    as_float32 = (values.astype(np.float32) for values in (joints, roots, rotations))
+    return replace(track, **dict(zip(("joints", "roots", "rotations"), as_float32, strict=True)))
+
+
+_ANYWHERE = 5.0
+"""Metres away, of someone without any keypoint."""
+
+
+def _symmetric_offsets(joints: np.ndarray) -> np.ndarray:
+    """(17, 3) the rest pose of a body whose left bones are as long as the right ones: means of their medians."""
+    offsets_JD = rest_offsets(joints, LAYOUT)
+    return (offsets_JD + offsets_JD[list(LAYOUT.mirror)] * (-1, 1, 1)) / 2
+
+
+def _bridged(joints: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(N, J, 3) joints to start from: where a joint was seen badly for a short while, between where it was seen well.
+
+    A wild pose between good ones pulls them with it before it is mended, and the body may not find back.
+    """
+    bridged = joints.copy()
+    for joint in range(joints.shape[1]):
+        curve = np.where(scores[:, joint, None] < _BADLY_SEEN, np.nan, joints[:, joint])
+        curve = fill_gaps(curve, times, _BRIDGED_SECONDS)
+        bridged[:, joint] = np.where(np.isnan(curve), joints[:, joint], curve)
+    return bridged
+
+
+def _fitted(body: Body, evidence: Evidence) -> Body:
+    """The body that agrees best, window after window."""
+    done, reached = [], 0
+    for start, stop in _windows(evidence.times):
+        part = best_body(body[start:stop], evidence[start:stop])
+        if done:
+            shared = reached - start
+            ramp_N = (np.arange(shared) + 1) / (shared + 1)
+            last = done.pop()
+            done += [last[: len(last) - shared], _between(last[len(last) - shared :], part[:shared], ramp_N)]
+            part = part[shared:]
+        done.append(part)
+        reached = stop
+    return Body.joined(done)
+
+
+def _windows(times: np.ndarray) -> list[tuple[int, int]]:
+    """Rows (start, stop) of windows, each overlapping the one before. The last one is up to half as long again."""
+    windows, start = [], 0
+    while times[-1] - times[start] > 1.5 * _WINDOW_SECONDS:
+        stop = int(np.searchsorted(times, times[start] + _WINDOW_SECONDS, side="right"))
+        windows.append((start, stop))
+        start = max(int(np.searchsorted(times, times[stop - 1] - _OVERLAP_SECONDS)), start + 1)
+    return [*windows, (start, len(times))]
+
+
+def _between(first: Body, second: Body, share_N: np.ndarray) -> Body:
+    """From one body to another: turned the shortest way, by a share that differs from frame to frame."""
+    way = Rotation.from_matrix((np.swapaxes(first.turned, -1, -2) @ second.turned).reshape(-1, 3, 3)).as_rotvec()
+    part_way = Rotation.from_rotvec(way * np.repeat(share_N, first.turned.shape[1])[:, None]).as_matrix()
+    turned = first.turned @ part_way.reshape(first.turned.shape)
+    share_N1 = share_N[:, None]
+    bends, roots = (a + share_N1 * (b - a) for a, b in ((first.bends, second.bends), (first.roots, second.roots)))
+    return Body(first.offsets, turned, bends, roots)

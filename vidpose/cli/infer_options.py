@@ -77,10 +77,8 @@ class Placing:
         from vidpose.refine.scale import parse_heights
 
         if self.calibration:
-            if self.fov or self.focal or self.height or self.fit or self.ground:
-                raise UsageError(
-                    "--fov, --focal, --height, --fit and --ground are for one camera, not for --calibration"
-                )
+            if self.fov or self.focal or self.height or self.ground:
+                raise UsageError("--fov, --focal, --height and --ground are for one camera, not for --calibration")
             if saved:
                 raise UsageError("--calibration is for several videos; --from-keypoints lifts the keypoints of one")
             if len({video.resolve() for video in videos}) < max(len(videos), 2):
@@ -106,6 +104,7 @@ placing_options = bundled(
     click.option("--focal", type=float, metavar="PIXELS", help="Focal length, instead of --fov."),
     click.option("--height", metavar="METRES",
                  help="How tall people are: 1.75 for everybody, or by id, 1:1.75,2:1.62."),
-    click.option("--fit", is_flag=True, help="Make each person one body, of bones that keep their lengths."),
+    click.option("--fit/--no-fit", default=True, show_default=True,
+                 help="Make each person one body, of bones that keep their lengths."),
     click.option("--ground", is_flag=True, help="Find the floor by the feet: exports then have a world, Z up."),
 )  # fmt: skip

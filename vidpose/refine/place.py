@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vidpose.refine.body import LAYOUT
 from vidpose.refine.fit import fit as fit_bodies
 from vidpose.refine.focal import choose_camera
 from vidpose.refine.ground import find_ground
@@ -34,7 +35,7 @@ def place(
         result: with 3D joints.
         fov, focal, stated_fov: the camera, as `choose_camera` takes them.
         height: metres that people are tall, to scale their joints by; None: the lifter's own metres.
-        fit: make each person one body over their whole track (`vidpose.refine.fit`).
+        fit: make each person one body over their whole track (`vidpose.refine.fit`), if joints are in its layout.
         ground: look for the floor too.
 
     Returns:
@@ -61,7 +62,7 @@ def place(
         height=",".join(f"{id_}:{metres:g}" for id_, metres in heights.items()) or None,
         reprojection_px=",".join(f"{id_}:{error:.1f}" for id_, error in errors.items() if error is not None) or None,
     )
-    if fit:
+    if fit and layout == LAYOUT:
         placed = fit_bodies(placed, heights)
     if ground:
         bodies = [(track.joints, track.roots, track.times) for track in placed.tracks]

@@ -1,5 +1,6 @@
 # make demo   set everything up and run vidpose on the samples      make test   set everything up and run the tests
 # make lint   check style                                           make clean  remove what these made
+# make openmmlab   an environment of its own for mmpose and mmdet (docs/detectors.md); compiles for half an hour
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint openmmlab clean
 
 # Pinned versions, then vidpose itself, editable; made again when either file changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -28,5 +29,8 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+openmmlab:
+	PYTHON=$(PYTHON) scripts/openmmlab.sh
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .venv-openmmlab demo

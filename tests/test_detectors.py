@@ -25,7 +25,7 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from vidpose.errors import UsageError, VidposeError
 from vidpose.keypoints.networks import create_network, network_class, network_names
-from vidpose.keypoints.torchvision import KeypointRcnn
+from vidpose.keypoints.torchvision import KeypointRcnn, Remembering
 from vidpose.networks import DETECTORS, KEYPOINTS, NATIVE, load_torchvision, open_networks
 from vidpose.people.boxes import BoxesFile
 from vidpose.people.torchvision import TorchvisionDetector
@@ -37,31 +37,39 @@ def as_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(image).permute(2, 0, 1) / 255
 
 
-@pytest.fixture
-def tiny_keypointrcnn() -> Iterator[KeypointRCNN]:
+class TinyBackbone(nn.Sequential):
+    out_channels = 8
+
+    def __init__(self) -> None:
+        torch.manual_seed(3)
+        super().__init__(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.Tanh())
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return OrderedDict([("0", super().forward(x))])
+
+
+def keypointrcnn(backbone: nn.Module) -> KeypointRCNN:
     """An untrained network that finds six people in every picture."""
     torch.manual_seed(3)
+    return KeypointRCNN(
+        backbone,
+        num_classes=2,
+        min_size=96,
+        max_size=128,
+        box_score_thresh=0.0,
+        box_detections_per_img=6,
+        rpn_anchor_generator=AnchorGenerator(((32, 64),), ((0.5, 1.0, 2.0),)),
+        box_roi_pool=MultiScaleRoIAlign(["0"], 7, 2),
+        keypoint_roi_pool=MultiScaleRoIAlign(["0"], 14, 2),
+        keypoint_head=KeypointRCNNHeads(8, (16,)),
+        keypoint_predictor=KeypointRCNNPredictor(16, 17),
+    ).eval()
 
-    class Backbone(nn.Sequential):
-        out_channels = 8
 
-        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-            return OrderedDict([("0", super().forward(x))])
-
+@pytest.fixture
+def tiny_keypointrcnn() -> Iterator[KeypointRCNN]:
     with torch.inference_mode():
-        yield KeypointRCNN(
-            Backbone(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.Tanh()),
-            num_classes=2,
-            min_size=96,
-            max_size=128,
-            box_score_thresh=0.0,
-            box_detections_per_img=6,
-            rpn_anchor_generator=AnchorGenerator(((32, 64),), ((0.5, 1.0, 2.0),)),
-            box_roi_pool=MultiScaleRoIAlign(["0"], 7, 2),
-            keypoint_roi_pool=MultiScaleRoIAlign(["0"], 14, 2),
-            keypoint_head=KeypointRCNNHeads(8, (16,)),
-            keypoint_predictor=KeypointRCNNPredictor(16, 17),
-        ).eval()
+        yield keypointrcnn(TinyBackbone())
 
 
 class TestTorchvision:
@@ -145,6 +153,45 @@ class TestTorchvision:
             assert len(alone) == 6
             np.testing.assert_allclose(together.boxes, alone.boxes, atol=1e-3)
             np.testing.assert_allclose(together.scores, alone.scores, atol=1e-5)
+
+    def test_a_detector_that_finds_keypoints_too_sees_a_picture_once(self, tmp_path, monkeypatch) -> None:
+        """Its backbone is most of its work, and both halves of it want the same features."""
+        seen = []
+
+        class Counting(TinyBackbone):
+            def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+                seen.append(x.shape)
+                return super().forward(x)
+
+        monkeypatch.setattr("vidpose.networks.load_torchvision", lambda *_: keypointrcnn(Counting()))
+        (tmp_path / "w.pth").touch()
+        weights = {"detector_weights": tmp_path / "w.pth", "keypoints_weights": tmp_path / "w.pth"}
+        images = [NOISE, NOISE[::-1].copy()]
+
+        def run(keypoints: str) -> list[np.ndarray]:
+            seen.clear()
+            with open_networks("torchvision:keypointrcnn", keypoints, **weights) as networks:
+                networks.detector._min_score = 0.0
+                boxes = [found.boxes for found in networks.detector.detect_all(images, range(2))]
+                regions = [networks.keypoints.regions(some) for some in boxes]
+                return [poses.keypoints for poses in networks.keypoints.locate_all(images, regions)]
+
+        with torch.inference_mode():
+            together = run("torchvision:keypointrcnn")
+            assert len(seen) == 1
+            monkeypatch.setattr("vidpose.networks._KEYPOINT_RCNN", "another")
+            apart = run("torchvision:keypointrcnn")
+        assert len(seen) == 2
+        for first, second in zip(together, apart, strict=True):
+            assert len(first) == 6
+            np.testing.assert_allclose(first, second, atol=1e-4)
+
+    def test_a_backbone_remembers_no_other_picture(self) -> None:
+        plain = TinyBackbone()
+        remembering = Remembering(plain)
+        for image in (NOISE, NOISE, NOISE[::-1].copy(), NOISE[:24]):
+            picture = as_tensor(image)[None]
+            torch.testing.assert_close(remembering(picture)["0"], plain(picture)["0"], rtol=0, atol=0)
 
     def test_weights_of_another_network(self, tmp_path) -> None:
         torch.save({"backbone.weight": torch.zeros(3)}, tmp_path / "other.pth")
@@ -255,8 +302,8 @@ class TestNames:
             ({"detector": "zzz"}, r"--detector zzz: unknown; known are .*boxes:FILE"),
             ({"detector": "boxes:"}, r"--detector boxes:: unknown; did you mean boxes:FILE\?"),
             ({"keypoints": "hrnet_w32"}, r"--keypoints hrnet_w32: unknown; did you mean hrnet-w32\?"),
-            ({"keypoints": "rtmpose-t"}, "no address of its weights is known; give --keypoints-weights FILE"),
-            ({"detector": "rtmdet-nano"}, "no address of its weights is known; give --detector-weights FILE"),
+            ({"keypoints": "cpn"}, "download it from https://.*, then `vidpose infer --keypoints cpn"),
+            ({"detector": "mmdet:"}, r"--detector mmdet:: unknown; did you mean mmdet:CONFIG\?"),
             ({"keypoints_weights": Path("w.pth")}, r"--keypoints-weights w\.pth: blazepose takes no weights"),
         ],
     )
@@ -278,8 +325,9 @@ class TestNames:
         boxes.write_text(CSV)
         for option, table in (("detector", DETECTORS), ("keypoints", KEYPOINTS)):
             for name in table:
-                if name not in ("blazepose", "boxes:FILE"):
-                    with pytest.raises(VidposeError, match=f"weights fetch {name}`|give --{option}-weights FILE"):
+                # OpenMMLab's are in `test_openmmlab.py`.
+                if name not in ("blazepose", "boxes:FILE", "mmdet:CONFIG", "mmpose:CONFIG"):
+                    with pytest.raises(VidposeError, match=f"weights fetch {name}`|--{option}-weights FILE"):
                         open_networks(**{"detector": f"boxes:{boxes}", option: name})
 
     @pytest.mark.parametrize(

@@ -145,6 +145,7 @@ def test_no_boxes_and_no_pictures_are_no_people():
     assert scores.shape == (0, 17)
     assert keypoints.dtype == scores.dtype == np.float32
     assert top_down.locate_in_all([], []) == []
+    assert sample(torch.zeros(1, 3, 9, 9), torch.zeros(0, 2, 2), top_down._processing).shape == (0, 3, 128, 96)
 
 
 def test_a_dark_crop_has_no_joints_and_says_so():

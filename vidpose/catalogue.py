@@ -143,10 +143,12 @@ def remove_weights(entry: Published) -> bool:
 
 
 def _by_hand(entry: Published) -> UsageError:
-    return UsageError(
-        f"{entry.name}: vidpose cannot fetch it; download it from {entry.page}, then `vidpose weights import FILE "
-        f"--arch {entry.arch} --out {entry.arch}.safetensors`"
+    use = (
+        f"then `vidpose weights import FILE --arch {entry.arch} --out {entry.arch}.safetensors`"
+        if entry.kind == "lifter"
+        else f"then `vidpose infer --{entry.kind} {entry.name} --{entry.kind}-weights FILE`"
     )
+    return UsageError(f"{entry.name}: vidpose cannot fetch it; download it from {entry.page}, {use}")
 
 
 def _note(path: Path) -> Path:

@@ -24,9 +24,9 @@ class UsageError(VidposeError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """For an error about an unknown name: "did you mean X? ", or nothing where none of the known ones is near."""
-    wanted, known = name.lower(), list(known)
-    near = [full for full in known if wanted and wanted in full] or difflib.get_close_matches(wanted, known, n=1)
-    return f"did you mean {near[0]}? " if near else ""
+    wanted, lowered = name.lower(), {full.lower(): full for full in known}
+    near = [full for full in lowered if wanted and wanted in full] or difflib.get_close_matches(wanted, lowered, n=1)
+    return f"did you mean {lowered[near[0]]}? " if near else ""
 
 
 def one_line(error: BaseException) -> str:

@@ -22,6 +22,9 @@ from vidpose.people.detections import Detector
 if TYPE_CHECKING:
     from torch import nn
 
+    from vidpose.keypoints.clips import ClipFinder
+    from vidpose.people.torchvision import TorchvisionDetector
+
 _GPU_BATCH = 8
 """Frames a GPU is given at a time; a CPU gains nothing from several."""
 
@@ -33,12 +36,14 @@ class Networks:
     Attributes:
         provenance: what they are, for a result.
         batch: how many frames they are best given at a time.
+        clips: looks at everyone again once they have been followed, in clips; its keypoints replace the others.
     """
 
     detector: Detector
     keypoints: KeypointFinder
     provenance: Mapping[str, str]
     batch: int = 1
+    clips: ClipFinder | None = None
     _opened: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Networks:
@@ -59,8 +64,8 @@ def open_networks(
     """Load a person detector and a keypoint network.
 
     Args:
-        detector: a name in `DETECTORS`, with a path for FILE.
-        keypoints: a name in `KEYPOINTS`.
+        detector: a name in `DETECTORS`, with a path for FILE, or the name or path of a config for CONFIG.
+        keypoints: a name in `KEYPOINTS`, likewise.
         detector_weights, keypoints_weights: a file; None: the published one.
         device: to run them on; BlazePose runs on the CPU.
 
@@ -70,25 +75,34 @@ def open_networks(
     """
     with ExitStack() as stack:
         finder = stack.enter_context(_open(DETECTORS, "detector", detector, detector_weights, device))
-        locator = stack.enter_context(_open(KEYPOINTS, "keypoints", keypoints, keypoints_weights, device))
+        clips = None
+        if keypoints in CLIP_NETWORKS:
+            clips = _open(KEYPOINTS, "keypoints", keypoints, keypoints_weights, device)
+            locator = stack.enter_context(_blazepose_keypoints())
+        elif detector == keypoints == _KEYPOINT_RCNN and detector_weights == keypoints_weights:
+            locator = stack.enter_context(_sharing(finder, device))
+        else:
+            locator = stack.enter_context(_open(KEYPOINTS, "keypoints", keypoints, keypoints_weights, device))
         batch = _GPU_BATCH if device.startswith("cuda") else 1
-        return Networks(finder, locator, {"detector": detector, "keypoints": keypoints}, batch, stack.pop_all())
+        names = {"detector": detector, "keypoints": keypoints}
+        return Networks(finder, locator, names, batch, clips, stack.pop_all())
 
 
 def _open(table: Mapping[str, Callable[..., Any]], option: str, name: str, weights: Path | None, device: str) -> Any:
-    kind, _, file = name.partition(":")
-    entry = f"{kind}:FILE" if file and f"{kind}:FILE" in table else name
+    kind, _, rest = name.partition(":")
+    entry = next((e for e in (f"{kind}:FILE", f"{kind}:CONFIG") if rest and e in table), name)
     if entry not in table:
         raise UsageError(f"--{option} {name}: unknown; {did_you_mean(name, table)}known are {', '.join(table)}")
     if entry in _WITHOUT_WEIGHTS:
         if weights:
             raise UsageError(f"--{option}-weights {weights}: {name} takes no weights; leave it out")
-    elif weights is None:
+    elif weights:
+        if not weights.is_file():
+            raise VidposeError(f"--{option}-weights {weights}: no such file")
+    elif entry not in _OPENMMLAB:  # which knows itself where they are published
         if name not in CATALOGUE:
             raise UsageError(f"--{option} {name}: no address of its weights is known; give --{option}-weights FILE")
         weights = weights_file(name)
-    elif not weights.is_file():
-        raise VidposeError(f"--{option}-weights {weights}: no such file")
     return table[entry](name, weights, device)
 
 
@@ -122,6 +136,27 @@ def _torchvision_keypoints(name: str, weights: Path, device: str) -> KeypointFin
     return InBoxes(KeypointRcnn(load_torchvision(name, weights), device))
 
 
+def _sharing(detector: TorchvisionDetector, device: str) -> KeypointFinder:
+    """Keypoints by the network that finds people: its backbone sees a picture once for both."""
+    from vidpose.keypoints.torchvision import KeypointRcnn, Remembering
+
+    network = detector.network
+    network.backbone = Remembering(network.backbone)
+    return InBoxes(KeypointRcnn(network, device))
+
+
+def _mmdet(name: str, weights: Path | None, device: str) -> Detector:
+    from vidpose.people.mmdet import MmDet
+
+    return MmDet(name.removeprefix("mmdet:"), weights, device)
+
+
+def _mmpose(name: str, weights: Path | None, device: str) -> KeypointFinder:
+    from vidpose.keypoints.mmpose import MmPose
+
+    return InBoxes(MmPose(name.removeprefix("mmpose:"), weights, device))
+
+
 def _rtmdet(name: str, weights: Path, device: str) -> Detector:
     from vidpose.people.rtmdet import RtmDet
 
@@ -132,15 +167,28 @@ def _top_down(name: str, weights: Path, device: str) -> KeypointFinder:
     from vidpose.importing import read_checkpoint
     from vidpose.keypoints.networks import load_network
     from vidpose.keypoints.top_down import TopDown
+    from vidpose.keypoints.weights import read_network
 
     arch, changes = _VARIANTS.get(name, (name, {}))
-    tensors = read_checkpoint(weights)
-    try:
-        network = load_network(arch, tensors)
-    except VidposeError as error:
-        raise VidposeError(f"{weights}: {error}") from None
-    processing = replace(network.processing, **changes)
+    if weights.suffix == ".safetensors":
+        trained = read_network(weights, arch)
+        network, processing = trained.network, trained.processing
+    else:
+        tensors = read_checkpoint(weights)
+        try:
+            network = load_network(arch, tensors)
+        except VidposeError as error:
+            raise VidposeError(f"{weights}: {error}") from None
+        processing = replace(network.processing, **changes)
     return InBoxes(TopDown(network, processing, device=device, half=device.startswith("cuda")))
+
+
+def _clip_network(name: str, weights: Path, device: str) -> ClipFinder:
+    from vidpose.keypoints.clip_weights import read_clip_network
+    from vidpose.keypoints.clips import ClipFinder
+
+    network, _ = read_clip_network(weights, name)
+    return ClipFinder(network, device=device)
 
 
 def _rtmpose(name: str, weights: Path, device: str) -> KeypointFinder:
@@ -149,12 +197,14 @@ def _rtmpose(name: str, weights: Path, device: str) -> KeypointFinder:
     return InBoxes(RtmPose(weights, device))
 
 
+_KEYPOINT_RCNN = "torchvision:keypointrcnn"
+
 _TORCHVISION = {
     "torchvision:fasterrcnn": "fasterrcnn_resnet50_fpn",
     "torchvision:fasterrcnn-v2": "fasterrcnn_resnet50_fpn_v2",
     "torchvision:fasterrcnn-mobilenet": "fasterrcnn_mobilenet_v3_large_fpn",
     "torchvision:ssdlite": "ssdlite320_mobilenet_v3_large",
-    "torchvision:keypointrcnn": "keypointrcnn_resnet50_fpn",
+    _KEYPOINT_RCNN: "keypointrcnn_resnet50_fpn",
 }
 """torchvision's names of its networks."""
 
@@ -162,9 +212,13 @@ _NO_EPSILON = ("fasterrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn")
 """Those whose published weights were trained without the epsilon of batch normalisation."""
 
 _WITHOUT_WEIGHTS = ("blazepose", "boxes:FILE")
+_OPENMMLAB = ("mmdet:CONFIG", "mmpose:CONFIG")
 
-NATIVE = ("cpn", "hourglass", "hourglass-newell", "hrnet-w32", "hrnet-w48")
+NATIVE = ("cpn", "hourglass", "hourglass-newell", "hrnet-w24", "hrnet-w32", "hrnet-w48")
 """Names in the registry of `keypoints/`, which is not asked: that would import torchvision for BlazePose, too."""
+
+CLIP_NETWORKS = ("temporal-relational", "vit-b", "vit-s")
+"""Names in the registry of `keypoints/temporal_relational.py`: networks that see people whom BlazePose has followed."""
 
 _VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "hrnet-w32-384x288": ("hrnet-w32", {"input_size": (288, 384)}),
@@ -180,15 +234,18 @@ DETECTORS: Mapping[str, Callable[..., Detector]] = {
     **dict.fromkeys(_TORCHVISION, _torchvision_detector),
     "rtmdet": _rtmdet,
     "rtmdet-nano": _rtmdet,
+    "mmdet:CONFIG": _mmdet,
     "boxes:FILE": _boxes,
 }
-KEYPOINTS: Mapping[str, Callable[..., KeypointFinder]] = {
+KEYPOINTS: Mapping[str, Callable[..., KeypointFinder | ClipFinder]] = {
     "blazepose": _blazepose_keypoints,
     **dict.fromkeys((*NATIVE, *_VARIANTS), _top_down),
-    "torchvision:keypointrcnn": _torchvision_keypoints,
+    **dict.fromkeys(CLIP_NETWORKS, _clip_network),
+    _KEYPOINT_RCNN: _torchvision_keypoints,
     "rtmpose-t": _rtmpose,
     "rtmpose-s": _rtmpose,
     "rtmpose-m": _rtmpose,
+    "mmpose:CONFIG": _mmpose,
 }
 
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vidpose import __version__
 from vidpose.devices import choose_device
 from vidpose.errors import VidposeError
+from vidpose.keypoints.poses import discounted
 from vidpose.lifters import Lifter
 from vidpose.lifting import lift
 from vidpose.networks import Networks
 from vidpose.people_stage import PeopleFinder, Sighting
-from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches, unswap_sides
+from vidpose.refine import Smoothing, bridgeable, fill_gaps, place, stretches, unswap_sides
+from vidpose.refine.scale import Heights
 from vidpose.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.tracks import PoseResult, Track
-from vidpose.video import VideoReader
+from vidpose.video import Frame, VideoReader
+from vidpose.video.lens import stated_fov
 from vidpose.zoo import DEFAULT, Weights, load_weights
+
+if TYPE_CHECKING:
+    from vidpose.keypoints.clips import ClipFinder
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +49,11 @@ def infer(
     end: float | None = None,
     max_people: int | None = None,
     min_score: float = 0.3,
+    fov: float | None = None,
+    focal: float | None = None,
+    height: Heights | None = None,
+    fit: bool = True,
+    ground: bool = False,
     progress: Progress | None = None,
 ) -> PoseResult:
     """3D skeletons of everyone in a video.
@@ -57,10 +69,15 @@ def infer(
         start, end: seconds; only frames with start <= time < end.
         max_people: at most so many people, the most prominent ones; None for all.
         min_score: least mean keypoint score of a person, 0 to 1.
+        fov, focal: of the lens, degrees along the picture's longer side, or pixels; None: as the video states, or 60
+            degrees.
+        height: metres that people are tall, of all or by id; None: the lifter's own metres.
+        fit: make each person one body, of bones that keep their lengths.
+        ground: look for the floor.
         progress: called after every frame.
 
     Returns:
-        The people with 2D keypoints and root-relative 3D joints in metres; no tracks when nobody was found.
+        The people with 2D keypoints, root-relative 3D joints and root paths in metres; no tracks when nobody was found.
 
     Raises:
         UsageError: an option that cannot be.
@@ -72,7 +89,8 @@ def infer(
         video, networks=networks, detect_every=detect_every, start=start, end=end, max_people=max_people,
         min_score=min_score, progress=progress,
     )  # fmt: skip
-    return lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
+    lifted = lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
+    return place(lifted, fov=fov, focal=focal, stated_fov=stated_fov(video), height=height, fit=fit, ground=ground)
 
 
 def find_people(
@@ -121,7 +139,49 @@ def find_people(
         "min_score": min_score,
         "max_people": max_people,
     }
-    return PoseResult(source, tracks, layout.name, "", provenance)
+    found = PoseResult(source, tracks, layout.name, "", provenance)
+    if finder.networks.clips is None:
+        return found
+    return look_again(found, video, finder.networks.clips, start=start, end=end, progress=progress)
+
+
+def look_again(
+    found: PoseResult,
+    video: str | Path,
+    finder: ClipFinder,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    progress: Progress | None = None,
+) -> PoseResult:
+    """The same people with the keypoints that a network sees in clips, cut out where the others were found.
+
+    Args:
+        found: people of this video between `start` and `end`.
+
+    Raises:
+        VidposeError: the video is shorter than the network's window, or cannot be read.
+    """
+    from vidpose.keypoints.clips import Appearance  # which BlazePose need not wait for
+
+    finder.check_clip(str(video), 1, int((found.source.times >= (start or 0)).sum()))
+    size = (found.source.height, found.source.width)
+    tracks = []
+    with VideoReader(video, start=start, end=end) as reader:
+        moments = ((frame.index, [frame.image]) for frame in _counted(reader, progress))
+        people = [Appearance(int(track.frames[0]), track.boxes[None]) for track in found.tracks]
+        for track, (keypoints, scores) in zip(found.tracks, finder.follow(moments, people), strict=True):
+            scores = discounted(keypoints[0], scores[0], size)
+            keypoints, scores = unswap_sides(keypoints[0], scores, track.times, finder.layout)
+            tracks.append(Track.of_keypoints(track.id, track.frames, track.times, track.boxes, keypoints, scores))
+    return replace(found, keypoint_layout=finder.layout.name).with_tracks(tuple(tracks))
+
+
+def _counted(reader: VideoReader, progress: Progress | None) -> Iterator[Frame]:
+    for done, frame in enumerate(reader, start=1):
+        yield frame
+        if progress:
+            progress(done, reader.num_frames_hint)
 
 
 def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray, layout: Skeleton) -> Track:

@@ -66,18 +66,37 @@ def info(name: str, folder: Path | None, picture: Path | None) -> None:
 @click.argument("name")
 @click.option("--videos", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of its videos.")
 @click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
-def detect(name: str, videos: Path, folder: Path | None) -> None:
-    """Find 2D keypoints in the videos of a prepared benchmark, and add them to it as the input "blazepose".
+@click.option("--detector", default="blazepose", show_default=True, metavar="NAME",
+              help="What finds people: a network by name, as for `vidpose infer`.")  # fmt: skip
+@click.option("--keypoints", default="blazepose", show_default=True, metavar="NAME", help="What finds their 2D joints.")
+@click.option("--detector-weights", type=click.Path(path_type=Path), metavar="FILE",
+              help="Weights of the detector, instead of those published.")  # fmt: skip
+@click.option("--keypoints-weights", type=click.Path(path_type=Path), metavar="FILE",
+              help="Weights of the keypoint network, instead of those published.")  # fmt: skip
+@click.option("--name", "input_name", help="What to call the input.  [default: the keypoint network's name]")
+@click.option("--device", default="auto", show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
+def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoints: str, detector_weights: Path | None,
+           keypoints_weights: Path | None, input_name: str | None, device: str) -> None:  # fmt: skip
+    """Find 2D keypoints in the videos of a prepared benchmark, and add them to it as an input.
 
     A run that was interrupted goes on where it was.
     """
     from vidpose.datasets import get_dataset
     from vidpose.datasets.store import Store
+    from vidpose.devices import choose_device
     from vidpose.errors import UsageError
     from vidpose.evaluation import detecting
+    from vidpose.networks import open_networks
 
     dataset, store = get_dataset(name), Store(folder or Path("data") / name)
     if not hasattr(dataset, "video_names"):
         raise UsageError(f"{name}: has no videos whose frames are those of its motion capture")
-    detecting.detect(store, videos, dataset.video_names, click.echo)
-    click.echo(f"{store.folder}: has the input {detecting.INPUT!r} now")
+    if detector.startswith("boxes:"):
+        raise UsageError(f"--detector {detector}: the boxes of one video; a benchmark has many")
+    input_name = input_name or detecting.input_name(keypoints)
+    with open_networks(
+        detector, keypoints, detector_weights=detector_weights, keypoints_weights=keypoints_weights,
+        device=choose_device(device),
+    ) as networks:  # fmt: skip
+        detecting.detect(store, videos, dataset.video_names, click.echo, networks=networks, name=input_name)
+    click.echo(f"{store.folder}: has the input {input_name!r} now")

@@ -44,9 +44,9 @@ class Finding:
 finding_options = bundled(
     Finding,
     click.option("--detector", default="blazepose", show_default=True, metavar="NAME",
-                 help="What finds people: a network by name, or boxes:FILE."),
+                 help="What finds people: a network by name, mmdet:CONFIG, or boxes:FILE."),
     click.option("--keypoints", default="blazepose", show_default=True, metavar="NAME",
-                 help="What finds their 2D joints."),
+                 help="What finds their 2D joints: a network by name, or mmpose:CONFIG."),
     click.option("--detector-weights", type=click.Path(path_type=Path), metavar="FILE",
                  help="Weights of the detector, instead of those published."),
     click.option("--keypoints-weights", type=click.Path(path_type=Path), metavar="FILE",

@@ -1,7 +1,8 @@
-"""Our own 2D detections on a benchmark's videos, as one more input of the prepared benchmark."""
+"""2D keypoints found in a benchmark's videos, as one more input of the prepared benchmark."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,11 +10,19 @@ import numpy as np
 
 from vidpose.datasets.store import Clip, Store
 from vidpose.errors import UsageError, VidposeError
+from vidpose.networks import Networks
 from vidpose.pipeline import find_people
-from vidpose.skeletons import BLAZEPOSE_TO_H36M
+from vidpose.skeletons import Conversion, Skeleton, get_conversion
 
-INPUT = "blazepose"
-"""The only detector so far, and the name of its input."""
+
+def input_name(keypoints: str) -> str:
+    """What the input of a keypoint network is called, if nobody says otherwise: by its name, or its config's.
+
+    >>> input_name("mmpose:configs/my-net.py")
+    'mmpose-my-net'
+    """
+    library, _, config = keypoints.partition(":")
+    return f"{library}-{Path(config).stem}" if config else library
 
 
 def detect(
@@ -21,8 +30,11 @@ def detect(
     videos: Path,
     video_names: Callable[[Clip], Sequence[str]],
     report: Callable[[str], None],
+    *,
+    networks: Networks,
+    name: str,
 ) -> None:
-    """Run the detector over the videos of all clips, and store the keypoints as the input "blazepose".
+    """Find people in the videos of all clips, and store their keypoints as an input.
 
     Frame n of a clip is frame n of its video. In every frame the person with the highest scores counts, whoever that
     is; joints that were not found are NaN with score 0. Parts that have the input already are left alone.
@@ -31,23 +43,31 @@ def detect(
         videos: folder of the benchmark's videos.
         video_names: gives the names that a clip's video may have there.
         report: is told of each video.
+        networks: that find people and their keypoints.
+        name: of the input.
 
     Raises:
-        UsageError: the benchmark's joints cannot be made from the detector's.
+        UsageError: the benchmark's joints cannot be made from the network's, or it has an input of that name that is
+            another network's, or that cannot be a file's name.
         VidposeError: a video is missing or cannot be read.
     """
-    conversion = BLAZEPOSE_TO_H36M
-    if store.layout != conversion.target:
-        raise UsageError(
-            f"{store.name}: joints in layout {store.layout.name} cannot be made from BlazePose's keypoints"
-        )
+    conversion = _conversion(store, (networks.clips or networks.keypoints).layout)
+    _check_name(store, name, networks.provenance["keypoints"])
+    facts = {
+        "detector": networks.provenance["keypoints"],  # of keypoints, as with the inputs that benchmarks come with
+        "people": networks.provenance["detector"],
+        "conversion": conversion.name if conversion else None,
+        "scores": True,
+    }
 
     def keypoints_of(clip: Clip) -> np.ndarray:
         video = _find(videos, video_names(clip))
         keypoints = np.full((clip.frames, len(store.layout), 3), [np.nan, np.nan, 0], np.float32)
         best = np.zeros(clip.frames)
-        for track in find_people(video).tracks:
-            positions, scores = conversion(track.keypoints, track.scores)
+        for track in find_people(video, networks=networks).tracks:
+            positions, scores = track.keypoints, track.scores
+            if conversion:
+                positions, scores = conversion(positions, scores)
             seen = np.concatenate([positions, scores[..., None]], axis=-1)
             within = track.frames < clip.frames
             rows, confidence = track.frames[within], scores[within].mean(axis=-1)
@@ -57,7 +77,25 @@ def detect(
         report(f"{video}: found in {(best > 0).sum()} of {clip.frames} frames")
         return keypoints
 
-    store.add_input(INPUT, {"detector": "blazepose", "conversion": conversion.name, "scores": True}, keypoints_of)
+    store.add_input(name, facts, keypoints_of)
+
+
+def _conversion(store: Store, layout: Skeleton) -> Conversion | None:
+    if layout == store.layout:
+        return None
+    try:
+        return get_conversion(layout.name, store.layout.name)
+    except UsageError:
+        raise UsageError(
+            f"{store.name}: joints in layout {store.layout.name} cannot be made from the network's {layout.name}"
+        ) from None
+
+
+def _check_name(store: Store, name: str, keypoints: str) -> None:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise UsageError(f"--name {name}: an input's name is a file's too; take letters, digits, - and _")
+    if name in store.inputs and store.inputs[name].get("detector") != keypoints:
+        raise UsageError(f"--name {name}: {store.folder} has another input of that name; take another name")
 
 
 def _find(folder: Path, names: Sequence[str]) -> Path:

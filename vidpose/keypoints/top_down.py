@@ -161,8 +161,9 @@ def sample(picture_1CYX: torch.Tensor, regions_N2D: torch.Tensor, processing: Pr
         [x_NW[:, None].expand(count, height, width), y_NH[..., None].expand(count, height, width)], dim=-1
     )
     # One tall picture of all crops: with one picture a crop, the source would be copied for every person.
-    tall_1CYX = grid_sample(picture_1CYX, grid_NHWD.view(1, -1, width, 2), padding_mode="zeros", align_corners=False)
-    return tall_1CYX.view(-1, count, height, width).transpose(0, 1)
+    grid_1YXD = grid_NHWD.reshape(1, count * height, width, 2)
+    tall_1CYX = grid_sample(picture_1CYX, grid_1YXD, padding_mode="zeros", align_corners=False)
+    return tall_1CYX.view(picture_1CYX.shape[1], count, height, width).transpose(0, 1)
 
 
 def _fractions(points: torch.Tensor, size: torch.Tensor | int, processing: Processing) -> torch.Tensor:

@@ -10,11 +10,29 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 from torchvision.models.detection import KeypointRCNN
 from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
 from torchvision.models.detection.transform import resize_boxes, resize_keypoints
 
 from vidpose.skeletons import COCO_17
+
+
+class Remembering(nn.Module):
+    """A backbone that keeps its last answer, for a detector and a keypoint head that look at the same pictures."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.out_channels = backbone.out_channels
+        self._seen: torch.Tensor | None = None
+        self._features: dict[str, torch.Tensor] = {}
+
+    def forward(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+        # Comparing takes 5 ms where looking takes 3 s.
+        if self._seen is None or not torch.equal(self._seen, pictures):
+            self._features, self._seen = self.backbone(pictures), pictures
+        return self._features
 
 
 class KeypointRcnn:

@@ -15,7 +15,11 @@ _PERSON = 1
 
 
 class TorchvisionDetector(Detector):
-    """Any detection network with torchvision's interface."""
+    """Any detection network with torchvision's interface.
+
+    Attributes:
+        network: the network, on the device.
+    """
 
     def __init__(self, network: nn.Module, device: str = "cpu", min_score: float = 0.5) -> None:
         """Take a network with its weights.
@@ -25,7 +29,7 @@ class TorchvisionDetector(Detector):
             device: to run it on.
             min_score: people it is less sure of are left out.
         """
-        self._network = network.to(device).eval()
+        self.network = network.to(device).eval()
         self._device = device
         self._min_score = min_score
 
@@ -36,9 +40,7 @@ class TorchvisionDetector(Detector):
     @torch.inference_mode()
     def detect_all(self, images: Sequence[np.ndarray], indices: Sequence[int]) -> list[Detections]:
         """As every detector does, all in one run."""
-        answers = self._network(
-            [torch.as_tensor(image, device=self._device).permute(2, 0, 1) / 255 for image in images]
-        )
+        answers = self.network([torch.as_tensor(image, device=self._device).permute(2, 0, 1) / 255 for image in images])
         return [self._people(answer, image.shape) for answer, image in zip(answers, images, strict=True)]
 
     def _people(self, answer: Mapping[str, torch.Tensor], shape: tuple[int, ...]) -> Detections:

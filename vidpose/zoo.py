@@ -1,32 +1,24 @@
-"""Lifter weights: the file format, and which weights exist.
+"""Lifter weights: what their header says, and which weights exist.
 
-Weights are safetensors with one JSON entry, `vidpose`, in the header: architecture and config, joint layout, the
-detector and conversion they were trained on, data, recipe, metrics, licence. Nothing is ever unpickled.
+The header of the file (`weights_file.py`) has architecture and config, joint layout, the detector and conversion they
+were trained on, data, recipe, metrics, licence.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-
-from vidpose import __version__
 from vidpose.errors import UsageError, VidposeError, one_line
-from vidpose.files import replacing
 from vidpose.lifters import Lifter, create_lifter, lifter_names
 from vidpose.shipped import shipped
+from vidpose.weights_file import read_weights, write_weights
 
-FORMAT_VERSION = 1
-
-_HALF_TOLERANCE = 1e-3
-"""What rounding to float16 may change in a parameter, relative to its largest number."""
+KIND = "vidpose-lifter"
+"""What the header of a lifter's weights calls them."""
 
 
 @dataclass(frozen=True)
@@ -65,29 +57,8 @@ def save_lifter(lifter: Lifter, path: Path, about: Mapping[str, Any], *, half: b
     Raises:
         VidposeError: the file cannot be written.
     """
-    header = {
-        "format": "vidpose-lifter",
-        "format_version": FORMAT_VERSION,
-        "arch": lifter.name,
-        "config": asdict(lifter.config),
-        "layout": lifter.layout.name,
-        "vidpose": __version__,
-        **about,
-    }
-    tensors = {key: tensor.cpu().contiguous() for key, tensor in lifter.state_dict().items()}
-    if half:
-        tensors |= {key: _halved(tensors[key]) for key, _ in lifter.named_parameters()}
-    with replacing(path) as partial:
-        # Not by save_file, which makes files that only their owner may read.
-        partial.write_bytes(save(tensors, metadata={"vidpose": json.dumps(header)}))
-
-
-def _halved(parameter: torch.Tensor) -> torch.Tensor:
-    """In float16, unless numbers would overflow or all be next to nothing there."""
-    rounded = parameter.half()
-    # An overflow makes the error infinite.
-    error = (rounded.float() - parameter).abs().max()
-    return rounded if error <= _HALF_TOLERANCE * parameter.abs().max() else parameter
+    facts = {"arch": lifter.name, "config": asdict(lifter.config), "layout": lifter.layout.name}
+    write_weights(lifter, path, KIND, {**facts, **about}, half=half)
 
 
 @dataclass(frozen=True)
@@ -130,9 +101,7 @@ def load_weights(name_or_file: str | Path) -> Weights:
     sha256 = hashlib.sha256(content).hexdigest()
     if entry and sha256 != entry.sha256:
         raise VidposeError(f"{path}: damaged (sha256 {sha256[:8]}, expected {entry.sha256[:8]}); install vidpose again")
-    if content[:2] in (b"PK", b"\x80\x02", b"\x80\x04"):
-        raise VidposeError(f"{path}: a pickled checkpoint, which could run code; only .safetensors weights are read")
-    about, tensors = _read(path)
+    about, tensors = read_weights(path, KIND)
     return Weights(str(name_or_file), _build(path, about, tensors), about, sha256)
 
 
@@ -143,22 +112,6 @@ def load_lifter(name_or_file: str | Path) -> Lifter:
         UsageError, VidposeError: as `load_weights`.
     """
     return load_weights(name_or_file).lifter
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["vidpose"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise VidposeError(f"{path}: not a safetensors file ({error})") from None
-    except (KeyError, ValueError):
-        raise VidposeError(f"{path}: no vidpose header; these are not weights that vidpose wrote") from None
-    if not isinstance(about, dict) or about.get("format") != "vidpose-lifter":
-        raise VidposeError(f"{path}: its header is not of a vidpose lifter")
-    if about.get("format_version", 0) > FORMAT_VERSION:
-        raise VidposeError(f"{path}: written by a newer vidpose ({about.get('vidpose')}); upgrade vidpose")
-    return about, tensors
 
 
 def _build(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Any]) -> Lifter:

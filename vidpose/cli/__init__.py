@@ -22,7 +22,7 @@ COMMANDS = {
     "infer": "3D skeletons from video.",
     "models": "List the lifters: paper, size, cost, and which weights are at hand.",
     "render": "Draw the overlay video of a saved result.",
-    "synth": "Render a sample video of a synthetic person, with its exact truth.",
+    "synth": "Render a synthetic person with exact truth: a sample video, or clips to train on.",
     "train": "Train a lifter as a recipe says.",
     "train-keypoints": "Train a 2D keypoint network.",
     "view": "A page to look at a saved result: the video, the skeletons, their angles.",

@@ -1,14 +1,20 @@
-"""`vidpose synth`: a scene in; a rendered video and its exact truth out."""
+"""`vidpose synth`: a scene or motion capture in; rendered people and their exact truth out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
-from vidpose.errors import UsageError
+from vidpose.errors import UsageError, VidposeError
 from vidpose.files import check_free, make_folder
+
+if TYPE_CHECKING:
+    from vidpose.keypoint_data.clips import Shot
+    from vidpose.synth.shoots import Format, Shoot
 
 
 @click.command()
@@ -16,21 +22,46 @@ from vidpose.files import check_free, make_folder
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True,
               help="Folder to write to.")  # fmt: skip
 @click.option("--list", "listing", is_flag=True, help="Name the scenes and stop.")
+@click.option("--motion", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Clips of motion capture instead: folder of the CMU-17 shards.")  # fmt: skip
+@click.option("--split", default="train", show_default=True, help="Subjects of the motion: train, val or test.")
+@click.option("--clips", default=100, show_default=True, type=click.IntRange(min=1), help="How many.")
+@click.option("--views", default=4, show_default=True, type=click.IntRange(1, 16), help="Cameras, in step.")
+@click.option("--frames", default=32, show_default=True, type=click.IntRange(min=1), help="Of a clip.")
+@click.option("--fps", default=25.0, show_default=True, type=click.FloatRange(min=0.1), help="Frames a second.")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(32, 4096), help="Pixels of a side.")
+@click.option("--seed", default=1, show_default=True, help="Other numbers, other people, places and cameras.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
-def synth(name: str | None, out: Path, listing: bool, overwrite: bool) -> None:
-    """Render the scene NAME: people whose joints are exactly known.
+def synth(
+    name: str | None, out: Path, listing: bool, motion: Path | None, split: str, clips: int, views: int, frames: int,
+    fps: float, size: int, seed: int, overwrite: bool,
+) -> None:  # fmt: skip
+    """Render people whose joints are exactly known: the scene NAME, or with --motion clips to train on.
 
-    Writes NAME.mp4 and NAME.truth.npz; the same scene gives the same frames every time. About half a second of CPU
-    time a person and frame.
+    A scene is NAME.mp4 and NAME.truth.npz, about half a second of CPU time a person and frame. Clips are folders of
+    pictures with a COCO keypoint file each, a fifth of a second a picture; the same command goes on with a set that was
+    broken off. The same scene or seed gives the same pictures every time.
     """
-    from vidpose.synth.scenes import SCENES, get_scene
+    from vidpose.synth.scenes import SCENES
 
     if listing:
         for scene in SCENES.values():
             click.echo(f"{scene.name:12} {scene.seconds:g} s  {scene.summary}")
-        return
-    if not name:
-        raise UsageError(f"give the NAME of a scene: {', '.join(SCENES)}")
+    elif motion is not None:
+        if name:
+            raise UsageError(f"{name}: a scene has motion of its own; leave out NAME or --motion")
+        from vidpose.synth.shoots import Format
+
+        _make_clips(motion, split, clips, Format(views, frames, fps, size), seed, out, overwrite)
+    elif name:
+        _make_scene(name, out, overwrite)
+    else:
+        raise UsageError(f"give the NAME of a scene: {', '.join(SCENES)}; or --motion FOLDER")
+
+
+def _make_scene(name: str, out: Path, overwrite: bool) -> None:
+    from vidpose.synth.scenes import get_scene
+
     scene = get_scene(name)
     video, facts = out / f"{name}.mp4", out / f"{name}.truth.npz"
     if not overwrite:
@@ -43,3 +74,67 @@ def synth(name: str | None, out: Path, listing: bool, overwrite: bool) -> None:
         save_film(scene, video, progress)
     save_truth(scene, facts)
     click.echo(f"wrote {video}, {facts}")
+
+
+def _make_clips(motion: Path, split: str, clips: int, format: Format, seed: int, out: Path, overwrite: bool) -> None:
+    from dataclasses import asdict
+    from itertools import pairwise
+
+    from vidpose.datasets.cmu import load_cmu
+    from vidpose.keypoint_data.clips import clip_folder, write_clip
+    from vidpose.keypoint_data.coco import ANNOTATIONS
+    from vidpose.synth.actors import POINTS
+    from vidpose.synth.shoots import random_shoot
+
+    recorded = load_cmu(motion, split)
+    sequences = [recorded.positions[start:end] for start, end in pairwise(recorded.offsets)]
+    longest = max(map(len, sequences))
+    if format.fps > recorded.fps:
+        raise UsageError(f"--fps {format.fps:g}: the motion has {recorded.fps:g} frames a second; give at most that")
+    if round((format.frames - 1) * recorded.fps / format.fps) >= longest:
+        raise UsageError(
+            f"--frames {format.frames}: the longest sequence of {split} has {longest / recorded.fps:.0f} s; give fewer"
+        )
+    make_folder(out)
+    _note(out / "clips.json", {"format": "vidpose-clips", "split": split, "seed": seed, **asdict(format)}, overwrite)
+    done = 0
+    with progress_of(f"{clips} clips", "pictures") as progress:
+        for number in range(clips):
+            if overwrite or not (clip_folder(out, number) / ANNOTATIONS).exists():
+                shoot = random_shoot(sequences, recorded.fps, format, seed, number)
+                write_clip(out, number, POINTS, _shots(shoot, format))
+            done += format.views * format.frames
+            progress(done, clips * format.views * format.frames)
+    click.echo(f"wrote {clips} clips of {format.views} x {format.frames} pictures to {out}")
+
+
+def _shots(shoot: Shoot, format: Format) -> Iterator[Shot]:
+    from vidpose.keypoint_data.clips import Shot
+
+    for view in range(format.views):
+        for frame, (picture, keypoints) in enumerate(shoot.film(view)):
+            camera = shoot.cameras[view][frame]
+            facts = {
+                "focal": camera.focal,
+                "centre": list(camera.centre),
+                "world_to_camera": camera.world_to_camera.tolist(),
+            }
+            yield Shot(view, frame, frame / format.fps, picture.image, picture.people == 0, keypoints, facts)
+
+
+def _note(path: Path, facts: dict[str, object], overwrite: bool) -> None:
+    """Write down how clips are made; raises where others lie there already."""
+    import json
+
+    from vidpose.files import replacing
+
+    if path.exists() and not overwrite:
+        try:
+            there = json.loads(path.read_text())
+        except ValueError:
+            there = None
+        if there != facts:
+            raise VidposeError(f"{path.parent}: holds clips made otherwise; give --overwrite, or another --out")
+        return
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(facts, indent=2))

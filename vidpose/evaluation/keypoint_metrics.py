@@ -28,6 +28,7 @@ PCK_FRACTION = 0.05
 _COVERED = 0.53
 """The part of a person's box that the person covers, on average over COCO."""
 
+_SOME_AREA = 1.0
 _ABSENT = -1e6
 """Pixels: so far away that an absent joint counts as missed."""
 
@@ -79,60 +80,90 @@ def keypoint_scores(
     """
     if areas is None:
         areas = _COVERED * box_sizes(target).prod(axis=-1)
-    evaluator = _coco_evaluation(predicted, target, scores, layout, areas)
-    ap, ap50, ap75, _, _, ar = evaluator.stats[:6]
+    pictures = range(1, len(target) + 1)
     return {
-        "ap": float(ap),
-        "ap50": float(ap50),
-        "ap75": float(ap75),
-        "ar": float(ar),
+        **average_precision(
+            [labelled(*entry) for entry in zip(pictures, target, areas, strict=True)],
+            [detected(*entry) for entry in zip(pictures, predicted, scores, scores.mean(axis=-1), strict=True)],
+            layout,
+        ),
         "pck_2d": float(np.nanmean(pck_2d(predicted, target))),
         "mse": mse(predicted, target),
     }
 
 
-def _coco_evaluation(
-    predicted: np.ndarray, target: np.ndarray, scores: np.ndarray, layout: Skeleton, areas: np.ndarray
-) -> Any:
-    """A summarised `COCOeval`, which prints as it works and has no switch against it."""
+def labelled(picture: int, keypoints: np.ndarray, area: float) -> dict[str, Any]:
+    """A true person, for `average_precision`.
+
+    Args:
+        picture: in which; from 1.
+        keypoints: (J, 2) pixels, NaN where unlabelled.
+        area: pixels squared of the person.
+    """
+    visible_J = ~np.isnan(keypoints).any(axis=-1)
+    listed_JC = np.concatenate([np.nan_to_num(keypoints), 2.0 * visible_J[:, None]], axis=-1)
+    facts = {"keypoints": listed_JC.ravel().tolist(), "num_keypoints": int(visible_J.sum())}
+    return {"image_id": picture, "area": float(area), "iscrowd": 0, **facts}
+
+
+def detected(picture: int, keypoints: np.ndarray, scores: np.ndarray, score: float) -> dict[str, Any]:
+    """Somebody found, for `average_precision`.
+
+    Args:
+        picture: in which; from 1.
+        keypoints: (J, 2) pixels, NaN where not found.
+        scores: (J,) of the keypoints.
+        score: of the person, which ranks them.
+    """
+    listed_JC = np.concatenate([np.nan_to_num(keypoints, nan=_ABSENT), scores[:, None]], axis=-1)
+    # COCO leaves people of other sizes out by the area, which is a detection's own only where its box is asked for.
+    return {"image_id": picture, "area": _SOME_AREA, "keypoints": listed_JC.ravel().tolist(), "score": float(score)}
+
+
+def average_precision(truth: list[dict[str, Any]], found: list[dict[str, Any]], layout: Skeleton) -> dict[str, float]:
+    """COCO's figures of keypoints, by pycocotools.
+
+    Args:
+        truth, found: people, from `labelled` and `detected`.
+        layout: of their joints.
+
+    Returns:
+        ap, ap50, ap75 and ar as shares.
+
+    Raises:
+        UsageError: pycocotools is not installed, or nobody knows how far people disagree about one of the joints.
+    """
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError:
         raise UsageError("AP and AR of keypoints need pycocotools: pip install pycocotools") from None
 
-    visible_NJ = ~np.isnan(target).any(axis=-1)
-    labelled_NJC = np.concatenate([np.nan_to_num(target), 2.0 * visible_NJ[..., None]], axis=-1)
-    detected_NJC = np.concatenate([np.nan_to_num(predicted, nan=_ABSENT), scores[..., None]], axis=-1)
-    pictures = range(1, len(target) + 1)
-    truth, found = COCO(), COCO()
-    truth.dataset = _dataset(pictures, [
-        {"keypoints": joints.ravel().tolist(), "num_keypoints": int(visible.sum()), "area": float(area), "iscrowd": 0}
-        for joints, visible, area in zip(labelled_NJC, visible_NJ, areas, strict=True)
-    ])  # fmt: skip
-    found.dataset = _dataset(pictures, [
-        {"keypoints": joints.ravel().tolist(), "score": float(score), "area": float(area)}
-        for joints, score, area in zip(detected_NJC, scores.mean(axis=-1), areas, strict=True)
-    ])  # fmt: skip
+    pictures = sorted({entry["image_id"] for entry in truth})
+    true, guessed = COCO(), COCO()
+    true.dataset, guessed.dataset = _dataset(pictures, truth), _dataset(pictures, found)
+    # It prints as it works and has no switch against it.
     with redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        found.createIndex()
-        evaluator = COCOeval(truth, found, "keypoints")
+        true.createIndex()
+        guessed.createIndex()
+        evaluator = COCOeval(true, guessed, "keypoints")
         evaluator.params.kpt_oks_sigmas = _sigmas(layout)
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
-    return evaluator
+    ap, ap50, ap75, _, _, ar = evaluator.stats[:6]
+    return {"ap": float(ap), "ap50": float(ap50), "ap75": float(ap75), "ar": float(ar)}
 
 
-def _dataset(pictures: range, annotations: list[dict[str, Any]]) -> dict[str, Any]:
-    for picture, annotation in zip(pictures, annotations, strict=True):
-        annotation |= {"id": picture, "image_id": picture, "category_id": 1, "bbox": [0, 0, 0, 0]}
+def _dataset(pictures: list[int], people: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "info": {},
         "images": [{"id": picture} for picture in pictures],
         "categories": [{"id": 1, "name": "person"}],
-        "annotations": annotations,
+        "annotations": [
+            {"id": number, "category_id": 1, "bbox": [0, 0, 0, 0], **person}
+            for number, person in enumerate(people, start=1)
+        ],
     }
 
 

@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn.functional import interpolate, max_pool2d
 
 from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, layout_of, register
-from vidpose.keypoints.residual import BasicBlock, norm_conv, residual_block, residual_layer
+from vidpose.keypoints.residual import BasicBlock, heatmap_layer, norm_conv, residual_block, residual_layer
 from vidpose.registry import count_blocks
 
 _PAPER = "Stacked Hourglass Networks for Human Pose Estimation, ECCV 2016"
@@ -105,7 +105,7 @@ class Head(nn.Module):
 
     def __init__(self, config: Hourglass.Config, joints: int):
         super().__init__()
-        self.multi_final_layers = nn.ModuleList(nn.Conv2d(config.features, joints, 1) for _ in range(config.stacks))
+        self.multi_final_layers = nn.ModuleList(heatmap_layer(config.features, joints) for _ in range(config.stacks))
 
     def forward(self, features: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         return tuple(layer(feature) for layer, feature in zip(self.multi_final_layers, features, strict=True))

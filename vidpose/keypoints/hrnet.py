@@ -4,7 +4,7 @@ Sun, Xiao, Liu, Wang, CVPR 2019. A stem takes the picture to a quarter of its si
 resolution, and each of stages 2 to 4 adds a branch of half the last one's and twice its width (section 3, Fig. 1). A
 stage is a row of exchange units: residual blocks in every branch, then every branch becomes the sum of all, which
 strided convolutions or a 1x1 convolution and nearest upsampling bring to its size (Fig. 3). The finest branch of the
-last unit gives the heatmaps by a 1x1 convolution. W32: 28.5 M parameters, W48: 63.6 M.
+last unit gives the heatmaps by a 1x1 convolution. W32: 28.5 M parameters, W48: 63.6 M; W24, ours: 2.7 M.
 
 Parameters have mmpose's names. The authors' own checkpoints have the same without `backbone` and `head`.
 """
@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, layout_of, register
-from vidpose.keypoints.residual import BasicBlock, Bottleneck, norm_conv, residual_layer
+from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, layout_of, register
+from vidpose.keypoints.residual import BasicBlock, Bottleneck, heatmap_layer, norm_conv, residual_layer
 from vidpose.registry import count_blocks
 
 _PAPER = "Deep High-Resolution Representation Learning for Human Pose Estimation, CVPR 2019"
@@ -100,7 +100,7 @@ class Head(nn.Module):
 
     def __init__(self, width: int, joints: int):
         super().__init__()
-        self.final_layer = nn.Conv2d(width, joints, 1)
+        self.final_layer = heatmap_layer(width, joints)
 
     def forward(self, features_BDYX: torch.Tensor) -> torch.Tensor:
         return self.final_layer(features_BDYX)
@@ -168,3 +168,24 @@ class HRNetW48(HRNet):
         """As HRNet's."""
 
         width: int = 48
+
+
+@register("hrnet-w24", _PAPER)
+class HRNetW24(HRNet):
+    """A small one of ours, of no paper: fewer blocks and units, and a stage 1 of a quarter of the width.
+
+    Sees 128x160 pixels, and is fast enough for a CPU.
+    """
+
+    @dataclass(frozen=True)
+    class Config(HRNet.Config):
+        """As HRNet's; its joints are the lifters' own."""
+
+        layout: str = "h36m17"
+        width: int = 24
+        bottleneck_width: int = 16
+        bottlenecks: int = 1
+        blocks: int = 2
+        units: tuple[int, int, int] = (1, 1, 1)
+
+    processing = Processing(input_size=(128, 160), alignment="centre", decoding="dark")

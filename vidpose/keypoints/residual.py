@@ -8,7 +8,10 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-__all__ = ["BasicBlock", "Bottleneck", "norm_conv", "residual_block", "residual_layer"]
+__all__ = ["BasicBlock", "Bottleneck", "heatmap_layer", "norm_conv", "residual_block", "residual_layer"]
+
+_FIRST_ANSWERS = 1e-3
+"""Standard deviation, of HRNet's authors."""
 
 
 def norm_conv(inputs: int, outputs: int, size: int = 1, stride: int = 1) -> list[nn.Module]:
@@ -29,3 +32,12 @@ def residual_layer(
     """Blocks in a row, of which the first has the stride and changes the width."""
     rest = (residual_block(block, width * block.expansion, width) for _ in range(blocks - 1))
     return nn.Sequential(residual_block(block, inputs, width, stride), *rest)
+
+
+def heatmap_layer(inputs: int, joints: int) -> nn.Conv2d:
+    """A 1x1 convolution to heatmaps. Untrained, it answers next to nothing, as heatmaps nearly everywhere are: from the
+    usual weights a training has to unlearn its first answers for hundreds of steps."""
+    layer = nn.Conv2d(inputs, joints, 1)
+    nn.init.normal_(layer.weight, std=_FIRST_ANSWERS)
+    nn.init.zeros_(layer.bias)
+    return layer

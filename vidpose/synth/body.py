@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpose.synth.frames import Frame, Frames, Limb, frames
-from vidpose.synth.head import HairStyle, hair, head
+from vidpose.synth.head import STANDARD_CROWN, HairStyle, hair, head
 from vidpose.synth.shapes import Capsule, Ellipsoid, Group, Plane, Shape
 
 
@@ -55,8 +55,7 @@ def body(joints: np.ndarray, look: Look) -> list[Group]:
         groups += [_trouser(parts, leg, look), _shoe(leg, linear(look.shoes))]
         if look.legging < 1:
             groups.append(_bare_leg(leg, skin, look.girth))
-    # The head is modelled for a crown 0.33 m above the thorax.
-    scale = float(np.linalg.norm(parts.joints["head_top"] - parts.joints["thorax"])) / 0.33
+    scale = float(np.linalg.norm(parts.joints["head_top"] - parts.joints["thorax"])) / STANDARD_CROWN
     hair_colour = linear(look.hair)
     groups.append(head(parts.head, scale, parts.chest(0, -0.025, 0.01), skin, hair_colour))
     groups.append(hair(parts.head, scale, look.hair_style, hair_colour))

@@ -11,6 +11,12 @@ from vidpose.synth.shapes import Capsule, Ellipsoid, Group, Plane, Shape
 
 HairStyle = Literal["short", "bob", "bun"]
 
+STANDARD_CROWN = 0.33
+"""Metres from the thorax to the crown of the head that is modelled here; others are scaled."""
+
+_EYE, _EAR = (0.031, 0.074, 0.003), (0.083, -0.008, -0.006)
+"""Right ones, on the surface, from the middle between the ears."""
+
 _WHITE, _IRIS, _BLACK = np.array([0.80, 0.80, 0.78]), np.array([0.05, 0.10, 0.16]), np.array([0.01, 0.01, 0.01])
 
 
@@ -85,6 +91,17 @@ def head(thorax: Frame, scale: float, neck: np.ndarray, skin: np.ndarray, hair_c
             m.ball((0.073 * side, -0.008, -0.006), (0.010, 0.019, 0.031), skin),
         ]
     return Group(tuple(shapes), 0.008, tuple(_face_paint(m, skin, hair_colour)), gloss=0.06, fine=True)
+
+
+def eyes_and_ears(thorax: Frame, crown: float) -> np.ndarray:
+    """(4, 3) world metres of left eye, right eye, left ear and right ear, on the surface.
+
+    Args:
+        thorax: the head's axes, at the thorax.
+        crown: metres from there to the top of the head.
+    """
+    m = _Modeller(thorax, crown / STANDARD_CROWN)
+    return np.array([m.point(side * x, y, z) for x, y, z in (_EYE, _EAR) for side in (-1, 1)])
 
 
 def _face_paint(m: _Modeller, skin: np.ndarray, hair_colour: np.ndarray) -> list[Ellipsoid]:

@@ -13,19 +13,49 @@ from vidpose.synth.frames import Frames
 from vidpose.synth.raycast import ray_to_segment
 
 
-def _direction(x: float, y: float, z: float) -> np.ndarray:
+def direction(x: float, y: float, z: float) -> np.ndarray:
+    """The unit vector along these coordinates, (3, 1) float32."""
     vector = np.array([x, y, z], np.float32)
     return (vector / np.linalg.norm(vector))[:, None]
 
 
-def _rgb(r: float, g: float, b: float) -> np.ndarray:
+def rgb(r: float, g: float, b: float) -> np.ndarray:
+    """A linear colour, (3, 1) float32."""
     return np.array([r, g, b], np.float32)[:, None]
 
 
-_TO_KEY, _KEY = _direction(-0.48, -0.72, 1.0), _rgb(1.02, 0.94, 0.82)
-_SKY, _GROUND = _rgb(0.40, 0.43, 0.48), _rgb(0.16, 0.13, 0.10)
-_TO_FILL, _FILL = _direction(0.85, -0.6, 0.25), _rgb(0.12, 0.14, 0.18)
-_TO_RIM, _RIM = _direction(0.35, 0.8, 0.5), _rgb(0.42, 0.46, 0.52)
+@dataclass(frozen=True)
+class Light:
+    """Where light comes from, and its colours: directions (3, 1) towards it and linear colours (3, 1), float32.
+
+    Attributes:
+        to_key, key: the sun or the strongest lamp, which alone throws shadows.
+        sky, ground: of surfaces that face up and down.
+        to_fill, fill, to_rim, rim: a lamp that fills shadows, and one from behind that draws outlines.
+    """
+
+    to_key: np.ndarray
+    key: np.ndarray
+    sky: np.ndarray
+    ground: np.ndarray
+    to_fill: np.ndarray
+    fill: np.ndarray
+    to_rim: np.ndarray
+    rim: np.ndarray
+
+
+STUDIO = Light(
+    to_key=direction(-0.48, -0.72, 1.0),
+    key=rgb(1.02, 0.94, 0.82),
+    sky=rgb(0.40, 0.43, 0.48),
+    ground=rgb(0.16, 0.13, 0.10),
+    to_fill=direction(0.85, -0.6, 0.25),
+    fill=rgb(0.12, 0.14, 0.18),
+    to_rim=direction(0.35, 0.8, 0.5),
+    rim=rgb(0.42, 0.46, 0.52),
+)
+"""The light of the samples."""
+
 _SHADOW_SPREAD = 0.16
 """Half the width of a shadow's edge, over the distance from what casts it."""
 
@@ -66,12 +96,14 @@ def casters(parts: Frames) -> list[Caster]:
     return capsules
 
 
-def openness(points: np.ndarray, normals: np.ndarray, shadows: list[Caster]) -> tuple[np.ndarray, np.ndarray]:
+def openness(
+    points: np.ndarray, normals: np.ndarray, shadows: list[Caster], light: Light
+) -> tuple[np.ndarray, np.ndarray]:
     """How open surface points (3, N) with normals (3, N) lie: (N,) to the key light, (N,) to their surroundings."""
     points = points + 0.012 * normals
     key, around = np.ones(points.shape[1], np.float32), np.ones(points.shape[1], np.float32)
     for caster in shadows:
-        distance, gap = ray_to_segment(points, _TO_KEY, caster.a, caster.b)
+        distance, gap = ray_to_segment(points, light.to_key, caster.a, caster.b)
         # Half a shade at the edge. A caster that passes at once is the limb the point lies on: its back is dark anyway.
         shade = np.clip(0.5 - (gap - caster.radius) / (2 * _SHADOW_SPREAD * distance + 1e-4), 0, 1)
         shade = np.where(distance > 0.5 * caster.radius, shade, 0)
@@ -90,22 +122,24 @@ def _occlusion(points: np.ndarray, normals: np.ndarray, caster: Caster) -> np.nd
     return np.clip(cosine, 0, 1) * np.minimum((caster.radius / distance) ** 2, 1)
 
 
-def illuminate(normals: np.ndarray, key: np.ndarray, around: np.ndarray) -> np.ndarray:
+def illuminate(normals: np.ndarray, key: np.ndarray, around: np.ndarray, light: Light) -> np.ndarray:
     """The light (3, N) that a matt surface receives, given its normals (3, N) and openness (N,)."""
-    direct = np.maximum((normals * _TO_KEY).sum(0), 0) * key
-    fill = np.maximum((normals * _TO_FILL).sum(0), 0) * around
+    direct = np.maximum((normals * light.to_key).sum(0), 0) * key
+    fill = np.maximum((normals * light.to_fill).sum(0), 0) * around
     upward = 0.5 + 0.5 * normals[2]
-    return _KEY * direct + _FILL * fill + (_SKY * upward + _GROUND * (1 - upward)) * around
+    return light.key * direct + light.fill * fill + (light.sky * upward + light.ground * (1 - upward)) * around
 
 
-def glance(normals: np.ndarray, rays: np.ndarray, key: np.ndarray, around: np.ndarray, gloss: np.ndarray) -> np.ndarray:
+def glance(
+    normals: np.ndarray, rays: np.ndarray, key: np.ndarray, around: np.ndarray, gloss: np.ndarray, light: Light
+) -> np.ndarray:
     """The light (3, N) that a surface throws back by its gloss (N,), seen along rays (3, N), and the rim's."""
-    halfway = _TO_KEY - rays
+    halfway = light.to_key - rays
     halfway /= np.linalg.norm(halfway, axis=0)
     highlight = gloss * key * np.maximum((normals * halfway).sum(0), 0) ** 28
     edge = (1 + (normals * rays).sum(0)) ** 3
-    rim = 0.35 * edge * np.maximum((normals * _TO_RIM).sum(0) + 0.25, 0) * around
-    return _KEY * highlight + _RIM * rim
+    rim = 0.35 * edge * np.maximum((normals * light.to_rim).sum(0) + 0.25, 0) * around
+    return light.key * highlight + light.rim * rim
 
 
 def encode(light: np.ndarray) -> np.ndarray:

@@ -156,7 +156,8 @@ class Field:
         distances = np.empty((len(self.colours), points.shape[1]), np.float32)
         k = len(self.capsules)
         if k:
-            apart, along = np.split(self._capsule_forms @ monomials, 2)
+            forms = self._capsule_forms @ monomials
+            apart, along = forms[:k], forms[k:]
             share = np.clip(along, 0, 1)
             # |p - a - s (b - a)|^2, expanded.
             apart += self._squares * share * (share - 2 * along)
@@ -164,7 +165,8 @@ class Field:
             distances[:k] -= self._radius + self._taper * share
         if self.ellipsoids:
             # Inigo Quilez's bound |q/r| (|q/r| - 1) / |q/r^2|: right in sign, and to first order near the surface.
-            level, slope = np.split(np.maximum(self._ellipsoid_forms @ monomials, 1e-9), 2)
+            forms = np.maximum(self._ellipsoid_forms @ monomials, 1e-9)
+            level, slope = forms[: len(self.ellipsoids)], forms[len(self.ellipsoids) :]
             np.sqrt(level, out=level)
             distances[k:] = level * (level - 1) / np.sqrt(slope)
         if len(self._clipped):

@@ -11,9 +11,9 @@ import numpy as np
 from vidpose.synth.body import Look, body
 from vidpose.synth.camera import Camera
 from vidpose.synth.frames import frames
-from vidpose.synth.light import Caster, casters, encode, glance, illuminate, openness
+from vidpose.synth.light import STUDIO, Caster, Light, casters, encode, glance, illuminate, openness
 from vidpose.synth.raycast import Tiles, cast
-from vidpose.synth.room import room
+from vidpose.synth.room import Surface, room
 from vidpose.synth.shapes import Field
 
 _SUBPIXELS = np.array([(0.375, 0.125), (0.875, 0.375), (0.125, 0.625), (0.625, 0.875)])
@@ -34,11 +34,17 @@ class Picture:
 
 
 class Studio:
-    """The room before one camera; the empty room is worked out once."""
+    """The room before one camera; the empty room is worked out once.
 
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
-        self._room = room(camera)
+    Args:
+        camera: what takes the pictures.
+        surroundings: what it sees where nobody stands; None: the room.
+        light: what all is lit by.
+    """
+
+    def __init__(self, camera: Camera, surroundings: Surface | None = None, light: Light = STUDIO) -> None:
+        self.camera, self._light = camera, light
+        self._room = surroundings or room(camera)
 
     def shoot(self, people: Sequence[tuple[np.ndarray, Look]]) -> Picture:
         """Take a picture of people, each given by joints (17, 3) of `H36M_17` in world metres and a look."""
@@ -62,9 +68,10 @@ class Studio:
         shape = (-(-height // 2), -(-width // 2))
         key, around = (
             cv2.resize(o.reshape(shape), (width, height), interpolation=cv2.INTER_LINEAR).ravel()
-            for o in openness(points, normals, shadows)
+            for o in openness(points, normals, shadows, self._light)
         )
-        return surface.albedo * illuminate(surface.normals.reshape(3, -1), key, around).reshape(3, height, width)
+        received = illuminate(surface.normals.reshape(3, -1), key, around, self._light)
+        return surface.albedo * received.reshape(3, height, width)
 
     def _draw(self, light: np.ndarray, fields: list[Field], tiles: Tiles, shadows: list[Caster]) -> np.ndarray:
         """Draw the fields over linear light (3, H, W); returns which field is in each pixel (H, W), -1 for none."""
@@ -81,13 +88,11 @@ class Studio:
             fields, rays[:, plain], depth[plain], owner[busy][plain], shadows
         )
         refined = np.flatnonzero(refine)
-        total = np.zeros((3, len(refined)), np.float32)
-        for offset in _SUBPIXELS:
-            rays, depth, hit = cast(self.camera, fields, tiles, corners[refined] + offset)
-            seen, colour = hit >= 0, flat[:, refined]
-            colour[:, seen] = self._shade(fields, rays[:, seen], depth[seen], hit[seen], shadows)
-            total += colour / len(_SUBPIXELS)
-        flat[:, refined] = total
+        places = (corners[refined] + _SUBPIXELS[:, None]).reshape(-1, 2)
+        rays, depth, hit = cast(self.camera, fields, tiles, places)
+        seen, colour = hit >= 0, np.tile(flat[:, refined], len(_SUBPIXELS))
+        colour[:, seen] = self._shade(fields, rays[:, seen], depth[seen], hit[seen], shadows)
+        flat[:, refined] = colour.reshape(3, len(_SUBPIXELS), -1).mean(axis=1)
         return owner.reshape(height, width)
 
     def _shade(
@@ -102,8 +107,9 @@ class Studio:
             local = points[:, own] - fields[i].middle[:, None]
             albedo[:, own], normals[:, own] = fields[i].albedo(local), fields[i].normals(local)
             gloss[own] = fields[i].group.gloss
-        key, around = openness(points, normals, shadows)
-        return albedo * illuminate(normals, key, around) + glance(normals, rays, key, around, gloss)
+        key, around = openness(points, normals, shadows, self._light)
+        matt = albedo * illuminate(normals, key, around, self._light)
+        return matt + glance(normals, rays, key, around, gloss, self._light)
 
 
 def _refine(owner: np.ndarray, fields: list[Field]) -> np.ndarray:

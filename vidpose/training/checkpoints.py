@@ -10,7 +10,7 @@ import torch
 
 from vidpose.errors import UsageError, VidposeError, one_line
 from vidpose.files import make_folder, replacing
-from vidpose.training.recipe import Recipe
+from vidpose.training.plan import Plan
 
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.pt", "best.safetensors", "weights.safetensors"
 """Files of a run: the whole state, the best by validation so far, and what it ends with."""
@@ -34,13 +34,13 @@ def check_folder(out: Path, resume: bool, overwrite: bool) -> None:
             )
 
 
-def write_checkpoint(out: Path, recipe: Recipe, state: dict[str, Any]) -> None:
+def write_checkpoint(out: Path, recipe: Plan, state: dict[str, Any]) -> None:
     """Write `checkpoint.pt`: the state of a run, and the recipe it follows."""
     with replacing(out / CHECKPOINT) as partial:
         torch.save(state | {"recipe": recipe.to_dict()}, partial)
 
 
-def read_checkpoint(out: Path, recipe: Recipe, device: torch.device) -> dict[str, Any]:
+def read_checkpoint(out: Path, recipe: Plan, device: torch.device) -> dict[str, Any]:
     """The state of a run, from `checkpoint.pt`.
 
     Raises:

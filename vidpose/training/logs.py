@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,12 +13,27 @@ from vidpose.errors import VidposeError
 from vidpose.evaluation.figures import figure_file
 from vidpose.files import describe, replacing
 
-_CURVES = {
-    "mpjpe_mm": ("training", "#0072B2", "-"),
-    "val_mpjpe_mm": ("validation", "#D55E00", "-"),
-    "val_p_mpjpe_mm": ("validation, P-MPJPE", "#D55E00", "--"),
-}
-"""Errors that are drawn: label, colour and style of the line, by the name in a row of metrics."""
+_STYLES = (("#0072B2", "-"), ("#D55E00", "-"), ("#D55E00", "--"))
+"""Colours and styles of lines, in order."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn of a run.
+
+    Attributes:
+        quantity: what the axis is called.
+        curves: labels of up to three lines, by the name in a row of metrics.
+    """
+
+    quantity: str
+    curves: Mapping[str, str]
+
+
+MPJPE = Chart(
+    "MPJPE (mm)",
+    {"mpjpe_mm": "training", "val_mpjpe_mm": "validation", "val_p_mpjpe_mm": "validation, P-MPJPE"},
+)
 
 
 class Logs:
@@ -30,13 +46,14 @@ class Logs:
         recipe_name: for the title of the curves.
         total: steps of the whole run.
         resume_from: steps that are done; 0 begins a new file.
+        chart: what the curves are of.
 
     Raises:
         VidposeError: the folder cannot be written.
     """
 
-    def __init__(self, out: Path, recipe_name: str, total: int, resume_from: int = 0):
-        self.out, self.recipe_name, self.total = out, recipe_name, total
+    def __init__(self, out: Path, recipe_name: str, total: int, resume_from: int = 0, chart: Chart = MPJPE):
+        self.out, self.recipe_name, self.total, self.chart = out, recipe_name, total, chart
         self.path = out / "metrics.jsonl"
         kept = [row for row in _read(self.path) if row["step"] <= resume_from] if resume_from else []
         with replacing(self.path) as partial:
@@ -67,7 +84,7 @@ class Logs:
             self._board.flush()
 
     def draw(self) -> Path:
-        """Draw the learning rate and the errors of the rows so far, as Fig. 2 of the LSTM and Transformer hybrids.
+        """Draw the learning rate and the chart of the rows so far, as Fig. 2 of the LSTM and Transformer hybrids.
 
         Raises:
             VidposeError: the picture cannot be written.
@@ -78,12 +95,12 @@ class Logs:
             rates.plot([row["epoch"] for row in rows], [row["lr"] for row in rows], color="black", linewidth=1.8)
             rates.set_ylabel("learning rate")
             rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-            for key, (label, colour, style) in _CURVES.items():
+            for (key, label), (colour, style) in zip(self.chart.curves.items(), _STYLES, strict=False):
                 points = [(row["epoch"], row[key]) for row in rows if key in row]
                 if points:
                     errors.plot(*zip(*points, strict=True), style, marker=".", color=colour, linewidth=1.8, label=label)
                     errors.legend()
-            errors.set_ylabel("MPJPE (mm)")
+            errors.set_ylabel(self.chart.quantity)
             for axes in (rates, errors):
                 axes.set_xlabel("epoch")
                 axes.set_ylim(bottom=0)

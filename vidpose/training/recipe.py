@@ -11,7 +11,6 @@ a paper's authors released does not do what the paper says.
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,6 +24,7 @@ from vidpose.settings import apply_settings
 from vidpose.shipped import shipped
 from vidpose.training.augmentation import Augmentation
 from vidpose.training.losses import JOINT_WEIGHTS, LOSSES
+from vidpose.training.plan import OPTIMISERS, Plan
 from vidpose.training.schedules import SCHEDULES
 
 CMU17 = "cmu17"
@@ -60,7 +60,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Plan):
     """Everything that decides a training run.
 
     Attributes:
@@ -122,21 +122,6 @@ class Recipe:
         _check(values, where)
         return Recipe(**{**values, "data": Data(**values.get("data", {}))})
 
-    def to_dict(self) -> dict[str, Any]:
-        """Its keys with values as JSON has them."""
-        return json.loads(json.dumps(asdict(self)))
-
-    def total_steps(self, steps_per_epoch: int) -> int:
-        """Steps of the run, with so many an epoch."""
-        return self.steps or self.epochs * steps_per_epoch
-
-    def rate(self, step: int, steps_per_epoch: int, steps: int) -> float:
-        """Learning rate of a step, of so many."""
-        settings = {key: value for key, value in self.schedule.items() if key != "name"}
-        return self.lr * SCHEDULES[self.schedule["name"]](step, steps_per_epoch, steps, **settings)
-
-
-OPTIMISERS = ("adam", "adam-amsgrad", "adamw")
 
 _CHOICES: Mapping[str, Iterable[str]] = {
     "arch": lifter_names(),

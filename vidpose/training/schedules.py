@@ -7,7 +7,7 @@ values of the paper they are from. An epoch is counted from 0, and changes the r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 
 def linear(step: int, steps_per_epoch: int, steps: int) -> float:
@@ -59,6 +59,14 @@ def cosine(step: int, steps_per_epoch: int, steps: int, *, floor: float = 1e-3) 
     return floor + (1 - floor) * (1 + math.cos(math.pi * turned)) / 2
 
 
+def milestones(
+    step: int, steps_per_epoch: int, steps: int, *, at: Sequence[float] = (0.81, 0.952), rate: float = 0.1
+) -> float:
+    """The factor `rate` at each of some points of the run, as shares of it (HRNet, section 4.1: of 210 epochs, 170 and
+    200)."""
+    return rate ** sum(step >= share * steps for share in at)
+
+
 SCHEDULES: Mapping[str, Callable[..., float]] = {
     "linear": linear,
     "warmup-linear": warmup_linear,
@@ -66,4 +74,5 @@ SCHEDULES: Mapping[str, Callable[..., float]] = {
     "exponential-by-epoch": exponential_by_epoch,
     "stepped": stepped,
     "cosine": cosine,
+    "milestones": milestones,
 }

@@ -1,0 +1,13 @@
+"""Annotated pictures of people, which 2D keypoint networks learn from: COCO's JSON, and clips in several views.
+
+    people = read_people(Path("annotations/person_keypoints_val2017.json"), COCO_17, images=Path("val2017"))
+    clips = open_clips(Path("clips"), H36M_17)
+
+`coco` is the format, `clips` what several cameras saw in step, `crops` what a network is given, `augmentation` how
+that is varied.
+"""
+
+from vidpose.keypoint_data.clips import Clip, View, open_clips
+from vidpose.keypoint_data.coco import Person, read_people
+
+__all__ = ["Clip", "Person", "View", "open_clips", "read_people"]

@@ -1,0 +1,199 @@
+"""Clips of a person before several cameras in step, as `vidpose synth --motion` writes them.
+
+    FOLDER/clips.json                       how they were made
+    FOLDER/clip-00012/annotations.json      one COCO keypoint file a clip, with the fields below besides
+    FOLDER/clip-00012/view-1/0003.jpg       view 1, frame 3
+
+Each entry of `images` has, besides COCO's fields, `clip`, `view`, `frame`, `time` (seconds) and `camera`: `focal`
+(pixels), `centre` (pixels) and `world_to_camera` (3 x 4, metres). A camera belongs to a frame: cameras may turn.
+Pixels: (0, 0) is the top left corner of a picture, the middle of its first pixel is (0.5, 0.5). World: metres, z up,
+the floor at 0. A view that is missing in a clip is missing in its file.
+
+    for clip in open_clips(Path("clips"), H36M_17):
+        for view in clip.views:                 # view.number tells which of the cameras
+            view.keypoints                      # (F, J, 2), NaN outside the picture
+            view.picture(0)                     # (H, W, 3), the first frame
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vidpose.errors import VidposeError
+from vidpose.files import make_folder, replacing
+from vidpose.keypoint_data.coco import (
+    ANNOTATIONS,
+    Person,
+    annotation,
+    category,
+    person_of,
+    read_json,
+    read_picture,
+    rows_of,
+    write_json,
+)
+from vidpose.skeletons import Skeleton
+
+_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class View:
+    """What one camera saw in a clip of F frames.
+
+    Attributes:
+        number: of the camera, from 0.
+        people: the person in each frame, in order.
+        times: (F,) float64 seconds.
+        focals: (F,) float64 pixels.
+        centres: (F, 2) float64 pixels.
+        world_to_camera: (F, 3, 4) float64, metres.
+    """
+
+    number: int
+    people: tuple[Person, ...]
+    times: np.ndarray
+    focals: np.ndarray
+    centres: np.ndarray
+    world_to_camera: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    @property
+    def keypoints(self) -> np.ndarray:
+        """(F, J, 2) float32 pixels, NaN outside the picture."""
+        return np.stack([person.keypoints for person in self.people])
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(F, 4) float32 pixels around the person, x0 y0 x1 y1."""
+        return np.stack([person.box for person in self.people])
+
+    def picture(self, frame: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; raises VidposeError where it cannot be read."""
+        return read_picture(self.people[frame].picture)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A person before one or more cameras.
+
+    Attributes:
+        number: in its set.
+        views: in the order of the cameras' numbers, all of the same moments.
+    """
+
+    number: int
+    views: tuple[View, ...]
+
+    def __len__(self) -> int:
+        """Frames."""
+        return len(self.views[0])
+
+
+def open_clips(folder: Path, layout: Skeleton) -> list[Clip]:
+    """Every clip that is there, in order; pictures are read when asked for.
+
+    Raises:
+        VidposeError: there are no clips, a file is not what it should be, or the views of a clip are not in step.
+    """
+    files = sorted(folder.glob(f"clip-*/{ANNOTATIONS}"))
+    if not files:
+        raise VidposeError(f"{folder}: no clip-*/{ANNOTATIONS} here; `vidpose synth --motion` makes clips")
+    return [_clip(file, layout) for file in files]
+
+
+def _clip(file: Path, layout: Skeleton) -> Clip:
+    content = read_json(file)
+    views: dict[int, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    try:
+        rows = rows_of(content, layout)
+        people = {entry["image_id"]: entry for entry in content["annotations"]}
+        for image in content["images"]:
+            views[image["view"]].append((image["frame"], image))
+        number = content["images"][0]["clip"]
+        found = []
+        for view, frames in sorted(views.items()):
+            images = [image for _, image in sorted(frames, key=lambda pair: pair[0])]
+            cameras = [image["camera"] for image in images]
+            found.append(
+                View(
+                    view,
+                    tuple(person_of(people[image["id"]], image, rows, file.parent) for image in images),
+                    np.array([image["time"] for image in images], float),
+                    np.array([camera["focal"] for camera in cameras], float),
+                    np.array([camera["centre"] for camera in cameras], float).reshape(-1, 2),
+                    np.array([camera["world_to_camera"] for camera in cameras], float).reshape(-1, 3, 4),
+                )
+            )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise VidposeError(f"{file}: not a clip (an entry lacks or spoils {error})") from None
+    if any(not np.array_equal(view.times, found[0].times) for view in found):
+        raise VidposeError(f"{file}: its views are not of the same moments; take the clip away, or make it again")
+    return Clip(number, tuple(found))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame to be written.
+
+    Attributes:
+        view, frame, time: which it is, and its second.
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool, the pixels of the person.
+        keypoints: (J, 2) pixels.
+        camera: focal, centre and world_to_camera, as in the file.
+    """
+
+    view: int
+    frame: int
+    time: float
+    image: np.ndarray
+    mask: np.ndarray
+    keypoints: np.ndarray
+    camera: dict[str, Any]
+
+
+def clip_folder(folder: Path, number: int) -> Path:
+    """Where a clip lies."""
+    return folder / f"clip-{number:05d}"
+
+
+def write_clip(folder: Path, number: int, joints: Sequence[str], shots: Iterable[Shot]) -> None:
+    """Write a clip; its annotations come last, so that a clip that was broken off is none.
+
+    Args:
+        folder: of the set.
+        joints: names of the keypoints.
+
+    Raises:
+        VidposeError: it cannot be written.
+    """
+    home = clip_folder(folder, number)
+    images, annotations = [], []
+    for shot in shots:
+        name = f"view-{shot.view}/{shot.frame:04d}.jpg"
+        make_folder((home / name).parent)
+        _, encoded = cv2.imencode(".jpg", shot.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        with replacing(home / name) as partial:
+            partial.write_bytes(encoded.tobytes())
+        height, width = shot.mask.shape
+        # A number of its own in the whole set, for programs that put files together.
+        image_id = (number * 100 + shot.view) * 10_000 + shot.frame
+        images.append({
+            "id": image_id, "file_name": name, "width": width, "height": height, "clip": number, "view": shot.view,
+            "frame": shot.frame, "time": shot.time, "camera": shot.camera,
+        })  # fmt: skip
+        annotations.append(annotation(image_id, image_id, shot.keypoints, shot.mask))
+    write_json(
+        home / ANNOTATIONS,
+        {"info": {}, "licenses": [], "images": images, "annotations": annotations, "categories": [category(joints)]},
+    )

@@ -1,0 +1,63 @@
+"""Weights of native keypoint networks that vidpose trained, and what their header says.
+
+The header of the file (`weights_file.py`) has architecture and config with the joint layout, the processing before and
+after the network, data, recipe, metrics, licence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidpose.errors import UsageError, VidposeError, one_line
+from vidpose.keypoints.networks import KeypointNetwork, Processing, create_network
+from vidpose.weights_file import read_weights, write_weights
+
+KIND = "vidpose-keypoint-network"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its weights, in eval mode on the CPU, and what belongs to them."""
+
+    network: KeypointNetwork
+    processing: Processing
+    about: Mapping[str, Any]
+
+
+def save_network(
+    network: KeypointNetwork, processing: Processing, path: Path, about: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write a network's weights and everything needed to use it again.
+
+    Args:
+        about: what the weights were trained on and how well they do, for the header.
+        half: parameters in float16, except those that it cannot hold.
+
+    Raises:
+        VidposeError: the file cannot be written.
+    """
+    facts = {"arch": network.name, "config": asdict(network.config), "processing": asdict(processing)}
+    write_weights(network, path, KIND, {**facts, **about}, half=half)
+
+
+def read_network(path: Path, arch: str) -> Trained:
+    """A network of that architecture from a file of ours.
+
+    Raises:
+        VidposeError: the file is not what it should be, or of another architecture.
+    """
+    about, tensors = read_weights(path, KIND)
+    if about.get("arch") != arch:
+        theirs = about.get("arch")
+        raise VidposeError(f"{path}: weights of {theirs}, not of {arch}; give --keypoints {theirs}")
+    try:
+        network = create_network(arch, **about["config"])
+        network.load_state_dict(tensors)
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in about["processing"].items()}
+        processing = Processing(**values)
+    except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise VidposeError(f"{path}: the weights do not fit {arch} ({one_line(error)})") from None
+    return Trained(network.eval(), processing, about)

@@ -1,0 +1,314 @@
+"""A run of training from its first step to its weights, whatever is trained: `loop` has lifters, `pictures` keypoints.
+
+Every few minutes, and at Ctrl-C, the whole state goes to `checkpoint.pt` in the output folder, from which a resumed run
+goes on as if nothing had happened: whatever is random in a step follows from the recipe's seed and the step's number.
+
+Several devices share the batch of a step and average their gradients (torch's DistributedDataParallel): the same run,
+up to rounding and to batch normalisation, which sees the part of the batch on its own device.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vidpose.errors import UsageError, VidposeError
+from vidpose.files import replacing
+from vidpose.training.checkpoints import BEST, CHECKPOINT, WEIGHTS, check_folder, read_checkpoint, write_checkpoint
+from vidpose.training.logs import Chart, Logs
+from vidpose.training.plan import Plan
+from vidpose.training.processes import held_interrupts, make_fabric, plain_attention, together
+from vidpose.training.windows import seed_of
+
+_ROWS, _REPORT_EVERY = 25, 100
+"""Metrics are written so many times in a run, or after so many steps if that is more often."""
+
+_VALIDATE_EVERY = 5
+"""Rows of metrics from one validation to the next."""
+
+Report = Callable[[dict[str, float]], None]
+Bar = Callable[[int, int], AbstractContextManager[Report]]
+"""Called with the steps in all and those done; gives what is called with every row of metrics."""
+
+_OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adam-amsgrad": lambda parameters, **settings: torch.optim.Adam(parameters, amsgrad=True, **settings),
+    "adamw": torch.optim.AdamW,
+}
+
+
+def no_bar(total: int, start: int) -> AbstractContextManager[Report]:
+    """A bar that nobody sees."""
+    return nullcontext(lambda row: None)
+
+
+def carry_out(
+    plan: Plan,
+    make: Callable[[Fabric], Run],
+    samples: str,
+    out: Path,
+    *,
+    device: str,
+    devices: int,
+    compile: bool,
+    resume: bool,
+    overwrite: bool,
+    save_minutes: float,
+    bar: Bar,
+) -> Path:
+    """A run from beginning to end; gives the path of the exported weights.
+
+    Args:
+        make: gives the run, when devices and precision are known.
+        samples: what a batch is made of.
+        out, device, ...: as of `loop.train`.
+
+    Raises:
+        UsageError, VidposeError, KeyboardInterrupt: as of `loop.train`.
+    """
+    check_folder(out, resume, overwrite)
+    fabric = make_fabric(device, devices, plan.bf16)
+    try:
+        run = make(fabric)
+        if resume:
+            run.resume()
+        with together(fabric):
+            run.launch(compile)
+            if fabric.is_global_zero:
+                run.begin()
+            run.run(save_minutes, bar)
+            return run.finish()
+    except torch.OutOfMemoryError:
+        raise VidposeError(
+            f"{out}: out of memory with {plan.batch} {samples} a step on {devices} x {fabric.device.type}; "
+            "lower it with --set batch=N, or share it by --devices N"
+        ) from None
+
+
+class Run:
+    """The state of a run: network, average, optimiser, and how far it has come.
+
+    A subclass names its `samples`, its `chart` and its `measure`, makes the network, and defines `loss_of_step`,
+    `validate` and `export`. Call `launch` before the first step.
+
+    Args:
+        network: whose `predictions` gives all that a loss is put on.
+        logged: names of what `loss_of_step` logs; the first is "loss".
+        half: export in float16.
+        say: called with a line for people.
+
+    Attributes:
+        samples: what a batch is made of.
+        measure: name of the figure of validation that says which weights are best; less is better.
+        chart: what is drawn of the metrics.
+    """
+
+    samples: ClassVar[str]
+    measure: ClassVar[str]
+    chart: ClassVar[Chart]
+
+    def __init__(
+        self,
+        recipe: Plan,
+        out: Path,
+        fabric: Fabric,
+        network: nn.Module,
+        steps_per_epoch: int,
+        logged: tuple[str, ...],
+        *,
+        half: bool = False,
+        say: Callable[[str], None] = lambda line: None,
+    ):
+        if recipe.batch % fabric.world_size:
+            raise UsageError(
+                f"a batch of {recipe.batch} {self.samples} cannot be shared by {fabric.world_size} devices"
+            )
+        self.recipe, self.out, self.fabric, self.half = recipe, out, fabric, half
+        self.say = say if fabric.is_global_zero else lambda line: None
+        self.network, self.steps_per_epoch, self.logged = network, steps_per_epoch, logged
+        self.steps = recipe.total_steps(steps_per_epoch)
+        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
+        self.optimiser = _OPTIMISERS[recipe.optimiser](
+            network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
+        self.step = 0
+        # Of the steps since the last row of metrics; read only then, so that a GPU never waits for it.
+        self.sums, self.summed = torch.zeros(len(logged), device=fabric.device), 0
+        self.best = math.inf
+
+    def loss_of_step(self, share: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of this process's share of the batch of the step; and what is logged, the loss first, detached."""
+        raise NotImplementedError
+
+    def validate(self) -> dict[str, float]:
+        """Figures of the answer on what is held out; their names begin with `val_`."""
+        raise NotImplementedError
+
+    def export(self, path: Path, row: dict[str, float]) -> None:
+        """Write the answer's weights, with the validation's figures."""
+        raise NotImplementedError
+
+    def launch(self, compile: bool = False) -> None:
+        """Start the other processes, if there are any, and make the network ready for steps."""
+        self.fabric.launch()
+        predictions = _Predictions(self.network)
+        predictions = torch.compile(predictions) if compile else predictions
+        self.predictions, self.wrapped_optimiser = self.fabric.setup(predictions, self.optimiser)
+
+    def begin(self) -> None:
+        """Write down what will be done, and clear away a run that is not gone on with."""
+        if self.step == 0:
+            for name in (CHECKPOINT, WEIGHTS, BEST):
+                (self.out / name).unlink(missing_ok=True)
+        with replacing(self.out / "recipe.json") as partial:
+            partial.write_text(json.dumps(self.recipe.to_dict(), indent=2))
+
+    def run(self, save_minutes: float, bar: Bar) -> None:
+        """All steps that are left, with metrics, validation and checkpoints."""
+        every = max(1, min(_REPORT_EVERY, self.steps // _ROWS))
+        first = self.fabric.is_global_zero
+        start = reported = self.step
+        saved = since = time.monotonic()
+        with (
+            Logs(self.out, self.recipe.name, self.steps, start, self.chart) if first else nullcontext() as logs,
+            bar(self.steps, start) if first else nullcontext() as show,
+            held_interrupts(self.fabric) as interrupts,
+        ):
+            while self.step < self.steps:
+                self.train_step()
+                if self.step % every == 0 or self.step == self.steps:
+                    row = self.means()
+                    row["samples_per_s"] = (self.step - reported) * self.recipe.batch / (time.monotonic() - since)
+                    if first:
+                        if self.step % (every * _VALIDATE_EVERY) == 0 or self.step == self.steps:
+                            row |= self.validate()
+                            self.keep_best(row)
+                        logs.write(row)
+                        show(row)
+                    reported, since = self.step, time.monotonic()
+                if first and (interrupts or time.monotonic() - saved > 60 * save_minutes):
+                    self.save()
+                    logs.draw()
+                    saved = time.monotonic()
+                if interrupts:
+                    raise KeyboardInterrupt
+            if first:
+                self.save()
+                logs.draw()
+
+    def train_step(self) -> None:
+        """One step of the optimiser."""
+        recipe, rank = self.recipe, self.fabric.global_rank
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.rate(self.step, self.steps_per_epoch, self.steps)
+        share = recipe.batch // self.fabric.world_size
+        # For whatever the network draws: dropout.
+        torch.manual_seed(seed_of(recipe.seed, 2, self.step, rank))
+        with plain_attention(self.fabric.device):
+            loss, logged = self.loss_of_step(slice(rank * share, (rank + 1) * share))
+            self.fabric.backward(loss)
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        self.wrapped_optimiser.step()
+        self.wrapped_optimiser.zero_grad()
+        if self.average:
+            self.average.update_parameters(self.network)
+        self.sums += logged
+        self.summed += 1
+        self.step += 1
+
+    def means(self) -> dict[str, float]:
+        """A row of metrics: means over the steps since the last one, of all processes.
+
+        Raises:
+            VidposeError: the loss is no longer a number.
+        """
+        means = self.fabric.all_reduce(self.sums / self.summed, reduce_op="mean").tolist()
+        row = {
+            "step": self.step,
+            "epoch": self.step / self.steps_per_epoch,
+            "lr": self.optimiser.param_groups[0]["lr"],
+            **dict(zip(self.logged, means, strict=True)),
+        }
+        # The others wait for the first process, which ends them.
+        if self.fabric.is_global_zero and not math.isfinite(row["loss"]):
+            again = "--resume" if (self.out / CHECKPOINT).exists() else "begin anew"
+            raise VidposeError(
+                f"{self.out}: the loss became {row['loss']} by step {self.step}; {again} "
+                "with a lower lr (--set lr=...) or the gradient clipped (--set clip=1.0)"
+            )
+        self.sums.zero_()
+        self.summed = 0
+        return row
+
+    @property
+    def answer(self) -> nn.Module:
+        """What is validated and exported: the averaged weights, where there are."""
+        return self.average.module if self.average else self.network
+
+    def keep_best(self, row: dict[str, float]) -> None:
+        """Keep the answer beside the run, if the recipe wants the best and this is it."""
+        if self.recipe.keep == "best" and row[self.measure] < self.best:
+            self.best = row[self.measure]
+            self.export(self.out / BEST, row)
+
+    def finish(self) -> Path:
+        """Write `weights.safetensors`, the best or the last."""
+        path, best = self.out / WEIGHTS, self.out / BEST
+        if self.fabric.is_global_zero:
+            if self.recipe.keep == "best" and best.exists():
+                with replacing(path) as partial:
+                    shutil.copyfile(best, partial)
+            else:
+                self.export(path, self.validate())
+            self.say(f"wrote {path}")
+        return path
+
+    def save(self) -> None:
+        """Write the whole state to `checkpoint.pt`, unless it is spoilt."""
+        parts = [self.sums, *self.network.parameters()]
+        if not all(part.isfinite().all() for part in parts):
+            return
+        state = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "optimiser": self.optimiser.state_dict(),
+            "sums": self.sums,
+            "summed": self.summed,
+            "best": self.best,
+        }
+        write_checkpoint(self.out, self.recipe, state)
+
+    def resume(self) -> None:
+        """Go on from `checkpoint.pt`; raises as `read_checkpoint`."""
+        state = read_checkpoint(self.out, self.recipe, self.fabric.device)
+        self.network.load_state_dict(state["network"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.sums, self.summed = state["sums"], state["summed"]
+        self.step, self.best = state["step"], state["best"]
+        self.say(f"{self.out}: going on after step {self.step}")
+
+
+class _Predictions(nn.Module):
+    """A network as training calls it, for what wraps modules by their `forward`."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.network.predictions(inputs)

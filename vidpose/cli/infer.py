@@ -74,7 +74,8 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
         keypoints_weights=finding.keypoints_weights, device=device,
     ) as networks:  # fmt: skip
         if networks:
-            conversion_for(weights.lifter, networks.keypoints.layout)  # raises now what would be raised at the end
+            # Raises now what would be raised at the end.
+            conversion_for(weights.lifter, (networks.clips or networks.keypoints).layout)
 
         def lifted(video: Path) -> PoseResult:
             found = saved or _find(video, networks=networks, detect_every=finding.detect_every, start=start, end=end,

@@ -6,6 +6,14 @@ import pytest
 from vidpose.interrupts import deferred_interrupts
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Where pytest runs in the background, nobody else may interrupt it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupted(done, error=None):
     with deferred_interrupts():
         signal.raise_signal(signal.SIGINT)

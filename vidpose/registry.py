@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, Generic, TypeVar
 
 from vidpose.errors import UsageError
+from vidpose.settings import with_tuples
 
 T = TypeVar("T")
 
@@ -56,8 +57,7 @@ class Registry(Generic[T]):
         found = self.find(name)
         if unknown := set(config) - set(asdict(found.Config())):
             raise UsageError(f"{self._kind} {name!r} has no setting {', '.join(sorted(unknown))}")
-        # JSON and TOML know no tuples.
-        return found(found.Config(**{key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}))
+        return found(found.Config(**with_tuples(config)))
 
 
 def count_blocks(tensors: Mapping[str, Any], prefix: str) -> int:

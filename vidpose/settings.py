@@ -1,10 +1,10 @@
-"""Settings of the form `key=value`, as options `--set` give them."""
+"""Settings from text: the form `key=value`, as options `--set` give them, and what JSON and TOML make of values."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidpose.errors import UsageError
@@ -28,3 +28,8 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
         for key, value in override.items():
             values[key] = values.get(key, {}) | value if isinstance(value, dict) else value
     return values
+
+
+def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with lists made tuples, which JSON and TOML do not know and frozen dataclasses hold."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

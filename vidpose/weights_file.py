@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from vidpose import __version__
-from vidpose.errors import VidposeError
+from vidpose.errors import UsageError, VidposeError, one_line
 from vidpose.files import replacing
 
 FORMAT_VERSION = 1
@@ -75,3 +76,25 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch
     if about.get("format_version", 0) > FORMAT_VERSION:
         raise VidposeError(f"{path}: written by a newer vidpose ({about.get('vidpose')}); upgrade vidpose")
     return about, tensors
+
+
+def read_weights_of(path: Path, kind: str, arch: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The header and the tensors of a file of weights for `--keypoints arch`.
+
+    Raises:
+        VidposeError: as of `read_weights`, or it is of another architecture.
+    """
+    about, tensors = read_weights(path, kind)
+    theirs = about.get("arch")
+    if theirs != arch:
+        raise VidposeError(f"{path}: weights of {theirs}, not of {arch}; give --keypoints {theirs}")
+    return about, tensors
+
+
+@contextmanager
+def fitting(path: Path, arch: str) -> Iterator[None]:
+    """Around making a network from a file's header and tensors: what does not fit becomes a VidposeError."""
+    try:
+        yield
+    except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise VidposeError(f"{path}: the weights do not fit {arch} ({one_line(error)})") from None

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidpose.errors import UsageError, VidposeError, one_line
+from vidpose.errors import UsageError, VidposeError
 from vidpose.lifters import Lifter, create_lifter, lifter_names
 from vidpose.shipped import shipped
-from vidpose.weights_file import read_weights, write_weights
+from vidpose.weights_file import fitting, read_weights, write_weights
 
 KIND = "vidpose-lifter"
 """What the header of a lifter's weights calls them."""
@@ -118,11 +118,9 @@ def _build(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Any]) -> 
     arch, config = about.get("arch"), about.get("config")
     if arch not in lifter_names() or not isinstance(config, dict):
         raise VidposeError(f"{path}: of an unknown architecture {arch!r}; known are {', '.join(lifter_names())}")
-    try:
+    with fitting(path, arch):
         lifter = create_lifter(arch, **config)
         lifter.load_state_dict(tensors)
-    except (UsageError, TypeError, ValueError, RuntimeError) as error:
-        raise VidposeError(f"{path}: the weights do not fit {arch} ({one_line(error)})") from None
     if about.get("layout") != lifter.layout.name:
         raise VidposeError(f"{path}: joints in layout {about.get('layout')!r}, where {arch} has {lifter.layout.name!r}")
     return lifter.eval()

@@ -7,9 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vidpose.errors import UsageError, VidposeError, one_line
 from vidpose.keypoints.temporal_relational import ClipNetwork, create_clip_network
-from vidpose.weights_file import read_weights, write_weights
+from vidpose.weights_file import fitting, read_weights_of, write_weights
 
 KIND = "vidpose-clip-network"
 
@@ -33,13 +32,8 @@ def read_clip_network(path: Path, arch: str) -> tuple[ClipNetwork, Mapping[str, 
     Raises:
         VidposeError: the file is not what it should be, or of another architecture.
     """
-    about, tensors = read_weights(path, KIND)
-    if about.get("arch") != arch:
-        theirs = about.get("arch")
-        raise VidposeError(f"{path}: weights of {theirs}, not of {arch}; give --keypoints {theirs}")
-    try:
+    about, tensors = read_weights_of(path, KIND, arch)
+    with fitting(path, arch):
         network = create_clip_network(arch, **about["config"])
         network.load_state_dict(tensors)
-    except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise VidposeError(f"{path}: the weights do not fit {arch} ({one_line(error)})") from None
     return network.eval(), about

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidpose.errors import UsageError, VidposeError, one_line
 from vidpose.keypoints.networks import KeypointNetwork, Processing, create_network
-from vidpose.weights_file import read_weights, write_weights
+from vidpose.settings import with_tuples
+from vidpose.weights_file import fitting, read_weights_of, write_weights
 
 KIND = "vidpose-keypoint-network"
 
@@ -49,15 +49,9 @@ def read_network(path: Path, arch: str) -> Trained:
     Raises:
         VidposeError: the file is not what it should be, or of another architecture.
     """
-    about, tensors = read_weights(path, KIND)
-    if about.get("arch") != arch:
-        theirs = about.get("arch")
-        raise VidposeError(f"{path}: weights of {theirs}, not of {arch}; give --keypoints {theirs}")
-    try:
+    about, tensors = read_weights_of(path, KIND, arch)
+    with fitting(path, arch):
         network = create_network(arch, **about["config"])
         network.load_state_dict(tensors)
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in about["processing"].items()}
-        processing = Processing(**values)
-    except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise VidposeError(f"{path}: the weights do not fit {arch} ({one_line(error)})") from None
+        processing = Processing(**with_tuples(about["processing"]))
     return Trained(network.eval(), processing, about)

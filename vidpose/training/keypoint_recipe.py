@@ -17,7 +17,7 @@ from vidpose.keypoint_data.augmentation import Augmentation
 from vidpose.keypoints.base import Processing
 from vidpose.keypoints.heatmaps import DECODINGS
 from vidpose.keypoints.networks import network_class, network_names
-from vidpose.settings import apply_settings
+from vidpose.settings import apply_settings, with_tuples
 from vidpose.shipped import shipped
 from vidpose.training.plan import OPTIMISERS, Plan
 from vidpose.training.schedules import SCHEDULES
@@ -61,7 +61,7 @@ class KeypointRecipe(Plan):
     @property
     def seen(self) -> Processing:
         """What is done before and after the network."""
-        return replace(network_class(self.arch).processing, **_tuples(self.processing))
+        return replace(network_class(self.arch).processing, **with_tuples(self.processing))
 
     @property
     def varied(self) -> Augmentation:
@@ -150,8 +150,3 @@ def _check_like(key: str, value: Any, known: Mapping[str, Any], where: str) -> N
         fits = isinstance(value, int | float if isinstance(default, float) else type(default))
     if not fits:
         raise UsageError(f"{where}: {key} is {value!r}, which is nothing like its default {default!r}")
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML and JSON know no tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

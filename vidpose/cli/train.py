@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from vidpose.cli.run_options import Running, running_options
 from vidpose.errors import UsageError
 
 
@@ -20,18 +21,10 @@ from vidpose.errors import UsageError
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
 @click.option("--released-code", is_flag=True, help="As the released code does it, where the paper says otherwise.")
 @click.option("--init", metavar="NAME|FILE", help="Weights to start from.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True,
-              help="GPUs, or processes on the CPU, that share the batch.")  # fmt: skip
-@click.option("--compile", "compiled", is_flag=True, help="Compile the lifter: slow to start, faster then.")
-@click.option("--half", is_flag=True, help="Export the weights in float16.")
-@click.option("--save-minutes", default=3.0, show_default=True, help="Between checkpoints.")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
-@click.option("--overwrite", is_flag=True, help="Begin anew where there is a run already.")
+@running_options
 def train(
     recipe_name: str | None, arch: str | None, data: Path | None, out: Path | None, settings: tuple[str, ...],
-    released_code: bool, init: str | None, device: str, devices: int, compiled: bool, half: bool, save_minutes: float,
-    resume: bool, overwrite: bool,
+    released_code: bool, init: str | None, running: Running,
 ) -> None:  # fmt: skip
     """Train a lifter as RECIPE says: the name of one that comes with vidpose, or a TOML file."""
     from vidpose.training.recipe import read_recipe, recipe_names
@@ -43,11 +36,7 @@ def train(
     if init is not None:
         recipe = replace(recipe, init=init)
 
-    from vidpose.cli.progress import training_bar
     from vidpose.training.loop import train
 
-    train(
-        recipe, data or Path("data") / recipe.data.dataset, out or Path("runs") / recipe.name, device=device,
-        devices=devices, compile=compiled, half=half, resume=resume, overwrite=overwrite, save_minutes=save_minutes,
-        bar=training_bar, say=click.echo,
-    )  # fmt: skip
+    data, out = data or Path("data") / recipe.data.dataset, out or Path("runs") / recipe.name
+    train(recipe, data, out, **running.options())

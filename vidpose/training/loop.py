@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from lightning.fabric import Fabric
@@ -19,7 +20,7 @@ from vidpose.lifters.martinez import Standardised
 from vidpose.training.logs import MPJPE
 from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
 from vidpose.training.recipe import Recipe
-from vidpose.training.run import Bar, Run, carry_out, no_bar
+from vidpose.training.run import Run, Running, carry_out
 from vidpose.training.starting import start_from
 from vidpose.training.windows import Batch, open_windows
 from vidpose.zoo import save_lifter
@@ -33,29 +34,18 @@ def train(
     data: Path,
     out: Path,
     *,
-    device: str = "auto",
-    devices: int = 1,
-    compile: bool = False,
     half: bool = False,
-    resume: bool = False,
-    overwrite: bool = False,
-    save_minutes: float = 3.0,
-    bar: Bar = no_bar,
     say: Callable[[str], None] = lambda line: None,
+    **running: Unpack[Running],
 ) -> Path:
     """Train as the recipe says; gives the path of the exported weights.
 
     Args:
         data: folder of the prepared benchmark, or of the CMU-17 shards.
         out: folder for `recipe.json`, `checkpoint.pt`, `metrics.jsonl`, `curves.png` and `weights.safetensors`.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        devices: processes that share the work, a GPU each; more than one starts this program again for the others.
-        compile: the lifter by `torch.compile`.
         half: export in float16.
-        resume: go on from `checkpoint.pt`.
-        overwrite: begin anew where there is a run already.
-        bar: called with the steps in all and those done; gives what is called with every row of metrics.
-        say: called with a line for people. Neither is called but in the first process.
+        say: called with a line for people, in the first process only.
+        running: as of `carry_out`.
 
     Raises:
         UsageError: data, lifter and recipe do not go together, or `out` holds a run.
@@ -68,13 +58,7 @@ def train(
         lambda fabric: Trainer(recipe, data, out, fabric, half=half, say=say),
         Trainer.samples,
         out,
-        device=device,
-        devices=devices,
-        compile=compile,
-        resume=resume,
-        overwrite=overwrite,
-        save_minutes=save_minutes,
-        bar=bar,
+        **running,
     )
 
 

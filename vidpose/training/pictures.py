@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from vidpose.keypoints.top_down import TopDown
 from vidpose.keypoints.weights import save_network
 from vidpose.training.keypoint_recipe import KeypointRecipe
 from vidpose.training.logs import Chart
-from vidpose.training.run import Bar, Run, carry_out, no_bar
+from vidpose.training.run import Run, Running, carry_out
 
 _HELD_OUT = 512
 """People that a run is validated on, at most."""
@@ -40,15 +41,9 @@ def train_keypoints(
     *,
     images: Path | None = None,
     workers: int = 0,
-    device: str = "auto",
-    devices: int = 1,
-    compile: bool = False,
     half: bool = False,
-    resume: bool = False,
-    overwrite: bool = False,
-    save_minutes: float = 3.0,
-    bar: Bar = no_bar,
     say: Callable[[str], None] = lambda line: None,
+    **running: Unpack[Running],
 ) -> Path:
     """Train as the recipe says; gives the path of the exported weights.
 
@@ -56,7 +51,7 @@ def train_keypoints(
         data, held_out: annotations' files or folders (`read_people`), to train on and to validate on.
         images: folder that the files' names of pictures are relative to; None: each file's own.
         workers: processes that read and cut pictures; 0: the one that trains.
-        out, device, ...: as of `vidpose.training.loop.train`.
+        out, half, say, running: as of `vidpose.training.loop.train`.
 
     Raises:
         UsageError, VidposeError, KeyboardInterrupt: as of `vidpose.training.loop.train`.
@@ -68,13 +63,7 @@ def train_keypoints(
         ),
         KeypointTrainer.samples,
         out,
-        device=device,
-        devices=devices,
-        compile=compile,
-        resume=resume,
-        overwrite=overwrite,
-        save_minutes=save_minutes,
-        bar=bar,
+        **running,
     )
 
 

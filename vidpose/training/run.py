@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 import torch
 from lightning.fabric import Fabric
@@ -53,26 +53,46 @@ def no_bar(total: int, start: int) -> AbstractContextManager[Report]:
     return nullcontext(lambda row: None)
 
 
+class Running(TypedDict, total=False):
+    """How a run is carried out, whatever is trained: the options of `carry_out`."""
+
+    device: str
+    devices: int
+    compile: bool
+    resume: bool
+    overwrite: bool
+    save_minutes: float
+    bar: Bar
+
+
 def carry_out(
     plan: Plan,
     make: Callable[[Fabric], Run],
     samples: str,
     out: Path,
     *,
-    device: str,
-    devices: int,
-    compile: bool,
-    resume: bool,
-    overwrite: bool,
-    save_minutes: float,
-    bar: Bar,
+    device: str = "auto",
+    devices: int = 1,
+    compile: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    save_minutes: float = 3.0,
+    bar: Bar = no_bar,
 ) -> Path:
     """A run from beginning to end; gives the path of the exported weights.
 
     Args:
         make: gives the run, when devices and precision are known.
         samples: what a batch is made of.
-        out, device, ...: as of `loop.train`.
+        out: folder of the run.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        devices: processes that share the work, a GPU each; more than one starts this program again for the others.
+        compile: the network by `torch.compile`.
+        resume: go on from `checkpoint.pt`.
+        overwrite: begin anew where there is a run already.
+        save_minutes: from one checkpoint to the next.
+        bar: called with the steps in all and those done, in the first process only; gives what is called with every row
+            of metrics.
 
     Raises:
         UsageError, VidposeError, KeyboardInterrupt: as of `loop.train`.

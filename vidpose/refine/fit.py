@@ -20,9 +20,9 @@ from vidpose.kinematics import quaternions_of, rest_directions, rest_offsets
 from vidpose.refine.agreement import Evidence, best_body
 from vidpose.refine.body import LAYOUT, Body
 from vidpose.refine.gaps import fill_gaps, stretches
-from vidpose.refine.roots import reprojection_error, root_path
+from vidpose.refine.roots import reprojection_by_id, root_path, seen_joints
 from vidpose.refine.scale import Heights, stature
-from vidpose.skeletons import get_conversion, get_skeleton
+from vidpose.skeletons import get_skeleton
 from vidpose.tracks import Camera, PoseResult, Track
 
 log = logging.getLogger(__name__)
@@ -48,24 +48,14 @@ def fit(result: PoseResult, height: Heights | None = None) -> PoseResult:
     """
     if result.camera is None:
         raise UsageError("a body is fitted to what a camera sees; place the people first (--fov or --focal)")
-    tracks, errors = [], {}
+    tracks = []
     for track in result.tracks:
-        keypoints, scores = track.keypoints, track.scores
-        if result.keypoint_layout != result.joint_layout:
-            keypoints, scores = get_conversion(result.keypoint_layout, result.joint_layout)(keypoints, scores)
         rest_directions(get_skeleton(result.joint_layout))
-        fitted = fit_track(
-            track, keypoints, scores, result.camera, height.get(track.id) if isinstance(height, Mapping) else height
-        )
-        pixels = reprojection_error(fitted.joints, fitted.roots, keypoints, scores, result.camera)
-        if np.isfinite(pixels).any():
-            errors[track.id] = float(np.nanmedian(pixels))
-        tracks.append(fitted)
-    return result.with_tracks(
-        tuple(tracks),
-        fit="body",
-        reprojection_px=",".join(f"{id_}:{error:.1f}" for id_, error in errors.items()) or None,
-    )
+        keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
+        own_height = height.get(track.id) if isinstance(height, Mapping) else height
+        tracks.append(fit_track(track, keypoints, scores, result.camera, own_height))
+    fitted = result.with_tracks(tuple(tracks), fit="body")
+    return fitted.with_tracks(fitted.tracks, reprojection_px=reprojection_by_id(fitted))
 
 
 def fit_track(

@@ -11,10 +11,10 @@ from vidpose.refine.body import LAYOUT
 from vidpose.refine.fit import fit as fit_bodies
 from vidpose.refine.focal import choose_camera
 from vidpose.refine.ground import find_ground
-from vidpose.refine.roots import reprojection_error, root_path
+from vidpose.refine.roots import reprojection_by_id, root_path, seen_joints
 from vidpose.refine.scale import Heights, check_height, stature
-from vidpose.skeletons import Skeleton, get_conversion, get_skeleton
-from vidpose.tracks import Camera, PoseResult, Track
+from vidpose.skeletons import Skeleton, get_skeleton
+from vidpose.tracks import PoseResult, Track
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +51,12 @@ def place(
     )
     heights = _by_id(height, result)
     layout = get_skeleton(result.joint_layout) if result.tracks else None
-    tracks, errors = [], {}
-    for track in result.tracks:
-        scaled = _scaled(track, heights[track.id], layout) if track.id in heights else track
-        placed, errors[track.id] = _placed(scaled, camera, result.keypoint_layout, layout)
-        tracks.append(placed)
-    placed = replace(result, camera=camera).with_tracks(
-        tuple(tracks),
+    scaled = replace(result, camera=camera).with_tracks(
+        tuple(_scaled(t, heights[t.id], layout) if t.id in heights else t for t in result.tracks),
         focal_from=focal_from,
         height=",".join(f"{id_}:{metres:g}" for id_, metres in heights.items()) or None,
-        reprojection_px=",".join(f"{id_}:{error:.1f}" for id_, error in errors.items() if error is not None) or None,
     )
-    if fit and layout == LAYOUT:
-        placed = fit_bodies(placed, heights)
+    placed = fit_bodies(scaled, heights) if fit and layout == LAYOUT else _with_roots(scaled)
     if ground:
         bodies = [(track.joints, track.roots, track.times) for track in placed.tracks]
         placed = replace(placed, camera=replace(camera, to_world=find_ground(bodies, layout)))
@@ -87,12 +80,12 @@ def _scaled(track: Track, metres: float, layout: Skeleton) -> Track:
     return replace(track, joints=track.joints * np.float32(metres / lifted)) if lifted > 0 else track
 
 
-def _placed(track: Track, camera: Camera, keypoint_layout: str, layout: Skeleton) -> tuple[Track, float | None]:
-    """The track with its root's path, and the median reprojection error in pixels, if there is any."""
-    keypoints, scores = track.keypoints, track.scores
-    if keypoint_layout != layout.name:
-        keypoints, scores = get_conversion(keypoint_layout, layout.name)(keypoints, scores)
-    roots = root_path(track.joints, keypoints, scores, camera, track.times)
-    pixels = reprojection_error(track.joints, roots, keypoints, scores, camera)
-    found = pixels[np.isfinite(pixels)]
-    return replace(track, roots=roots.astype(np.float32)), float(np.median(found)) if len(found) else None
+def _with_roots(result: PoseResult) -> PoseResult:
+    """The result with everybody's root path, and how well the joints then agree with the keypoints."""
+    tracks = []
+    for track in result.tracks:
+        keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
+        roots = root_path(track.joints, keypoints, scores, result.camera, track.times)
+        tracks.append(replace(track, roots=roots.astype(np.float32)))
+    placed = result.with_tracks(tuple(tracks))
+    return placed.with_tracks(placed.tracks, reprojection_px=reprojection_by_id(placed))

@@ -27,7 +27,8 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 from vidpose.refine.gaps import stretches
-from vidpose.tracks import Camera
+from vidpose.skeletons import get_conversion
+from vidpose.tracks import Camera, PoseResult, Track
 
 _STIFFNESS = 15 / (2 * np.pi * 3.0) ** 4 / 0.02**2
 """Lambda, which halves motion across the line of sight at 3 Hz where 15 joints are off by 2 cm, at 4.2 Hz where they
@@ -211,3 +212,25 @@ def reprojection_error(
     points_NJ3 = np.where(points_NJ3[..., 2:] >= _NEAREST, points_NJ3, np.nan)
     off_NJ = np.linalg.norm(camera.project(points_NJ3) - keypoints_NJ2, axis=-1)
     return np.where(scores_NJ > 0, off_NJ, np.nan)
+
+
+def seen_joints(track: Track, keypoint_layout: str, joint_layout: str) -> tuple[np.ndarray, np.ndarray]:
+    """A track's keypoints (N, J, 2) and their scores (N, J) in the layout of its joints.
+
+    Raises:
+        UsageError: the joints cannot be made from the keypoints.
+    """
+    if keypoint_layout == joint_layout:
+        return track.keypoints, track.scores
+    return get_conversion(keypoint_layout, joint_layout)(track.keypoints, track.scores)
+
+
+def reprojection_by_id(result: PoseResult) -> str | None:
+    """Of people with roots, the median reprojection error in pixels, as provenance has it: "1:2.7,2:3.2"."""
+    medians = {}
+    for track in result.tracks:
+        keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
+        pixels = reprojection_error(track.joints, track.roots, keypoints, scores, result.camera)
+        if np.isfinite(pixels).any():
+            medians[track.id] = np.nanmedian(pixels)
+    return ",".join(f"{id_}:{error:.1f}" for id_, error in medians.items()) or None

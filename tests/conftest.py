@@ -1,5 +1,7 @@
 """Clips that tests of several rooms read. Each is made once a run; a test that changes a file makes its own."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import clips
@@ -7,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vidpose.cli import main
 from vidpose.shipped import shipped
 
 NUM_FRAMES = 12
@@ -65,3 +68,20 @@ def image_folder(folder: Path) -> Path:
 def walk_sample() -> Path:
     """The shipped video of one rendered person: 640x480, 25 frames a second, 6 s."""
     return shipped("samples") / "walk-wave.mp4"
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the program in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vidpose", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        output = capsys.readouterr()
+        return int(stopped.value.code or 0), output.out, output.err
+
+    return call

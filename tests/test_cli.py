@@ -14,28 +14,13 @@ import clips
 import numpy as np
 import pytest
 
-from vidpose.cli import COMMANDS, main
+from vidpose.cli import COMMANDS
 from vidpose.lifters import create_lifter
 from vidpose.skeletons import BLAZEPOSE_TO_H36M
 from vidpose.tracks import PoseResult
 from vidpose.zoo import save_lifter
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path) -> Run:
-    """Run the program in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vidpose", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        output = capsys.readouterr()
-        return int(stopped.value.code or 0), output.out, output.err
-
-    return call
 
 
 @pytest.fixture(scope="session")

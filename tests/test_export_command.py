@@ -1,7 +1,6 @@
 """`vidpose export` as a user meets it."""
 
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from exports import result_of, track_of, world_joints
 
-from vidpose.cli import main
 from vidpose.cli.export import export
 from vidpose.export import FORMATS
 from vidpose.tracks import PoseResult
@@ -19,18 +17,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path) -> Run:
+def run(run: Run) -> Run:
     """Run `vidpose export` in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vidpose", "export", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        output = capsys.readouterr()
-        return int(stopped.value.code or 0), output.out, output.err
-
-    return call
+    return lambda *arguments: run("export", *arguments)
 
 
 @pytest.fixture

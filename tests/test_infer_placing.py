@@ -1,7 +1,6 @@
 """Options of `vidpose infer` about where people are and which files become of them, on saved keypoints."""
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -11,24 +10,14 @@ import numpy as np
 import pytest
 from exports import CAMERA_IN_WORLD, CAMERA_PLACE, FPS, world_joints
 
-from vidpose.cli import main
-from vidpose.lifters import create_lifter
 from vidpose.refine.scale import stature
 from vidpose.skeletons import H36M_17
 from vidpose.tracks import Camera, PoseResult, Source, Track
-from vidpose.zoo import save_lifter
 
 Run = Callable[..., tuple[int, str, str]]
 
 WIDTH, HEIGHT, FOCAL = 640, 480, 700.0
 ROWS = 20
-
-
-@pytest.fixture(scope="module")
-def lifter(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_lifter(create_lifter("single-branch", width=16, depth=1, heads=2, frames=9), path, {})
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +38,13 @@ def saved(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path, lifter, saved) -> Run:
-    monkeypatch.chdir(tmp_path)
+def run(run: Run, saved) -> Run:
+    """Run `vidpose infer`, on videos or else on the saved keypoints, in an empty folder: exit code, stdout, stderr."""
 
     def call(*options: object, videos: tuple[object, ...] = ()) -> tuple[int, str, str]:
-        words = ["infer", *videos, *options] if videos else ["infer", "--from-keypoints", saved, "--no-overlay",
-                                                             "--lifter", lifter, *options]  # fmt: skip
-        monkeypatch.setattr(sys, "argv", ["vidpose", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        output = capsys.readouterr()
-        return int(stopped.value.code or 0), output.out, output.err
+        if videos:
+            return run("infer", *videos, *options)
+        return run("infer", "--from-keypoints", saved, "--no-overlay", *options)
 
     return call
 

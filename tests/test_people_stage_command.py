@@ -1,7 +1,6 @@
 """`vidpose infer` with other detectors than BlazePose's."""
 
 import csv
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from onnx_files import write_constant_rtmpose
 
-from vidpose.cli import main
 from vidpose.lifters import create_lifter
 from vidpose.pipeline import find_people
 from vidpose.skeletons import BLAZEPOSE_TO_H36M, COCO_17
@@ -23,16 +21,12 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path, tiny_lifter, walk) -> Run:
+def run(run: Callable[..., tuple[int, str, str]], tiny_lifter, walk) -> Run:
     """Run `vidpose infer` on the short video in an empty folder: exit code, stderr."""
-    monkeypatch.chdir(tmp_path)
 
     def call(*options: object, lifter: Path = tiny_lifter) -> tuple[int, str]:
-        arguments = ["infer", walk, "--no-overlay", "--lifter", lifter, "--overwrite", *options]
-        monkeypatch.setattr(sys, "argv", ["vidpose", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return int(stopped.value.code or 0), capsys.readouterr().err
+        code, _, err = run("infer", walk, "--no-overlay", "--lifter", lifter, "--overwrite", *options)
+        return code, err
 
     return call
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from file_server import serving
 
 from vidpose import catalogue
 from vidpose.catalogue import CATALOGUE, Published, weights_file, weights_folder
-from vidpose.cli import main
 from vidpose.errors import UsageError, VidposeError
 from vidpose.lifters import create_lifter, lifter_class
 from vidpose.shipped import shipped
@@ -28,20 +26,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path) -> Run:
+def run(run: Run, monkeypatch, tmp_path) -> Run:
     """Run `vidpose weights` in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("VIDPOSE_WEIGHTS", str(tmp_path / "cache"))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vidpose", "weights", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        output = capsys.readouterr()
-        return int(stopped.value.code or 0), output.out, output.err
-
-    return call
+    return lambda *arguments: run("weights", *arguments)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidpose.keypoint_data.clips import Shot, write_clip
 from vidpose.skeletons import Skeleton
 
 SIZE = (120, 100)
@@ -24,6 +25,33 @@ def pose(layout: Skeleton, seed: int) -> np.ndarray:
     return grid + rng.uniform(0, 3, grid.shape) + rng.uniform(15, 30, 2)
 
 
+def draw(image: np.ndarray, layout: Skeleton, joints: np.ndarray) -> None:
+    """A dot of its colour for each joint (J, 2)."""
+    for (x, y), colour in zip(joints, colours_of(layout), strict=True):
+        # OpenCV's pixels have their coordinates at their middle.
+        centre = round(8 * (x - 0.5)), round(8 * (y - 0.5))
+        cv2.circle(image, centre, 8 * 4, colour.tolist(), -1, cv2.LINE_AA, shift=3)
+
+
+def write_clips(folder: Path, layout: Skeleton, count: int, views: int = 2, frames: int = 6) -> Path:
+    """Clips of people who drift to the right, by another pixel a frame in each view; gives the folder."""
+    for number in range(count):
+        shots = []
+        for view in range(views):
+            joints = pose(layout, 10 * number + view)
+            for frame in range(frames):
+                # No two pictures are alike, even where they show the same.
+                image, mask = np.full((SIZE[1], SIZE[0], 3), 3 * frame, np.uint8), np.zeros(SIZE[::-1], bool)
+                moved = joints + np.array([view * frame, 0])
+                draw(image, layout, moved)
+                (left, top), (right, bottom) = np.floor(moved.min(axis=0) - 6), np.ceil(moved.max(axis=0) + 6)
+                mask[max(int(top), 0) : int(bottom), max(int(left), 0) : int(right)] = True
+                camera = {"focal": 100.0, "centre": [60.0, 50.0], "world_to_camera": np.eye(3, 4).tolist()}
+                shots.append(Shot(view, frame, frame / 25, image, mask, moved, camera))
+        write_clip(folder, number, layout.joints, shots)
+    return folder
+
+
 def write_pictures(folder: Path, layout: Skeleton, count: int, people: int = 1, **changes: object) -> Path:
     """A COCO keypoint file of pictures with a person each, or several in rows; gives its path.
 
@@ -35,10 +63,7 @@ def write_pictures(folder: Path, layout: Skeleton, count: int, people: int = 1, 
         image = np.zeros((SIZE[1], SIZE[0] * people, 3), np.uint8)
         for person in range(people):
             joints = pose(layout, 100 * person + number) + np.array([SIZE[0] * person, 0])
-            for (x, y), colour in zip(joints, colours_of(layout), strict=True):
-                # OpenCV's pixels have their coordinates at their middle.
-                centre = round(8 * (x - 0.5)), round(8 * (y - 0.5))
-                cv2.circle(image, centre, 8 * 4, colour.tolist(), -1, cv2.LINE_AA, shift=3)
+            draw(image, layout, joints)
             low, high = joints.min(axis=0) - 6, joints.max(axis=0) + 6
             annotations.append({
                 "id": len(annotations) + 1, "image_id": number + 1, "category_id": 1, "iscrowd": 0,

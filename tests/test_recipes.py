@@ -16,7 +16,8 @@ from vidpose.evaluation.published import published_line, published_tables
 from vidpose.lifters import Lifter, create_lifter, lifter_class, lifter_names
 from vidpose.skeletons import HUMANEVA_15
 from vidpose.training.losses import LOSSES, joint_weights
-from vidpose.training.recipe import CMU17, OPTIMISERS, Data, Recipe, read_recipe, recipe_names, rows_of
+from vidpose.training.plan import OPTIMISERS
+from vidpose.training.recipe import CMU17, Data, Recipe, read_recipe, recipe_names, rows_of
 from vidpose.training.run import _OPTIMISERS
 from vidpose.training.schedules import SCHEDULES
 

@@ -263,7 +263,7 @@ def test_imagenet_weights_go_where_they_were_trained_for():
     )
     torch.testing.assert_close(network.time.layers[0](tokens), vit.encoder.layers[0](tokens), rtol=0, atol=1e-4)
     with pytest.raises(VidposeError, match=r"^not weights that temporal-relational can start from \(.*SwinTransformer"):
-        tiny().start_from(swin.state_dict())
+        tiny().start_from(swin.state_dict(), vit.state_dict())
 
 
 class TestLoss:

@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.run_options import Running, running_options
+from vidpose.errors import UsageError
 
 _PATH = click.Path(exists=True, path_type=Path)
 
@@ -16,6 +17,7 @@ _PATH = click.Path(exists=True, path_type=Path)
 @click.option("--arch", "recipe_name", required=True, metavar="NAME|FILE",
               help="Recipe: that of a network by its name, or a TOML file.")  # fmt: skip
 @click.option("--held-out", required=True, type=_PATH, help="Pictures to validate on.")
+@click.option("--frames", type=click.IntRange(min=1), help="Of a window, for a network that sees clips.")
 @click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder of the pictures.  [default: that of their annotations]")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
@@ -25,15 +27,24 @@ _PATH = click.Path(exists=True, path_type=Path)
               help="Processes that read and cut pictures; 0: none besides the one that trains.")  # fmt: skip
 @running_options
 def train_keypoints(
-    data: tuple[Path, ...], recipe_name: str, held_out: Path, images: Path | None, out: Path | None,
+    data: tuple[Path, ...], recipe_name: str, held_out: Path, frames: int | None, images: Path | None, out: Path | None,
     settings: tuple[str, ...], workers: int, running: Running,
 ) -> None:  # fmt: skip
-    """Train a 2D keypoint network on DATA: COCO keypoint files, or folders of clips that `vidpose synth` rendered."""
-    from vidpose.training.keypoint_recipe import read_keypoint_recipe
+    """Train a 2D keypoint network on DATA: COCO keypoint files, or folders of clips that `vidpose synth` rendered.
 
-    recipe = read_keypoint_recipe(recipe_name, settings)
+    A network that sees clips (temporal-relational, vit-s, vit-b) learns from clips only.
+    """
+    from vidpose.training.keypoint_recipe import ClipRecipe, read_keypoint_recipe
 
-    from vidpose.training.pictures import train_keypoints
-
+    recipe = read_keypoint_recipe(recipe_name, (*settings, *([f"model.frames={frames}"] if frames else [])))
     out = out or Path("runs") / recipe.name
-    train_keypoints(recipe, data, held_out, out, images=images, workers=workers, **running.options())
+    if isinstance(recipe, ClipRecipe):
+        if images:
+            raise UsageError(f"--images: {recipe.arch} learns from folders of clips, which have their pictures")
+        from vidpose.training.clips import train_clips
+
+        train_clips(recipe, data, held_out, out, workers=workers, **running.options())
+    else:
+        from vidpose.training.pictures import train_keypoints
+
+        train_keypoints(recipe, data, held_out, out, images=images, workers=workers, **running.options())

@@ -78,6 +78,7 @@ class ClipNetwork(nn.Module):
     Attributes:
         frames, views: the longest window and the most views it takes.
         tiny: settings of the smallest sensible network, for tests.
+        backbones: names of published ImageNet weights that `start_from` takes; none where none are known.
     """
 
     @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class ClipNetwork(nn.Module):
         size: int = 224
 
     tiny: ClassVar[Mapping[str, Any]] = {}
+    backbones: ClassVar[tuple[str, ...]] = ()
     # Set by `register`.
     name: ClassVar[str]
     paper: ClassVar[str]
@@ -134,6 +136,23 @@ class ClipNetwork(nn.Module):
             zeros_BVFD = tokens_ND.new_zeros(*present_BVF.shape, tokens_ND.shape[-1])
             tokens_BVFD = zeros_BVFD.index_put((present_BVF,), tokens_ND)
         return self.decode(tokens_BVFD, present_BVF)
+
+    predictions = forward
+    """What training puts a loss on (`regression_loss`)."""
+
+    def start_from(self, *backbones: Mapping[str, torch.Tensor]) -> None:
+        """Take the weights of `backbones` over, which are in torchvision's names.
+
+        Raises:
+            VidposeError: they are of other networks or sizes.
+        """
+        try:
+            self._start_from(*backbones)
+        except RuntimeError as error:
+            raise VidposeError(f"not weights that {self.name} can start from ({one_line(error)})") from None
+
+    def _start_from(self, *backbones: Mapping[str, torch.Tensor]) -> None:
+        raise NotImplementedError
 
     def decode(self, tokens_BVFD: torch.Tensor, present_BVF: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What `forward` gives, from the spatial module's tokens: so windows that overlap can share them."""
@@ -197,6 +216,7 @@ class TemporalRelational(ClipNetwork):
         "size": 64, "frames": 4, "layers": 1, "width": 8, "depths": (1, 1, 3, 1), "heads": (1, 1, 2, 2),
         "relation_heads": 2, "window": 2, "keep_ratio": 0.5, "drop_path": 0.0,
     }  # fmt: skip
+    backbones = ("swin-t", "vit-b-16")
 
     def __init__(self, config: Config):
         super().__init__(config, 8 * config.width)
@@ -225,27 +245,16 @@ class TemporalRelational(ClipNetwork):
             tokens_BVFD = moments_MVD.unflatten(0, (batch, -1)).transpose(1, 2)
         return tokens_BVFD
 
-    def start_from(self, swin: Mapping[str, torch.Tensor], vit: Mapping[str, torch.Tensor] | None = None) -> None:
-        """Take ImageNet weights over, as the paper fine-tunes them (IV-B).
-
-        Args:
-            swin: of torchvision's `swin_t`, or another Swin of the same sizes, for the spatial module.
-            vit: of torchvision's `vit_b_16`: its first L layers are where those over time begin.
-
-        Raises:
-            VidposeError: they are of other networks or sizes.
-        """
-        try:
-            kept = {key: tensor for key, tensor in swin.items() if not key.startswith("head.")}
-            self.spatial.swin.load_state_dict(kept)
-            if vit and self.time:
-                with torch.device("meta"):
-                    whole = vit_b_16()
-                whole.load_state_dict(vit, assign=True)
-                for layer, block in zip(self.time.layers, whole.encoder.layers, strict=False):
-                    layer.load_state_dict({_layer_key(key): tensor for key, tensor in block.state_dict().items()})
-        except RuntimeError as error:
-            raise VidposeError(f"not weights that {self.name} can start from ({one_line(error)})") from None
+    def _start_from(self, swin: Mapping[str, torch.Tensor], vit: Mapping[str, torch.Tensor]) -> None:
+        """As the paper fine-tunes them (IV-B): Swin-T where pictures are looked at, the first L layers of ViT-B/16 over
+        time."""
+        self.spatial.swin.load_state_dict(_headless(swin, "head."))
+        if self.time:
+            with torch.device("meta"):
+                whole = vit_b_16()
+            whole.load_state_dict(vit, assign=True)
+            for layer, block in zip(self.time.layers, whole.encoder.layers, strict=False):
+                layer.load_state_dict({_layer_key(key): tensor for key, tensor in block.state_dict().items()})
 
 
 def _problem(config: TemporalRelational.Config) -> str:
@@ -265,6 +274,11 @@ def _problem(config: TemporalRelational.Config) -> str:
         if width % heads:
             return f"{heads} heads for a width of {width}, which they do not divide"
     return ""
+
+
+def _headless(tensors: Mapping[str, torch.Tensor], head: str) -> dict[str, torch.Tensor]:
+    """All but the classifier."""
+    return {key: tensor for key, tensor in tensors.items() if not key.startswith(head)}
 
 
 def _layer_key(key: str) -> str:
@@ -301,6 +315,11 @@ class _Vit(ClipNetwork):
 @register("vit-b", _VIT)
 class VitB(_Vit):
     """ViT-B/16."""
+
+    backbones = ("vit-b-16",)
+
+    def _start_from(self, vit: Mapping[str, torch.Tensor]) -> None:
+        self.spatial.load_state_dict(_headless(vit, "heads."))
 
 
 @register("vit-s", _VIT)

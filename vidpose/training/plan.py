@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict
 from typing import Any
 
+from vidpose.errors import UsageError, did_you_mean
 from vidpose.training.schedules import SCHEDULES
 
 OPTIMISERS = ("adam", "adam-amsgrad", "adamw")
+
+PLAN_CHOICES: Mapping[str, Iterable[str]] = {
+    "optimiser": OPTIMISERS,
+    "schedule.name": SCHEDULES,
+    "keep": ("best", "last"),
+}
+"""Keys of every recipe that have one of a few values."""
+
+NEVER_ZERO = frozenset({"batch", "lr"})
+NEVER_NEGATIVE = NEVER_ZERO | {"epochs", "steps", "weight_decay", "clip", "ema", "seed"}
 
 
 class Plan:
@@ -41,3 +53,92 @@ class Plan:
         """Learning rate of a step, of so many."""
         settings = {key: value for key, value in self.schedule.items() if key != "name"}
         return self.lr * SCHEDULES[self.schedule["name"]](step, steps_per_epoch, steps, **settings)
+
+
+def check_choices(values: Mapping[str, Any], choices: Mapping[str, Iterable[str]], where: str) -> None:
+    """See that keys have one of the values that they can have; `arch` and `schedule.name` must.
+
+    Args:
+        values: a recipe's.
+        choices: by key, that of a table's as "table.key".
+        where: what errors call the recipe: its name or file.
+
+    Raises:
+        UsageError: one has not.
+    """
+    given = flat({"schedule": {"name": next(iter(SCHEDULES))}, **values})
+    for key, known in choices.items():
+        if (key in given or key in ("arch", "schedule.name")) and given.get(key) not in tuple(known):
+            raise UsageError(f"{where}: {key} is {given.get(key)!r}; choose from {', '.join(known)}")
+
+
+def check_keys(
+    values: Mapping[str, Any],
+    blank: Mapping[str, Any],
+    where: str,
+    page: str,
+    never_negative: Set[str] = NEVER_NEGATIVE,
+    never_zero: Set[str] = NEVER_ZERO,
+) -> None:
+    """See that a recipe's keys are known and their values possible.
+
+    Args:
+        values: a recipe's.
+        blank: all keys with their defaults; settings of the schedule need not be there.
+        where: as of `check_choices`.
+        page: that lists the keys.
+
+    Raises:
+        UsageError: a key is unknown, a value of another kind or too small, or the run's length not said once.
+    """
+    schedule = values.get("schedule", blank["schedule"])
+    known = flat({**blank, "schedule": {"name": "", **(SCHEDULES[schedule["name"]].__kwdefaults__ or {})}})
+    for key, value in flat(values).items():
+        if key not in known:
+            raise UsageError(f"{where}: no key {key!r}; {did_you_mean(key, known)}{page} lists them")
+        if not _is_like(value, known[key]):
+            raise UsageError(f"{where}: {key} is {value!r}, where {_KINDS[type(known[key])]} is due")
+        if key in never_negative and (value < 0 or (value == 0 and key in never_zero)):
+            raise UsageError(f"{where}: {key} is {value}; give more")
+    if bool(values.get("epochs")) == bool(values.get("steps")):
+        raise UsageError(f"{where}: epochs or steps say how long a run is; give one of them")
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of tables as "table.key"."""
+    found = {}
+    for key, value in values.items():
+        found |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+    return found
+
+
+def put_over(values: Mapping[str, Any], changes: Mapping[str, Any], joined: Set[str] = frozenset()) -> dict[str, Any]:
+    """`changes` put over a recipe's keys.
+
+    Args:
+        joined: tables whose keys are put over one by one; others are replaced as a whole.
+    """
+    result = dict(values)
+    for key, value in changes.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            # Without a name, they are settings of the schedule that there is.
+            joins = key in joined or (key == "schedule" and "name" not in value)
+            value = old | value if joins else value
+        result[key] = value
+    for one, other in (("steps", "epochs"), ("epochs", "steps")):
+        if one in changes and other not in changes:
+            result.pop(other, None)
+    return result
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value is of a default's kind."""
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple) and all(_is_like(part, (*default, "")[0]) for part in value)
+    if isinstance(value, bool) or isinstance(default, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    return isinstance(value, int | float if isinstance(default, float) else type(default))

@@ -24,8 +24,16 @@ from vidpose.settings import apply_settings
 from vidpose.shipped import shipped
 from vidpose.training.augmentation import Augmentation
 from vidpose.training.losses import JOINT_WEIGHTS, LOSSES
-from vidpose.training.plan import OPTIMISERS, Plan
-from vidpose.training.schedules import SCHEDULES
+from vidpose.training.plan import (
+    NEVER_NEGATIVE,
+    NEVER_ZERO,
+    PLAN_CHOICES,
+    Plan,
+    check_choices,
+    check_keys,
+    flat,
+    put_over,
+)
 
 CMU17 = "cmu17"
 """The data set of motion capture that random cameras film, without an end; all others are benchmarks."""
@@ -123,27 +131,14 @@ class Recipe(Plan):
         return Recipe(**{**values, "data": Data(**values.get("data", {}))})
 
 
-_CHOICES: Mapping[str, Iterable[str]] = {
+_CHOICES: Mapping[str, Iterable[str]] = PLAN_CHOICES | {
     "arch": lifter_names(),
-    "optimiser": OPTIMISERS,
-    "schedule.name": SCHEDULES,
     "joint_weights": JOINT_WEIGHTS,
-    "keep": ("best", "last"),
     "data.dataset": (*DATASETS, CMU17),
     "data.flip": ("duplicate", "random", "none"),
 }
-_NEVER_ZERO = frozenset({"batch", "lr", "steps_per_epoch"})
-_NEVER_NEGATIVE = _NEVER_ZERO | {
-    "epochs",
-    "steps",
-    "weight_decay",
-    "clip",
-    "ema",
-    "seed",
-    "data.window",
-    "data.stride",
-    "data.noise",
-}
+_NEVER_ZERO = NEVER_ZERO | {"steps_per_epoch"}
+_NEVER_NEGATIVE = NEVER_NEGATIVE | _NEVER_ZERO | {"data.window", "data.stride", "data.noise"}
 
 _JOINED = frozenset({"model", "data", "augmentation", "reported"})
 """Tables whose keys are put over a base's one by one; others are replaced as a whole."""
@@ -192,7 +187,7 @@ def read_recipe(name_or_file: str, settings: Sequence[str] = (), released_code: 
     if "line" not in values.get("reported", {}):
         # What a table's rows have in common, in one that the paper does not have.
         values.pop("reported", None)
-    values = _over(values, apply_settings({}, settings), _JOINED | {"loss"})
+    values = put_over(values, apply_settings({}, settings), _JOINED | {"loss"})
     return Recipe.from_dict(values | {"name": f"{path.stem}/{row}" if row else path.stem}, name_or_file)
 
 
@@ -253,73 +248,23 @@ def _resolved(path: Path, row: str, released_code: bool, above: tuple[tuple[Path
         values.pop("reported", None)
     for layer in layers:
         changes = {key: value for key, value in layer.items() if key not in ("base", "released_code")}
-        values = _over(values, changes)
+        values = put_over(values, changes, _JOINED)
         if released_code:
-            values = _over(values, layer.get("released_code", {}))
+            values = put_over(values, layer.get("released_code", {}), _JOINED)
     return values
-
-
-def _over(values: Mapping[str, Any], changes: Mapping[str, Any], joined: frozenset[str] = _JOINED) -> dict[str, Any]:
-    """`changes` put over a recipe's keys."""
-    result = dict(values)
-    for key, value in changes.items():
-        old = result.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            # Without a name, they are settings of the schedule that there is.
-            joins = key in joined or (key == "schedule" and "name" not in value)
-            value = old | value if joins else value
-        result[key] = value
-    for one, other in (("steps", "epochs"), ("epochs", "steps")):
-        if one in changes and other not in changes:
-            result.pop(other, None)
-    return result
 
 
 def _check(values: Mapping[str, Any], where: str) -> None:
     """See that a recipe's keys are known and their values possible."""
-    blank = asdict(Recipe(""))
-    given = _flat({"schedule": blank["schedule"], **values})
-    for key, choices in _CHOICES.items():
-        if (key in given or key in ("arch", "schedule.name")) and given.get(key) not in tuple(choices):
-            raise UsageError(f"{where}: {key} is {given.get(key)!r}; choose from {', '.join(choices)}")
-    known = _flat({
-        **blank,
+    check_choices(values, _CHOICES, where)
+    blank = asdict(Recipe("")) | {
         "model": asdict(lifter_class(values["arch"]).Config()),
         "augmentation": asdict(Augmentation()),
         "loss": dict.fromkeys(LOSSES, 1.0),
-        "schedule": {"name": "", **(SCHEDULES[given["schedule.name"]].__kwdefaults__ or {})},
         "reported": {"paper": "", "table": "", "line": "", "frames": 0},
-    })  # fmt: skip
-    for key, value in given.items():
-        if key not in known:
-            raise UsageError(f"{where}: no key {key!r}; {did_you_mean(key, known)}docs/training.md lists them")
-        if not _is_like(value, known[key]):
-            raise UsageError(f"{where}: {key} is {value!r}, where {_KINDS[type(known[key])]} is due")
-        if key in _NEVER_NEGATIVE and (value < 0 or (value == 0 and key in _NEVER_ZERO)):
-            raise UsageError(f"{where}: {key} is {value}; give more")
-    if bool(values.get("epochs")) == bool(values.get("steps")):
-        raise UsageError(f"{where}: epochs or steps say how long a run is; give one of them")
+    }
+    check_keys(values, blank, where, "docs/training.md", _NEVER_NEGATIVE, _NEVER_ZERO)
     if not values.get("loss", blank["loss"]):
         raise UsageError(f"{where}: no loss; choose from {', '.join(LOSSES)}")
-    if values.get("augmentation") and given.get("data.dataset") != CMU17:
+    if values.get("augmentation") and flat(values).get("data.dataset") != CMU17:
         raise UsageError(f"{where}: augmentation is only for data.dataset {CMU17!r}; leave it out")
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys of tables as "table.key"."""
-    flat = {}
-    for key, value in values.items():
-        flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
-    return flat
-
-
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    """Whether a value is of a default's kind."""
-    if isinstance(default, tuple):
-        return isinstance(value, list | tuple) and all(_is_like(part, (*default, "")[0]) for part in value)
-    if isinstance(value, bool) or isinstance(default, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    return isinstance(value, int | float if isinstance(default, float) else type(default))

@@ -1,4 +1,5 @@
-"""A run of training from its first step to its weights, whatever is trained: `loop` has lifters, `pictures` keypoints.
+"""A run of training from its first step to its weights, whatever is trained: lifters (`loop`), keypoint networks
+(`pictures`) or clip networks (`clips`).
 
 Every few minutes, and at Ctrl-C, the whole state goes to `checkpoint.pt` in the output folder, from which a resumed run
 goes on as if nothing had happened: whatever is random in a step follows from the recipe's seed and the step's number.
@@ -166,6 +167,7 @@ class Run:
         # Of the steps since the last row of metrics; read only then, so that a GPU never waits for it.
         self.sums, self.summed = torch.zeros(len(logged), device=fabric.device), 0
         self.best = math.inf
+        self.seconds = 0.0
 
     def loss_of_step(self, share: slice) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss of this process's share of the batch of the step; and what is logged, the loss first, detached."""
@@ -209,7 +211,9 @@ class Run:
                 self.train_step()
                 if self.step % every == 0 or self.step == self.steps:
                     row = self.means()
-                    row["samples_per_s"] = (self.step - reported) * self.recipe.batch / (time.monotonic() - since)
+                    passed = time.monotonic() - since
+                    self.seconds += passed
+                    row["samples_per_s"] = (self.step - reported) * self.recipe.batch / passed
                     if first:
                         if self.step % (every * _VALIDATE_EVERY) == 0 or self.step == self.steps:
                             row |= self.validate()
@@ -273,6 +277,11 @@ class Run:
         return row
 
     @property
+    def epoch_seconds(self) -> float:
+        """Seconds that an epoch takes, without validation, by the rows of metrics so far."""
+        return round(self.seconds / self.step * self.steps_per_epoch, 1)
+
+    @property
     def answer(self) -> nn.Module:
         """What is validated and exported: the averaged weights, where there are."""
         return self.average.module if self.average else self.network
@@ -308,6 +317,7 @@ class Run:
             "sums": self.sums,
             "summed": self.summed,
             "best": self.best,
+            "seconds": self.seconds,
         }
         write_checkpoint(self.out, self.recipe, state)
 
@@ -319,7 +329,7 @@ class Run:
             self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.sums, self.summed = state["sums"], state["summed"]
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
         self.say(f"{self.out}: going on after step {self.step}")
 
 
@@ -330,5 +340,5 @@ class _Predictions(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self.network.predictions(inputs)
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.network.predictions(*inputs)

@@ -59,6 +59,18 @@ def cosine(step: int, steps_per_epoch: int, steps: int, *, floor: float = 1e-3) 
     return floor + (1 - floor) * (1 + math.cos(math.pi * turned)) / 2
 
 
+def warmup_cosine(step: int, steps_per_epoch: int, steps: int, *, warmup: float = 0.2) -> float:
+    """Linear warm-up, then half a cosine to 0 (multi-perspective temporal-relational network, section IV-B).
+
+    Args:
+        warmup: share of the run until the rate is whole; the paper's is 20 of 100 epochs.
+    """
+    rising = warmup * steps
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return (1 + math.cos(math.pi * (step - rising) / (steps - rising))) / 2
+
+
 def milestones(
     step: int, steps_per_epoch: int, steps: int, *, at: Sequence[float] = (0.81, 0.952), rate: float = 0.1
 ) -> float:
@@ -74,5 +86,6 @@ SCHEDULES: Mapping[str, Callable[..., float]] = {
     "exponential-by-epoch": exponential_by_epoch,
     "stepped": stepped,
     "cosine": cosine,
+    "warmup-cosine": warmup_cosine,
     "milestones": milestones,
 }

@@ -88,6 +88,14 @@ def open_networks(
         return Networks(finder, locator, names, batch, clips, stack.pop_all())
 
 
+def open_keypoints(name: str, weights: Path | None = None, *, device: str = "cpu") -> KeypointFinder:
+    """Load a keypoint network that sees pictures, for people whose places are known; close it, or use `with`.
+
+    Args and errors as of `open_networks`.
+    """
+    return _open(KEYPOINTS, "keypoints", name, weights, device)
+
+
 def _open(table: Mapping[str, Callable[..., Any]], option: str, name: str, weights: Path | None, device: str) -> Any:
     kind, _, rest = name.partition(":")
     entry = next((e for e in (f"{kind}:FILE", f"{kind}:CONFIG") if rest and e in table), name)

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from vidpose.errors import UsageError
 from vidpose.files import check_free, replacing
 
-if TYPE_CHECKING:
-    from vidpose.keypoint_data.coco import Person
-
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--keypoints", "names", multiple=True, required=True, metavar="NAME[=FILE]",
-              help="As of `vidpose infer`, with its weights. Several stand in one table.")  # fmt: skip
+@click.option("--keypoints", "names", multiple=True, required=True, metavar="NAME[=FILE[,FILE...]]",
+              help="As of `vidpose infer`, with its weights. Several stand in one table; several files of one, trained "
+                   "alike from other seeds, share a row: their mean and deviation.")  # fmt: skip
 @click.option("--detector", metavar="NAME", help="Finds the people.  [default: their boxes are given]")
 @click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder of the pictures.  [default: that of their annotations]")  # fmt: skip
-@click.option("--every", default=1, show_default=True, type=click.IntRange(min=1), help="Every so manieth picture.")
+@click.option("--views", multiple=True, type=click.IntRange(min=1), metavar="N",
+              help="Cameras of a clip that a network sees together, at most; given again, another row over the same "
+                   "pictures.  [default: as many as it can]")  # fmt: skip
+@click.option("--every", default=1, show_default=True, type=click.IntRange(min=1),
+              help="Every so manieth picture; of clips, every so manieth clip.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures to it.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 def eval_keypoints(
-    data: Path, names: tuple[str, ...], detector: str | None, images: Path | None, every: int, device: str,
-    json_file: Path | None, overwrite: bool,
+    data: Path, names: tuple[str, ...], detector: str | None, images: Path | None, views: tuple[int, ...], every: int,
+    device: str, json_file: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Evaluate 2D keypoint networks on DATA: a COCO keypoint file, or a folder of clips that `vidpose synth` rendered.
 
-    AP and AR are COCO's, over the joints that the annotations and all the networks have.
+    AP and AR are COCO's, over the joints that the annotations and all the networks have. Networks that see clips stand
+    beside the others, over the same pictures; F and V are the frames and the cameras that they see together.
     """
     import json
     from contextlib import ExitStack
@@ -40,44 +41,41 @@ def eval_keypoints(
     from vidpose.cli.console import table_console
     from vidpose.cli.progress import progress_of
     from vidpose.devices import choose_device
-    from vidpose.evaluation.pictures import common_joints, figures, find_annotated, keypoint_table
+    from vidpose.evaluation.comparing import Compared, open_compared, read_annotated
+    from vidpose.evaluation.pictures import keypoint_table, over_files
     from vidpose.evaluation.tables import print_table
-    from vidpose.keypoint_data.coco import read_people
-    from vidpose.networks import open_networks
 
     if json_file and not overwrite:
         check_free([json_file])
     chosen = choose_device(device)
     with ExitStack() as stack:
-        networks = {}
-        for name in names:
-            network, _, file = name.partition("=")
-            if name in networks:
-                raise UsageError(f"--keypoints {name}: given twice")
-            weights = Path(file) if file else None
-            networks[name] = stack.enter_context(
-                open_networks(detector or "blazepose", network, keypoints_weights=weights, device=chosen)
-            )
-        layout = common_joints(
-            [opened.keypoints.layout for opened in networks.values()], lambda some: read_people(data, some, images)
-        )
-        people = _every(read_people(data, layout, images), every)
-        rows: dict[str, Any] = {}
-        for name, opened in networks.items():
-            with progress_of(name, "people") as report:
-                found = find_annotated(people, layout, opened.keypoints, opened.detector if detector else None, report)
-            rows[name] = dict(figures(people, layout, found))
+        groups: dict[str, list[Compared]] = {}
+        for text in names:
+            if text in groups:
+                raise UsageError(f"--keypoints {text}: given twice")
+            name, _, files = text.partition("=")
+            weights = [Path(file) if file else None for file in files.split(",")]
+            groups[text] = open_compared(name, weights, detector, chosen, stack)
+        if views and not any(group[0].views for group in groups.values()):
+            raise UsageError("--views: none of the networks sees clips; leave it out")
+        annotated = read_annotated(data, [network for group in groups.values() for network in group], images, every)
+        rows = {}
+        for text, group in groups.items():
+            numbers = group[0].views_together(views or (annotated.cameras,), annotated.cameras)
+            for together in numbers:
+                label = f"{text} V={together}" if len(numbers) > 1 else text
+                figures = []
+                for network in group:
+                    with progress_of(label, "people") as report:
+                        figures.append(network.figures(annotated, together, report))
+                rows[label] = over_files(figures)
     where = f"found by {detector}" if detector else "boxes given"
-    note = f"{len(people):,} people, {where}; {len(layout)} joints: {', '.join(layout.joints)}"
-    print_table(keypoint_table(str(data), rows, (note,)), table_console())
+    joints = annotated.layout.joints
+    notes = [f"{len(annotated.people):,} people, {where}; {len(joints)} joints: {', '.join(joints)}"]
+    if not any("ap" in row for row in rows.values()):
+        notes.append("no AP and AR, which need pycocotools: pip install pycocotools")
+    print_table(keypoint_table(str(data), rows, tuple(notes)), table_console())
     if json_file:
-        facts = {"data": str(data), "people": len(people), "joints": layout.joints, "detector": detector}
+        facts = {"data": str(data), "people": len(annotated.people), "joints": joints, "detector": detector}
         with replacing(json_file) as partial:
             partial.write_text(json.dumps(facts | {"every": every, "networks": rows}, indent=2))
-
-
-def _every(people: Sequence[Person], every: int) -> list[Person]:
-    """People of every so manieth picture, picture by picture."""
-    pictures = list(dict.fromkeys(person.picture for person in people))[::every]
-    place = {picture: number for number, picture in enumerate(pictures)}
-    return sorted((person for person in people if person.picture in place), key=lambda person: place[person.picture])

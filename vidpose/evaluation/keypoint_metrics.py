@@ -33,6 +33,10 @@ _ABSENT = -1e6
 """Pixels: so far away that an absent joint counts as missed."""
 
 
+class NoPycocotools(UsageError):
+    """It is not installed, so there are no AP and AR."""
+
+
 def box_sizes(target: np.ndarray) -> np.ndarray:
     """(N, 2) width and height in pixels of the boxes around (N, J, 2) keypoints, NaN where absent."""
     return np.nanmax(target, axis=1) - np.nanmin(target, axis=1)
@@ -76,7 +80,7 @@ def keypoint_scores(
         ap, ap50, ap75, ar and pck_2d as shares, mse in pixels squared.
 
     Raises:
-        UsageError: pycocotools is not installed.
+        NoPycocotools: it is not installed.
     """
     if areas is None:
         areas = _COVERED * box_sizes(target).prod(axis=-1)
@@ -131,13 +135,14 @@ def average_precision(truth: list[dict[str, Any]], found: list[dict[str, Any]], 
         ap, ap50, ap75 and ar as shares.
 
     Raises:
-        UsageError: pycocotools is not installed, or nobody knows how far people disagree about one of the joints.
+        NoPycocotools: it is not installed.
+        UsageError: nobody knows how far people disagree about one of the joints.
     """
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError:
-        raise UsageError("AP and AR of keypoints need pycocotools: pip install pycocotools") from None
+        raise NoPycocotools("AP and AR of keypoints need pycocotools: pip install pycocotools") from None
 
     pictures = sorted({entry["image_id"] for entry in truth})
     true, guessed = COCO(), COCO()

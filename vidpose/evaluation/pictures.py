@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from statistics import mean, stdev
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vidpose.errors import UsageError
-from vidpose.evaluation.keypoint_metrics import average_precision, detected, labelled, mse, pck_2d
+from vidpose.evaluation.keypoint_metrics import NoPycocotools, average_precision, detected, labelled, mse, pck_2d
 from vidpose.evaluation.tables import Line, Table
 from vidpose.keypoint_data.coco import Person, read_picture
 from vidpose.keypoints.poses import KeypointFinder, Poses
@@ -134,9 +136,9 @@ def _nearest(found_PJD: np.ndarray, targets_NJD: np.ndarray) -> np.ndarray:
     return matched
 
 
-def figures(people: Sequence[Person], layout: Skeleton, found: Found) -> Mapping[str, float]:
+def figures(people: Sequence[Person], layout: Skeleton, found: Found) -> dict[str, float]:
     """What a table of 2D results has: ap, ap50, ap75, ar and pck_2d as shares, mse in pixels squared, the median error
-    in pixels, and milliseconds a person.
+    in pixels, and milliseconds a person. Without pycocotools there are no ap and ar.
 
     Args:
         people: that were looked for, in the same order.
@@ -144,8 +146,12 @@ def figures(people: Sequence[Person], layout: Skeleton, found: Found) -> Mapping
     pictures = [number for number, (_, group) in enumerate(groupby(people, key=lambda p: p.picture), 1) for _ in group]
     truth = [labelled(picture, p.keypoints, p.area) for picture, p in zip(pictures, people, strict=True)]
     targets = np.stack([person.keypoints for person in people]).astype(np.float64)
+    try:
+        precision = average_precision(truth, found.people, layout)
+    except NoPycocotools:
+        precision = {}
     return {
-        **average_precision(truth, found.people, layout),
+        **precision,
         "pck_2d": float(np.nanmean(pck_2d(found.matched, targets))),
         "mse": mse(found.matched, targets),
         "median_px": float(np.nanmedian(np.linalg.norm(found.matched - targets, axis=-1))),
@@ -153,13 +159,45 @@ def figures(people: Sequence[Person], layout: Skeleton, found: Found) -> Mapping
     }
 
 
+def over_files(rows: Sequence[Mapping[str, float]]) -> Mapping[str, Any]:
+    """Figures of networks that differ in nothing but their seed, as one row: their means.
+
+    Returns:
+        `figures` and whatever else all rows have; where there are several, also `deviation`, the standard deviation of
+        each measure, and `files`, the rows.
+    """
+    if len(rows) == 1:
+        return rows[0]
+    values = {key: [row[key] for row in rows] for key in rows[0] if all(key in row for row in rows)}
+    return {
+        **{key: mean(some) for key, some in values.items()},
+        # Whole numbers are settings.
+        "deviation": {key: stdev(some) for key, some in values.items() if isinstance(some[0], float)},
+        "files": list(rows),
+    }
+
+
 _COLUMNS = {
-    "AP": ("ap", 100), "AP50": ("ap50", 100), "AP75": ("ap75", 100), "AR": ("ar", 100), "PCK@0.05": ("pck_2d", 100),
-    "MSE (px²)": ("mse", 1), "Median (px)": ("median_px", 1), "ms a person": ("ms", 1),
+    "F": ("frames", 1), "V": ("views", 1), "AP": ("ap", 100), "AP50": ("ap50", 100), "AP75": ("ap75", 100),
+    "AR": ("ar", 100), "PCK@0.05": ("pck_2d", 100), "MSE (px²)": ("mse", 1), "Median (px)": ("median_px", 1),
+    "ms a person": ("ms", 1), "s an epoch": ("epoch_seconds", 1),
 }  # fmt: skip
 
 
-def keypoint_table(title: str, rows: Mapping[str, Mapping[str, float]], notes: tuple[str, ...]) -> Table:
-    """A table of `figures` by the name of the network."""
-    lines = (Line(name, tuple(scale * row[key] for key, scale in _COLUMNS.values())) for name, row in rows.items())
-    return Table(title, "Network", tuple(_COLUMNS), tuple(lines), notes)
+def keypoint_table(title: str, rows: Mapping[str, Mapping[str, Any]], notes: tuple[str, ...]) -> Table:
+    """A table of rows from `over_files` by the name of the network; columns that no row has are left out.
+
+    Besides `figures`, a row may have `frames` and `views`, of which the network sees so many together, and
+    `epoch_seconds`, the time that an epoch of its training took.
+    """
+    columns = {name: column for name, column in _COLUMNS.items() if any(column[0] in row for row in rows.values())}
+    lines = []
+    for name, row in rows.items():
+        lines.append(Line(name, _scaled(row, columns)))
+        if "files" in row:
+            lines.append(Line(f"± over {len(row['files'])} files", _scaled(row["deviation"], columns)))
+    return Table(title, "Network", tuple(columns), tuple(lines), notes)
+
+
+def _scaled(row: Mapping[str, Any], columns: Mapping[str, tuple[str, int]]) -> tuple[float | None, ...]:
+    return tuple(scale * row[key] if key in row else None for key, scale in columns.values())

@@ -173,7 +173,8 @@ def print_table(table: Table, console: Any) -> None:
         shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for i in columns:
             justify = "left" if i < texts else "right"
-            shown.add_column(Text(cells[0][i]), justify=justify, no_wrap=i > 0, max_width=None if i else _LABEL_WIDTH)
+            width = None if i else _LABEL_WIDTH
+            shown.add_column(Text(cells[0][i]), justify=justify, no_wrap=i > 0, max_width=width, overflow="fold")
         for row, line in zip(cells[1:], table.lines, strict=True):
             shown.add_row(*(Text(row[i]) for i in columns), style="dim" if line.reported else None)
         console.print(shown)

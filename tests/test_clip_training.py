@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 from keypoint_pictures import colours_of, write_clips
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+from training_data import vidpose
 
 from vidpose.cli import cli
 from vidpose.errors import UsageError, VidposeError
@@ -154,6 +155,41 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(workers, folder, 
         *(read_clip_network(path, RECIPE.arch)[0].parameters() for path in (whole, resumed)), strict=True
     ):
         assert torch.equal(ours, theirs)
+
+
+TINY = """
+arch = "temporal-relational"
+steps = 6
+batch = 4
+optimiser = "adamw"
+bf16 = false
+[model]
+size = 64
+frames = 3
+views = 2
+layers = 1
+width = 8
+depths = [1, 1, 3, 1]
+heads = [1, 1, 2, 2]
+relation_heads = 2
+window = 2
+drop_path = 0.0
+"""
+
+
+def test_two_processes_give_the_curve_of_one(folder, tmp_path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY)
+    done = vidpose("train-keypoints", folder, "--held-out", folder, "--arch", recipe, "--out", tmp_path / "two",
+                   "--device", "cpu", "--devices", 2, "--workers", 1)  # fmt: skip
+    output, errors = done.communicate()
+    assert done.returncode == 0, errors
+    assert output == f"wrote {tmp_path / 'two' / 'weights.safetensors'}\n"
+    run(read_keypoint_recipe(str(recipe)), folder, tmp_path / "one")
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    assert len(one) == len(two) == 6
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
 
 
 def test_training_learns_where_the_dots_are(folder, tmp_path):

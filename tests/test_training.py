@@ -1,7 +1,6 @@
 """Runs of the training loop on small data: what they write, that they repeat, stop and go on, and what they refuse."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_data import recording, write_cmu17, write_store
+from training_data import recording, vidpose, write_cmu17, write_store
 
 from vidpose.cli import cli
 from vidpose.errors import UsageError, VidposeError
@@ -131,12 +130,6 @@ def test_a_run_repeats_and_an_interrupted_one_goes_on_as_if_nothing_had_happened
     assert said[0].endswith("going on after step 25")
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
     assert load_weights(resumed).sha256 == whole.sha256
-
-
-def vidpose(*words, **more) -> subprocess.Popen:
-    command = [sys.executable, "-m", "vidpose", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env=os.environ | {"OMP_NUM_THREADS": "1"}, **more)  # fmt: skip
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
-"""Small data sets that lifters are trained on in tests."""
+"""Small data sets that lifters are trained on in tests, and the program as a process of its own."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,3 +56,10 @@ def write_store(folder: Path, recordings: Sequence[Recording], name: str = "h36m
     writer = StoreWriter(folder, name, layout)
     writer.write("all", recordings)
     return writer.finish({}, {"gt": {}, "found": {"detector": "a good one", "scores": True}})
+
+
+def vidpose(*words: object, **more: object) -> subprocess.Popen:
+    """Start the program."""
+    command = [sys.executable, "-m", "vidpose", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env=os.environ | {"OMP_NUM_THREADS": "1"}, **more)  # fmt: skip

@@ -10,13 +10,19 @@ import pytest
 import torch
 import torchvision.models
 from file_server import serving
+from safetensors.torch import save_file
 
 from vidpose import catalogue
 from vidpose.catalogue import CATALOGUE, Published, weights_file, weights_folder
 from vidpose.errors import UsageError, VidposeError
+from vidpose.keypoints.clip_weights import save_clip_network
+from vidpose.keypoints.networks import create_network
+from vidpose.keypoints.temporal_relational import TemporalRelational, create_clip_network
+from vidpose.keypoints.weights import save_network
 from vidpose.lifters import create_lifter, lifter_class
 from vidpose.shipped import shipped
 from vidpose.skeletons import get_skeleton
+from vidpose.weights_file import write_weights
 from vidpose.zoo import ZOO, save_lifter
 
 CONTENT = b"weights of a network" * 5000
@@ -192,6 +198,38 @@ def test_info_of_a_file_of_ours(run, tmp_path):
     assert run("info", "single-branch")[0] == 0
 
 
+def test_info_of_keypoint_and_clip_networks_of_ours(run, tmp_path):
+    network = create_network("hrnet-w24", layout="coco17")
+    save_network(network, network.processing, tmp_path / "net.safetensors", {"data": "some"})
+    clip_network = create_clip_network("temporal-relational", **TemporalRelational.tiny)
+    save_clip_network(clip_network, tmp_path / "clips.safetensors", {"data": "others"}, half=True)
+    for file, theirs, data in (("net", network, "some"), ("clips", clip_network, "others")):
+        code, out, _ = run("info", f"{file}.safetensors")
+        assert code == 0
+        told = {line[:15].strip(): line[16:] for line in out.splitlines()}
+        assert (told["arch"], told["data"]) == (theirs.name, data)
+        assert json.loads(told["config"])["layout"] == theirs.config.layout
+        assert told["parameters"] == f"{sum(p.numel() for p in theirs.parameters()):,}"
+        assert told["sha256"] == hashlib.sha256((tmp_path / f"{file}.safetensors").read_bytes()).hexdigest()
+
+
+def test_info_of_other_files_is_one_line(run, tmp_path):
+    (tmp_path / "text.safetensors").write_text("not weights")
+    save_file({"x": torch.zeros(1)}, tmp_path / "theirs.safetensors")
+    write_weights(torch.nn.Linear(1, 1), tmp_path / "strange.safetensors", "vidpose-sculptor", {})
+    write_weights(torch.nn.Linear(1, 1), tmp_path / "wrong.safetensors", "vidpose-clip-network",
+                  {"arch": "vit-s", "config": {"size": 64}})  # fmt: skip
+    for file, part in (
+        ("text", "not a safetensors file"),
+        ("theirs", "no vidpose header; these are not weights that vidpose wrote"),
+        ("strange", "its header is of a vidpose-sculptor, which this vidpose does not know; upgrade vidpose"),
+        ("wrong", "the weights do not fit vit-s"),
+    ):
+        code, out, err = run("info", f"{file}.safetensors")
+        assert (code, out) == (1, "")
+        assert_one_line(err, f"{file}.safetensors: ", part)
+
+
 class Bomb:
     def __init__(self, path: Path):
         self.path = path
@@ -238,14 +276,16 @@ def test_entries_are_complete():
     for entry in CATALOGUE.values():
         assert bool(entry.url) != bool(entry.page)
         assert (entry.url + entry.page).startswith("https://")
-        assert entry.kind in ("keypoints", "detector", "lifter")
+        assert entry.kind in ("keypoints", "detector", "lifter", "backbone")
+        # Nothing takes a file of one that a person downloaded.
+        assert entry.url or entry.kind != "backbone"
         assert entry.format in ("mmpose", "mmdet", "torchvision", "onnx-zip", "authors")
         assert entry.licence
         # The published digits stand in the file's name; an archive's name has those of the checkpoint inside.
         assert bool(entry.sha256) == (entry.format in ("mmpose", "mmdet", "torchvision"))
         assert entry.sha256 in entry.path.name
         assert len(entry.sha256) in (0, 8)
-        assert bool(entry.layout) == (entry.kind != "detector")
+        assert bool(entry.layout) == (entry.kind in ("keypoints", "lifter"))
         if entry.layout:
             get_skeleton(entry.layout)
 
@@ -261,15 +301,18 @@ def test_lifters_of_others_are_those_that_import_knows():
 @pytest.mark.parametrize(
     ("name", "weights", "metric"),
     [
-        ("keypointrcnn", "KeypointRCNN_ResNet50_FPN_Weights.COCO_V1", "kp_map"),
-        ("fasterrcnn", "FasterRCNN_ResNet50_FPN_Weights.COCO_V1", "box_map"),
-        ("fasterrcnn-v2", "FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1", "box_map"),
-        ("fasterrcnn-mobilenet", "FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1", "box_map"),
-        ("ssdlite", "SSDLite320_MobileNet_V3_Large_Weights.COCO_V1", "box_map"),
+        ("torchvision:keypointrcnn", "KeypointRCNN_ResNet50_FPN_Weights.COCO_V1", "kp_map"),
+        ("torchvision:fasterrcnn", "FasterRCNN_ResNet50_FPN_Weights.COCO_V1", "box_map"),
+        ("torchvision:fasterrcnn-v2", "FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1", "box_map"),
+        ("torchvision:fasterrcnn-mobilenet", "FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1", "box_map"),
+        ("torchvision:ssdlite", "SSDLite320_MobileNet_V3_Large_Weights.COCO_V1", "box_map"),
+        ("swin-t", "Swin_T_Weights.IMAGENET1K_V1", "acc@1"),
+        ("vit-b-16", "ViT_B_16_Weights.IMAGENET1K_V1", "acc@1"),
     ],
 )
 def test_torchvision_says_the_same_of_its_weights(name, weights, metric):
-    entry, theirs = CATALOGUE[f"torchvision:{name}"], torchvision.models.get_weight(weights)
+    entry, theirs = CATALOGUE[name], torchvision.models.get_weight(weights)
     assert entry.url == theirs.url
     assert entry.mib == theirs.meta["_file_size"]
-    assert float(entry.metric.split()[-1]) == theirs.meta["_metrics"]["COCO-val2017"][metric]
+    measured = theirs.meta["_metrics"]["ImageNet-1K" if metric == "acc@1" else "COCO-val2017"]
+    assert float(entry.metric.split()[-1]) == measured[metric]

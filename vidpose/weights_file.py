@@ -50,11 +50,11 @@ def _halved(parameter: torch.Tensor) -> torch.Tensor:
     return rounded if error <= _HALF_TOLERANCE * parameter.abs().max() else parameter
 
 
-def read_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The header and the tensors of a file.
+def read_header(path: Path) -> dict[str, Any]:
+    """What a file of ours says of itself; `format` is its kind.
 
     Raises:
-        VidposeError: it is not safetensors, of another kind, or of a newer vidpose.
+        VidposeError: it is not safetensors, not from vidpose, or of a newer one.
     """
     try:
         with path.open("rb") as file:
@@ -63,19 +63,39 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch
         raise VidposeError(f"{path}: cannot read ({error.strerror})") from None
     if start in (b"PK", b"\x80\x02", b"\x80\x04"):
         raise VidposeError(f"{path}: a pickled checkpoint, which could run code; only .safetensors weights are read")
+    with _opened(path) as file:
+        written = (file.metadata() or {}).get("vidpose", "")
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["vidpose"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise VidposeError(f"{path}: not a safetensors file ({error})") from None
-    except (KeyError, ValueError):
-        raise VidposeError(f"{path}: no vidpose header; these are not weights that vidpose wrote") from None
-    if not isinstance(about, dict) or about.get("format") != kind:
-        raise VidposeError(f"{path}: its header is not of a {kind.replace('-', ' ')}")
+        about = json.loads(written)
+    except ValueError:
+        about = None
+    if not isinstance(about, dict):
+        raise VidposeError(f"{path}: no vidpose header; these are not weights that vidpose wrote")
     if about.get("format_version", 0) > FORMAT_VERSION:
         raise VidposeError(f"{path}: written by a newer vidpose ({about.get('vidpose')}); upgrade vidpose")
-    return about, tensors
+    return about
+
+
+def read_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The header and the tensors of a file.
+
+    Raises:
+        VidposeError: as of `read_header`, or it is of another kind.
+    """
+    about = read_header(path)
+    if about.get("format") != kind:
+        raise VidposeError(f"{path}: its header is not of a {kind.replace('-', ' ')}")
+    with _opened(path) as file:
+        return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise VidposeError(f"{path}: not a safetensors file ({error})") from None
 
 
 def read_weights_of(path: Path, kind: str, arch: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

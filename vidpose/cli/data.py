@@ -100,3 +100,51 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
     ) as networks:  # fmt: skip
         detecting.detect(store, videos, dataset.video_names, click.echo, networks=networks, name=input_name)
     click.echo(f"{store.folder}: has the input {input_name!r} now")
+
+
+@data.command()
+@click.argument("name")
+@click.option("--videos", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of its videos.")
+@click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
+@click.option("--subjects", default="S1,S5,S6,S7,S8", show_default=True, metavar="S1,...", help="Whose videos.")
+@click.option("--frames", default=32, show_default=True, type=click.IntRange(min=1), help="Of a clip.")
+@click.option("--every", default=2, show_default=True, type=click.IntRange(min=1),
+              help="Every so manieth frame of the videos.")  # fmt: skip
+@click.option("--size", default=256, show_default=True, type=click.IntRange(32, 4096), help="Pixels of a side.")
+@click.option("--overwrite", is_flag=True, help="Make all clips again.")
+def clips(name: str, videos: Path, folder: Path | None, out: Path, subjects: str, frames: int, every: int, size: int,
+          overwrite: bool) -> None:  # fmt: skip
+    """Cut the videos of a prepared benchmark, h36m, into clips that 2D networks train on and are evaluated on.
+
+    A clip shows one person to all cameras in step, a square picture each. The same command goes on with a set that was
+    broken off.
+    """
+    from dataclasses import asdict
+
+    from vidpose.cli.progress import progress_of
+    from vidpose.datasets.h36m_videos import Cut, film, find_recordings
+    from vidpose.datasets.store import Store
+    from vidpose.errors import UsageError
+    from vidpose.files import make_folder
+    from vidpose.keypoint_data.clips import has_clip, note_clips, write_clip
+
+    if name != "h36m":
+        raise UsageError(f"{name}: only videos of h36m can be cut into clips")
+    store, cut, wanted = Store(folder or Path("data") / name), Cut(frames, every, size), subjects.split(",")
+    recordings = find_recordings(store, videos, wanted, cut)
+    numbers = [number for recording in recordings for number in recording.clips if recording.views]
+    if not numbers:
+        raise UsageError(f"--frames {frames} --every {every}: no recording is that long; give less")
+    make_folder(out)
+    note_clips(out, {"data": name, "subjects": wanted, **asdict(cut)}, overwrite)
+    missing = {number for number in numbers if not has_clip(out, number)}
+    written = 0
+    with progress_of(f"clips of {name}", "clips") as progress:
+        for recording in recordings:
+            for number, shots in film(store, recording, missing):
+                write_clip(out, number, store.layout.joints, shots, recording.facts(number))
+                written += 1
+                progress(written, len(missing))
+    there = sum(has_clip(out, number) for number in numbers)
+    click.echo(f"{out}: {there} clips of {frames} frames, {written} of them new")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
-from vidpose.errors import UsageError, VidposeError
+from vidpose.errors import UsageError
 from vidpose.files import check_free, make_folder
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def _make_clips(motion: Path, split: str, clips: int, format: Format, seed: int,
     from itertools import pairwise
 
     from vidpose.datasets.cmu import load_cmu
-    from vidpose.keypoint_data.clips import clip_folder, write_clip
-    from vidpose.keypoint_data.coco import ANNOTATIONS
+    from vidpose.keypoint_data.clips import has_clip, note_clips, write_clip
     from vidpose.synth.actors import POINTS
     from vidpose.synth.shoots import random_shoot
 
@@ -95,12 +94,11 @@ def _make_clips(motion: Path, split: str, clips: int, format: Format, seed: int,
         raise UsageError(
             f"--frames {format.frames}: the longest sequence of {split} has {longest / recorded.fps:.0f} s; give fewer"
         )
-    make_folder(out)
-    _note(out / "clips.json", {"format": "vidpose-clips", "split": split, "seed": seed, **asdict(format)}, overwrite)
+    note_clips(out, {"split": split, "seed": seed, **asdict(format)}, overwrite)
     done = 0
     with progress_of(f"{clips} clips", "pictures") as progress:
         for number in range(clips):
-            if overwrite or not (clip_folder(out, number) / ANNOTATIONS).exists():
+            if not has_clip(out, number):
                 shoot = random_shoot(sequences, recorded.fps, format, seed, number)
                 write_clip(out, number, POINTS, _shots(shoot, format))
             done += format.views * format.frames
@@ -120,21 +118,3 @@ def _shots(shoot: Shoot, format: Format) -> Iterator[Shot]:
                 "world_to_camera": camera.world_to_camera.tolist(),
             }
             yield Shot(view, frame, frame / format.fps, picture.image, picture.people == 0, keypoints, facts)
-
-
-def _note(path: Path, facts: dict[str, object], overwrite: bool) -> None:
-    """Write down how clips are made; raises where others lie there already."""
-    import json
-
-    from vidpose.files import replacing
-
-    if path.exists() and not overwrite:
-        try:
-            there = json.loads(path.read_text())
-        except ValueError:
-            there = None
-        if there != facts:
-            raise VidposeError(f"{path.parent}: holds clips made otherwise; give --overwrite, or another --out")
-        return
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(facts, indent=2))

@@ -24,7 +24,7 @@ _MIB = 1 << 20
 
 @click.group()
 def weights() -> None:
-    """Weights of lifters, 2D keypoint networks and person detectors: fetch, check and convert them."""
+    """Weights of lifters, 2D keypoint networks, person detectors and backbones: fetch, check and convert them."""
 
 
 @weights.command("list")
@@ -124,18 +124,43 @@ def _checked() -> Iterator[tuple[str, Path, str]]:
 def info(name_or_file: str) -> None:
     """Say what is known of weights: what others publish about theirs, or the header of a file of ours."""
     from vidpose.catalogue import CATALOGUE, published
-    from vidpose.zoo import ZOO, load_weights
+    from vidpose.zoo import ZOO
 
     if name_or_file in CATALOGUE or not (name_or_file in ZOO or Path(name_or_file).exists()):
         entry = published(name_or_file)
         facts = asdict(entry) | {"file": str(entry.path) if entry.url else "", "at hand": _availability(entry)}
     else:
-        ours = load_weights(name_or_file)
-        parameters = sum(p.numel() for p in ours.lifter.parameters())
-        facts = {**ours.about, "parameters": f"{parameters:,}", "sha256": ours.sha256}
+        facts = _facts(name_or_file)
     for key, fact in facts.items():
         if fact not in ("", None):
             click.echo(f"{key:15} {fact if isinstance(fact, str) else json.dumps(fact)}")
+
+
+def _facts(name_or_file: str) -> dict[str, Any]:
+    """The header of weights of ours, how many parameters they are, and the file's hash.
+
+    Raises:
+        VidposeError: the file is not what it should be; or its kind is unknown.
+    """
+    from vidpose.downloads import file_hash
+    from vidpose.keypoints import clip_weights
+    from vidpose.keypoints import weights as keypoint_weights
+    from vidpose.weights_file import read_header
+    from vidpose.zoo import KIND, ZOO, load_weights
+
+    path = Path(name_or_file)
+    about = {} if name_or_file in ZOO else read_header(path)
+    arch, kind = about.get("arch"), about.get("format", KIND)
+    if kind == KIND:
+        ours = load_weights(name_or_file)
+        network, about, sha256 = ours.lifter, ours.about, ours.sha256
+    elif kind == keypoint_weights.KIND:
+        network, sha256 = keypoint_weights.read_network(path, arch).network, file_hash(path)
+    elif kind == clip_weights.KIND:
+        network, sha256 = clip_weights.read_clip_network(path, arch)[0], file_hash(path)
+    else:
+        raise VidposeError(f"{path}: its header is of a {kind}, which this vidpose does not know; upgrade vidpose")
+    return {**about, "parameters": f"{sum(p.numel() for p in network.parameters()):,}", "sha256": sha256}
 
 
 @weights.command()

@@ -6,13 +6,14 @@ Shape suffixes: N pictures, J joints.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
 
 from vidpose.errors import UsageError
+from vidpose.keypoint_data.clips import COVERED
 from vidpose.skeletons import Skeleton
 
 SIGMAS: Mapping[str, float] = {
@@ -24,9 +25,6 @@ head and the neck. Neither has a pelvis and a spine; they take the hips'."""
 
 PCK_FRACTION = 0.05
 """Of the longer side of the person's box."""
-
-_COVERED = 0.53
-"""The part of a person's box that the person covers, on average over COCO."""
 
 _SOME_AREA = 1.0
 _ABSENT = -1e6
@@ -58,7 +56,13 @@ def pck_2d(predicted: np.ndarray, target: np.ndarray, fraction: float = PCK_FRAC
 
 def mse(predicted: np.ndarray, target: np.ndarray) -> float:
     """Mean of the squared differences of all coordinates, in pixels squared; absent joints are left out."""
-    return float(np.nanmean(np.square(predicted - target)))
+    return over_known(np.mean, np.square(predicted - target))
+
+
+def over_known(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> float:
+    """A statistic of those values that are not NaN; NaN if there are none."""
+    known = values[~np.isnan(values)]
+    return float(statistic(known)) if len(known) else np.nan
 
 
 def keypoint_scores(
@@ -83,7 +87,7 @@ def keypoint_scores(
         NoPycocotools: it is not installed.
     """
     if areas is None:
-        areas = _COVERED * box_sizes(target).prod(axis=-1)
+        areas = COVERED * box_sizes(target).prod(axis=-1)
     pictures = range(1, len(target) + 1)
     return {
         **average_precision(

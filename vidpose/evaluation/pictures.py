@@ -17,7 +17,15 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vidpose.errors import UsageError
-from vidpose.evaluation.keypoint_metrics import NoPycocotools, average_precision, detected, labelled, mse, pck_2d
+from vidpose.evaluation.keypoint_metrics import (
+    NoPycocotools,
+    average_precision,
+    detected,
+    labelled,
+    mse,
+    over_known,
+    pck_2d,
+)
 from vidpose.evaluation.tables import Line, Table
 from vidpose.keypoint_data.coco import Person, read_picture
 from vidpose.keypoints.poses import KeypointFinder, Poses
@@ -154,7 +162,7 @@ def figures(people: Sequence[Person], layout: Skeleton, found: Found) -> dict[st
         **precision,
         "pck_2d": float(np.nanmean(pck_2d(found.matched, targets))),
         "mse": mse(found.matched, targets),
-        "median_px": float(np.nanmedian(np.linalg.norm(found.matched - targets, axis=-1))),
+        "median_px": over_known(np.median, np.linalg.norm(found.matched - targets, axis=-1)),
         "ms": found.milliseconds,
     }
 

@@ -1,4 +1,4 @@
-"""Clips of a person before several cameras in step, as `vidpose synth --motion` writes them.
+"""Clips of a person before several cameras in step, as `vidpose synth --motion` and `vidpose data clips` write them.
 
     FOLDER/clips.json                       how they were made
     FOLDER/clip-00012/annotations.json      one COCO keypoint file a clip, with the fields below besides
@@ -17,13 +17,14 @@ the floor at 0. A view that is missing in a clip is missing in its file.
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from vidpose.errors import VidposeError
@@ -42,6 +43,9 @@ from vidpose.keypoint_data.coco import (
 from vidpose.skeletons import Skeleton
 
 _QUALITY = 90
+
+COVERED = 0.53
+"""The part of a person's box that the person covers, on average over COCO."""
 
 
 @dataclass(frozen=True)
@@ -148,18 +152,20 @@ class Shot:
     Attributes:
         view, frame, time: which it is, and its second.
         image: (H, W, 3) uint8 RGB.
-        mask: (H, W) bool, the pixels of the person.
-        keypoints: (J, 2) pixels.
+        mask: (H, W) bool, the pixels of the person; None: only the box is known.
+        keypoints: (J, 2) pixels; those outside the picture are unlabelled.
         camera: focal, centre and world_to_camera, as in the file.
+        box: (4,) pixels around the person, x0 y0 x1 y1, where there is no mask.
     """
 
     view: int
     frame: int
     time: float
     image: np.ndarray
-    mask: np.ndarray
+    mask: np.ndarray | None
     keypoints: np.ndarray
     camera: dict[str, Any]
+    box: np.ndarray | None = None
 
 
 def clip_folder(folder: Path, number: int) -> Path:
@@ -167,16 +173,52 @@ def clip_folder(folder: Path, number: int) -> Path:
     return folder / f"clip-{number:05d}"
 
 
-def write_clip(folder: Path, number: int, joints: Sequence[str], shots: Iterable[Shot]) -> None:
+def has_clip(folder: Path, number: int) -> bool:
+    """Whether a clip was written, to its end."""
+    return (clip_folder(folder, number) / ANNOTATIONS).exists()
+
+
+def note_clips(folder: Path, facts: Mapping[str, Any], overwrite: bool) -> None:
+    """Write down how the clips of a set are made, in `clips.json`.
+
+    Args:
+        overwrite: take clips away that are there; otherwise they stay, if they are made the same way.
+
+    Raises:
+        VidposeError: there are clips made otherwise; or nothing can be written.
+    """
+    path = folder / "clips.json"
+    noted = {"format": "vidpose-clips", **facts}
+    if path.exists() and not overwrite:
+        try:
+            there = json.loads(path.read_text())
+        except ValueError:
+            there = None
+        if there != noted:
+            raise VidposeError(f"{folder}: holds clips made otherwise; give --overwrite, or another --out")
+        return
+    with replacing(path) as partial:
+        for annotations in folder.glob(f"clip-*/{ANNOTATIONS}"):
+            annotations.unlink()  # first, so that what is broken off here is no clip
+            shutil.rmtree(annotations.parent)
+        partial.write_text(json.dumps(noted, indent=2))
+
+
+def write_clip(
+    folder: Path, number: int, joints: Sequence[str], shots: Iterable[Shot], info: Mapping[str, Any] | None = None
+) -> None:
     """Write a clip; its annotations come last, so that a clip that was broken off is none.
 
     Args:
         folder: of the set.
         joints: names of the keypoints.
+        info: what else is known of the clip: where it is from.
 
     Raises:
         VidposeError: it cannot be written.
     """
+    import cv2  # training reads clips and has no use for it
+
     home = clip_folder(folder, number)
     images, annotations = [], []
     for shot in shots:
@@ -185,15 +227,25 @@ def write_clip(folder: Path, number: int, joints: Sequence[str], shots: Iterable
         _, encoded = cv2.imencode(".jpg", shot.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         with replacing(home / name) as partial:
             partial.write_bytes(encoded.tobytes())
-        height, width = shot.mask.shape
+        height, width = shot.image.shape[:2]
         # A number of its own in the whole set, for programs that put files together.
         image_id = (number * 100 + shot.view) * 10_000 + shot.frame
         images.append({
             "id": image_id, "file_name": name, "width": width, "height": height, "clip": number, "view": shot.view,
             "frame": shot.frame, "time": shot.time, "camera": shot.camera,
         })  # fmt: skip
-        annotations.append(annotation(image_id, image_id, shot.keypoints, shot.mask))
-    write_json(
-        home / ANNOTATIONS,
-        {"info": {}, "licenses": [], "images": images, "annotations": annotations, "categories": [category(joints)]},
-    )
+        annotations.append(_entry(image_id, shot))
+    content = {"images": images, "annotations": annotations, "categories": [category(joints)]}
+    write_json(home / ANNOTATIONS, {"info": dict(info or {}), "licenses": [], **content})
+
+
+def _entry(number: int, shot: Shot) -> dict[str, Any]:
+    """The annotation of a shot: its person by mask or, without an outline then, by box."""
+    if shot.mask is not None:
+        return annotation(number, number, shot.keypoints, shot.mask)
+    height, width = shot.image.shape[:2]
+    (left, top), (right, bottom) = np.clip(np.round(shot.box.reshape(2, 2)), 0, (width, height)).astype(int)
+    filled = np.zeros((height, width), bool)
+    filled[top:bottom, left:right] = True
+    entry = annotation(number, number, shot.keypoints, filled)
+    return entry | {"area": round(COVERED * entry["area"]), "segmentation": []}

@@ -6,20 +6,19 @@ import clips
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from spots import SIZE, Brightest, boxes_around, path, picture
 
+from vidpose.clips_stage import look_again
 from vidpose.errors import UsageError, VidposeError
 from vidpose.keypoints.clip_weights import read_clip_network, save_clip_network
 from vidpose.keypoints.clips import Appearance, ClipFinder
 from vidpose.keypoints.temporal_relational import ClipNetwork, create_clip_network
 from vidpose.networks import open_networks
-from vidpose.pipeline import find_people, look_again
+from vidpose.pipeline import find_people
 from vidpose.tracks import PoseResult, Source, Track
 
-SIZE = 64
 TINY = {"size": SIZE, "layers": 1, "width": 8, "depths": (1, 1, 3, 1), "heads": (1, 1, 2, 2), "relation_heads": 2,
         "window": 2, "drop_path": 0.0}  # fmt: skip
-SCALE = 100.0
 
 
 def network(frames: int = 4, views: int = 2, seed: int = 0) -> ClipNetwork:
@@ -40,46 +39,6 @@ def standardised(found: ClipNetwork, views: list[np.ndarray]) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def finder() -> ClipFinder:
     return ClipFinder(network(), batch=3)
-
-
-class Brightest(ClipNetwork):
-    """Says of every joint that it is where the crop is brightest: what a network that has learned that would say."""
-
-    name = "brightest"
-    frames, views = 4, 2
-
-    def __init__(self) -> None:
-        super().__init__(self.Config(size=SIZE), 2)
-        self.spatial = _BrightestPlace()
-        self.seen: list[int] = []
-
-    def decode(self, tokens, present):
-        self.seen.append(tokens.shape[2])
-        points = tokens[..., None, :].expand(*tokens.shape[:3], len(self.layout), 2)
-        return points, torch.zeros(points.shape[:-1])
-
-
-class _BrightestPlace(nn.Module):
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        weights = (crops - crops.amin(dim=(1, 2, 3), keepdim=True)).mean(dim=1) ** 4
-        places = (torch.arange(SIZE) + 0.5) / SIZE
-        columns, rows = (weights.sum(dim=axis) / weights.sum(dim=(1, 2))[:, None] for axis in (1, 2))
-        return torch.stack([columns @ places, rows @ places], dim=-1)
-
-
-def picture(x: float, y: float) -> np.ndarray:
-    """240 x 160, with a bright spot."""
-    columns, rows = np.meshgrid(np.arange(240) + 0.5, np.arange(160) + 0.5)
-    spot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 4**2))
-    return np.repeat(spot[..., None], 3, axis=2).astype(np.uint8)
-
-
-def path(frames: int, start: float = 60) -> np.ndarray:
-    return np.stack([start + 6 * np.arange(frames), 80 + 2 * np.arange(frames)], axis=1).astype(float)
-
-
-def boxes_around(points: np.ndarray) -> np.ndarray:
-    return np.concatenate([points - np.array([20, 30]), points + np.array([24, 25])], axis=-1).astype(np.float32)
 
 
 class TestLocate:
@@ -121,7 +80,7 @@ class TestLocate:
         ("views", "message"),
         [
             ([*crops(1, 6), *crops(1, 5)], r"views of unequal length \(6, 5 frames\); cut them to the same moments"),
-            (crops(3, 6), "3 views, where temporal-relational takes 1 to 2; leave some out"),
+            (crops(3, 6), "3 views, where temporal-relational takes at most 2; leave some out"),
             (crops(2, 3), "3 frames, fewer than the 4 that temporal-relational looks at together; use weights for "),
             ([None, None], "there is nobody in any of its views"),
             ([crops(1, 6)[0][:, :32]], r"crops of shape \(32, 64, 3\), where \(64, 64, 3\) is due"),
@@ -202,14 +161,16 @@ class TestInAVideo:
     def test_a_track_gets_other_keypoints_and_keeps_the_rest(self, video, start, first):
         before = self.found(video, path(12)[first:10], first)
         done = []
-        after = look_again(before, video, ClipFinder(Brightest()), start=start, progress=lambda n, _: done.append(n))
+        (after,) = look_again(
+            [before], ClipFinder(Brightest()), start=start, progress=lambda *numbers: done.append(numbers)
+        )
         (track,) = after.tracks
         assert (after.keypoint_layout, track.id, len(track)) == ("h36m17", 7, 10 - first)
         np.testing.assert_allclose(track.keypoints[:, 4], path(12)[first:10], atol=1)
         assert np.array_equal(track.boxes, before.tracks[0].boxes)
         assert np.array_equal(track.frames, before.tracks[0].frames)
         assert after.provenance == before.provenance
-        assert done
+        assert done == [(n + 1, 10 - first) for n in range(10 - first)]
 
     def test_a_joint_outside_the_picture_scores_a_tenth(self, video):
         class Beyond(Brightest):
@@ -217,18 +178,18 @@ class TestInAVideo:
                 points, logits = super().decode(tokens, present)
                 return points - 10, logits
 
-        (track,) = look_again(self.found(video, path(12), 0), video, ClipFinder(Beyond())).tracks
+        (track,) = look_again([self.found(video, path(12), 0)], ClipFinder(Beyond()))[0].tracks
         np.testing.assert_allclose(track.scores, 0.05)
 
     def test_a_video_shorter_than_the_window_is_one_line(self, video):
         with pytest.raises(VidposeError, match=r"spot\.mp4: 12 frames, fewer than the 32 that temporal-relational"):
-            look_again(self.found(video, path(12), 0), video, ClipFinder(network(frames=32)))
+            look_again([self.found(video, path(12), 0)], ClipFinder(network(frames=32)))
         with pytest.raises(VidposeError, match=r"spot\.mp4: 3 frames, fewer than the 4"):
-            look_again(self.found(video, path(12)[9:], 9), video, ClipFinder(network()), start=0.29)
+            look_again([self.found(video, path(12)[9:], 9)], ClipFinder(network()), start=0.29)
 
     def test_nobody_stays_nobody(self, video):
         nobody = PoseResult(self.found(video, path(12), 0).source, (), "blazepose33", "", {})
-        after = look_again(nobody, video, ClipFinder(network()))
+        (after,) = look_again([nobody], ClipFinder(network()))
         assert (after.tracks, after.keypoint_layout) == ((), "h36m17")
 
 

@@ -375,7 +375,7 @@ def test_evaluating_needs_neither_opencv_nor_pyav_nor_mediapipe(store, weights, 
     import subprocess
     import sys
 
-    from test_training import WITHOUT
+    from training_data import WITHOUT
 
     arguments = ["eval", "--dataset", "cmu", "--data", store.folder, "--weights", weights, "--device", "cpu"]
     arguments += ["--figures", tmp_path / "figures"]

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from keypoint_pictures import write_pictures
+from training_data import WITHOUT
 
 from vidpose.cli import cli
 from vidpose.errors import UsageError, VidposeError
@@ -230,3 +233,12 @@ def test_the_command_trains(folder, tmp_path):
     assert result.output.endswith(f"wrote {tmp_path / 'run' / 'weights.safetensors'}\n")
     with pytest.raises(UsageError, match="holds a finished run; --resume goes on with it"):
         CliRunner().invoke(cli, words, catch_exceptions=False)
+
+
+def test_training_needs_neither_opencv_nor_pyav_nor_mediapipe(folder, tmp_path):
+    words = ("train-keypoints", folder, "--held-out", folder, "--arch", "hrnet-w24", "--workers", "1",
+             "--device", "cpu", "--out", tmp_path / "run", "--half", "--set", "steps=2", "--set", "batch=2",
+             "--set", "model.width=4", "--set", "model.layout=coco17", "--set", "augmentation.soften=1.0")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert read_network(tmp_path / "run" / "weights.safetensors", "hrnet-w24").network.config.width == 4

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_data import recording, vidpose, write_cmu17, write_store
+from training_data import WITHOUT, recording, vidpose, write_cmu17, write_store
 
 from vidpose.cli import cli
 from vidpose.errors import UsageError, VidposeError
@@ -405,15 +405,6 @@ def test_the_command_line_needs_a_recipe(tmp_path):
         CliRunner().invoke(cli, ["train", "mixste", "--arch", "lstm"], catch_exceptions=False)
     with pytest.raises(UsageError, match="data/h36m: no prepared benchmark"):
         CliRunner().invoke(cli, ["train", "mixste", "--out", str(tmp_path)], catch_exceptions=False)
-
-
-WITHOUT = """
-import sys
-for missing in ("cv2", "av", "mediapipe"):
-    sys.modules[missing] = None
-from vidpose.cli import main
-main()
-"""
 
 
 def test_training_needs_neither_opencv_nor_pyav_nor_mediapipe(cmu, tmp_path):

@@ -20,7 +20,7 @@ from vidpose.tracks import PoseResult, Source, Track
 from vidpose.views import ViewCamera
 from vidpose.views.clock import sample, synchronise
 from vidpose.views.triangulation import triangulate, triangulate_robustly
-from vidpose.views_stage import cameras_of, describe_agreement, merge_views
+from vidpose.views_stage import cameras_of, describe_agreement, merge_views, who_is_who
 
 AROUND = [(0.0, -4.9, 1.45), (3.6, -3.4, 1.2), (-4.0, 1.5, 2.0), (2.5, 4.2, 1.6)]
 UNSMOOTHED = Smoothing.parse("none")
@@ -260,6 +260,7 @@ def test_two_people_whose_boxes_cross_keep_their_ids_in_every_view(two_people):
     # The second view happens to have met them in the other order.
     first, second = views[1].tracks
     views[1] = replace(views[1], tracks=(replace(second, id=1), replace(first, id=2)))
+    assert sorted(map(sorted, who_is_who(views, cameras))) == [[(0, 1), (1, 2), (2, 1)], [(0, 2), (1, 1), (2, 2)]]
     merged = merge_views(views, cameras, UNSMOOTHED)
     for result in merged:
         assert sorted(track.id for track in result.tracks) == [1, 2]

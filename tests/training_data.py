@@ -63,3 +63,13 @@ def vidpose(*words: object, **more: object) -> subprocess.Popen:
     command = [sys.executable, "-m", "vidpose", *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env=os.environ | {"OMP_NUM_THREADS": "1"}, **more)  # fmt: skip
+
+
+WITHOUT = """
+import sys
+for missing in ("cv2", "av", "mediapipe"):
+    sys.modules[missing] = None
+from vidpose.cli import main
+main()
+"""
+"""The program on a machine that lacks what trainings need not have: `python -c WITHOUT ...`."""

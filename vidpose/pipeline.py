@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vidpose import __version__
 from vidpose.devices import choose_device
 from vidpose.errors import VidposeError
-from vidpose.keypoints.poses import discounted
 from vidpose.lifters import Lifter
 from vidpose.lifting import lift
 from vidpose.networks import Networks
@@ -23,12 +21,9 @@ from vidpose.refine import Smoothing, bridgeable, fill_gaps, place, stretches, u
 from vidpose.refine.scale import Heights
 from vidpose.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.tracks import PoseResult, Track
-from vidpose.video import Frame, VideoReader
+from vidpose.video import VideoReader
 from vidpose.video.lens import stated_fov
 from vidpose.zoo import DEFAULT, Weights, load_weights
-
-if TYPE_CHECKING:
-    from vidpose.keypoints.clips import ClipFinder
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +100,29 @@ def find_people(
     progress: Progress | None = None,
 ) -> PoseResult:
     """The first half of `infer`: tracks with 2D keypoints, and no 3D joints yet."""
+    found = follow_people(
+        video, networks=networks, detect_every=detect_every, start=start, end=end, max_people=max_people,
+        min_score=min_score, progress=progress,
+    )  # fmt: skip
+    if networks is None or networks.clips is None:
+        return found
+    from vidpose.clips_stage import look_again  # which BlazePose need not wait for
+
+    return look_again([found], networks.clips, start=start, end=end, progress=progress)[0]
+
+
+def follow_people(
+    video: str | Path,
+    *,
+    networks: Networks | None = None,
+    detect_every: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    max_people: int | None = None,
+    min_score: float = 0.3,
+    progress: Progress | None = None,
+) -> PoseResult:
+    """What `find_people` finds before a clip network looks again (`clips_stage`): all that other networks do."""
     with (
         VideoReader(video, start=start, end=end) as reader,
         PeopleFinder(max_people, min_score, networks=networks, detect_every=detect_every) as finder,
@@ -139,49 +157,7 @@ def find_people(
         "min_score": min_score,
         "max_people": max_people,
     }
-    found = PoseResult(source, tracks, layout.name, "", provenance)
-    if finder.networks.clips is None:
-        return found
-    return look_again(found, video, finder.networks.clips, start=start, end=end, progress=progress)
-
-
-def look_again(
-    found: PoseResult,
-    video: str | Path,
-    finder: ClipFinder,
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    progress: Progress | None = None,
-) -> PoseResult:
-    """The same people with the keypoints that a network sees in clips, cut out where the others were found.
-
-    Args:
-        found: people of this video between `start` and `end`.
-
-    Raises:
-        VidposeError: the video is shorter than the network's window, or cannot be read.
-    """
-    from vidpose.keypoints.clips import Appearance  # which BlazePose need not wait for
-
-    finder.check_clip(str(video), 1, int((found.source.times >= (start or 0)).sum()))
-    size = (found.source.height, found.source.width)
-    tracks = []
-    with VideoReader(video, start=start, end=end) as reader:
-        moments = ((frame.index, [frame.image]) for frame in _counted(reader, progress))
-        people = [Appearance(int(track.frames[0]), track.boxes[None]) for track in found.tracks]
-        for track, (keypoints, scores) in zip(found.tracks, finder.follow(moments, people), strict=True):
-            scores = discounted(keypoints[0], scores[0], size)
-            keypoints, scores = unswap_sides(keypoints[0], scores, track.times, finder.layout)
-            tracks.append(Track.of_keypoints(track.id, track.frames, track.times, track.boxes, keypoints, scores))
-    return replace(found, keypoint_layout=finder.layout.name).with_tracks(tuple(tracks))
-
-
-def _counted(reader: VideoReader, progress: Progress | None) -> Iterator[Frame]:
-    for done, frame in enumerate(reader, start=1):
-        yield frame
-        if progress:
-            progress(done, reader.num_frames_hint)
+    return PoseResult(source, tracks, layout.name, "", provenance)
 
 
 def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray, layout: Skeleton) -> Track:

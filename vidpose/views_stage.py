@@ -33,6 +33,38 @@ _AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
+class _Scene:
+    """Several views on one clock, and who is who in them.
+
+    Attributes:
+        cameras: for the pictures of these videos.
+        conversion: from keypoints to the lifter's joints, whose layout is `layout`; None where they are the same.
+        people: the tracks of each, in order of appearance.
+    """
+
+    clock: Clock
+    cameras: Sequence[ViewCamera]
+    conversion: Conversion | None
+    layout: Skeleton
+    people: Sequence[Sequence[Sighted]]
+
+    @staticmethod
+    def of(lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera]) -> _Scene:
+        assert len({(v.keypoint_layout, v.joint_layout) for v in lifted}) == 1, "views by one set of networks"
+        seen_as, layout = (get_skeleton(getattr(lifted[0], name)) for name in ("keypoint_layout", "joint_layout"))
+        conversion = None if seen_as == layout else get_conversion(seen_as.name, layout.name)
+        clock = synchronise([view.source for view in lifted])
+        cameras = [
+            camera.for_video(view.source.path, (view.source.width, view.source.height))
+            for camera, view in zip(cameras, lifted, strict=True)
+        ]
+        tracks = [_sighted(track, v, cameras[v], clock, conversion) for v, r in enumerate(lifted) for track in r.tracks]
+        people = match(tracks, cameras, conversion, layout)
+        ordered = sorted(people, key=lambda some: min(track.first for track in some))
+        return _Scene(clock, cameras, conversion, layout, ordered)
+
+
+@dataclass(frozen=True)
 class _Person:
     """Someone whom several views see, on the common clock: N ticks, J joints.
 
@@ -73,6 +105,15 @@ def cameras_of(calibration: Path, videos: Sequence[Path]) -> tuple[tuple[ViewCam
     return tuple(fitted), told_by
 
 
+def who_is_who(lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera]) -> list[list[tuple[int, int]]]:
+    """People across views, as `merge_views` tells them apart: of each, number of the view and id there of every track.
+
+    Raises:
+        VidposeError: as `merge_views`.
+    """
+    return [[(track.view, track.id) for track in some] for some in _Scene.of(lifted, cameras).people]
+
+
 def merge_views(
     lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera], smoothing: Smoothing, *, max_gap: float = 0.5
 ) -> tuple[PoseResult, ...]:
@@ -93,33 +134,24 @@ def merge_views(
     Raises:
         VidposeError: the videos are not of equal length, or a picture has another shape than the calibrated one.
     """
-    assert len({(view.keypoint_layout, view.joint_layout) for view in lifted}) == 1, "views by one set of networks"
-    keypoint_layout, layout = (get_skeleton(getattr(lifted[0], name)) for name in ("keypoint_layout", "joint_layout"))
-    conversion = None if keypoint_layout == layout else get_conversion(keypoint_layout.name, layout.name)
-    clock = synchronise([view.source for view in lifted])
-    cameras = [
-        camera.for_video(view.source.path, (view.source.width, view.source.height))
-        for camera, view in zip(cameras, lifted, strict=True)
-    ]
-    tracks = [_sighted(track, v, cameras[v], clock, conversion) for v, r in enumerate(lifted) for track in r.tracks]
-    people = sorted(match(tracks, cameras, conversion, layout), key=lambda some: min(track.first for track in some))
+    scene = _Scene.of(lifted, cameras)
     located = {
-        id_: _locate(some, cameras, clock, conversion, layout, smoothing, max_gap)
-        for id_, some in enumerate(people, start=1)
+        id_: _locate(some, scene, smoothing, max_gap)
+        for id_, some in enumerate(scene.people, start=1)
         if len({track.view for track in some}) > 1
     }
-    if tracks and not located:
+    if scene.people and not located:
         log.warning("nobody is seen by two views, so the poses are the lifter's; is this these videos' calibration?")
     results = []
-    for v, (view, camera) in enumerate(zip(lifted, cameras, strict=True)):
+    for v, (view, camera) in enumerate(zip(lifted, scene.cameras, strict=True)):
         own = {track.id: track for track in view.tracks}
         found = []
-        for id_, some in enumerate(people, start=1):
+        for id_, some in enumerate(scene.people, start=1):
             parts = [own[track.id] for track in some if track.view == v]
             if parts and id_ in located:
-                found.append(_as_seen(parts, id_, located[id_], camera, view.source.times, clock.ticks[v]))
+                found.append(_as_seen(parts, id_, located[id_], camera, view.source.times, scene.clock.ticks[v]))
             elif parts:
-                found.append(replace(_alone(parts[0], camera, conversion), id=id_))
+                found.append(replace(_alone(parts[0], camera, scene.conversion), id=id_))
         result = replace(view, camera=camera.pinhole()).with_tracks(
             tuple(sorted(found, key=lambda track: int(track.frames[0]))),
             smoothing=str(smoothing),
@@ -177,26 +209,18 @@ def _sighted(track: Track, view: int, camera: ViewCamera, clock: Clock, conversi
     )
 
 
-def _locate(
-    tracks: Sequence[Sighted],
-    cameras: Sequence[ViewCamera],
-    clock: Clock,
-    conversion: Conversion | None,
-    layout: Skeleton,
-    smoothing: Smoothing,
-    max_gap: float,
-) -> _Person:
+def _locate(tracks: Sequence[Sighted], scene: _Scene, smoothing: Smoothing, max_gap: float) -> _Person:
     """Someone in the world, by the tracks of several views."""
     first, stop = min(track.first for track in tracks), max(track.stop for track in tracks)
-    root = layout.parents.index(-1)
+    root = scene.layout.parents.index(-1)
     parts = []
     for start in range(first, stop, _AT_ONCE):
-        gathered = _gather(tracks, len(cameras), start, min(start + _AT_ONCE, stop))
-        parts.append(_locate_part(gathered, cameras, conversion, layout))
+        gathered = _gather(tracks, len(scene.cameras), start, min(start + _AT_ONCE, stop))
+        parts.append(_locate_part(gathered, scene.cameras, scene.conversion, scene.layout))
     world, bodies, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
     errors = np.concatenate([part[3] for part in parts], axis=1)
     joints = np.where(np.isfinite(world), world - world[:, [root]], bodies)
-    times = clock.times[first:stop]
+    times = scene.clock.times[first:stop]
     return _Person(
         first,
         _smoothed(joints, times, smoothing, max_gap),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ from vidpose.files import check_free, make_folder
 from vidpose.interrupts import deferred_interrupts
 
 if TYPE_CHECKING:
+    from vidpose.networks import Networks
     from vidpose.tracks import PoseResult
+    from vidpose.views import ViewCamera
 
 
 @click.command()
@@ -60,7 +62,7 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
     with deferred_interrupts():
         from vidpose.devices import choose_device
         from vidpose.networks import open_networks
-        from vidpose.pipeline import conversion_for, lift_people
+        from vidpose.pipeline import conversion_for, find_people, lift_people
         from vidpose.refine import Smoothing
         from vidpose.video import parse_time_range
         from vidpose.views_stage import cameras_of, merge_views
@@ -76,18 +78,19 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
         if networks:
             # Raises now what would be raised at the end.
             conversion_for(weights.lifter, (networks.clips or networks.keypoints).layout)
-
-        def lifted(video: Path) -> PoseResult:
-            found = saved or _find(video, networks=networks, detect_every=finding.detect_every, start=start, end=end,
-                                   max_people=finding.max_people, min_score=finding.min_score)  # fmt: skip
-            return lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
-
+        together = networks and _sees_together(networks, videos, finding.in_step, bool(cameras))
+        search = {"networks": networks, "start": start, "end": end, **finding.search()}
+        lifting = {"smoothing": smoothing, "max_gap": max_gap, "device": device}
         failed = 0
-        scenes = [videos] if cameras else [(video,) for video in videos]
+        scenes = [videos] if cameras or finding.in_step else [(video,) for video in videos]
         for views in scenes:
             try:
                 started = time.monotonic()
-                results = [lifted(video) for video in views]
+                if together:
+                    found = _find_together(views, cameras, search, lifting)
+                else:
+                    found = [saved or _find(find_people, video, **search) for video in views]
+                results = [lift_people(some, weights, **lifting) for some in found]
                 if cameras:
                     results = merge_views(results, cameras, smoothing, max_gap=max_gap)
                 else:
@@ -110,11 +113,44 @@ def _load_found(path: Path) -> PoseResult:
     return load_found(path)
 
 
-def _find(video: Path, **options: Any) -> PoseResult:
-    from vidpose.pipeline import find_people
-
+def _find(find: Callable[..., PoseResult], video: Path, **search: Any) -> PoseResult:
     with progress_of(video.name) as progress:
-        return find_people(video, progress=progress, **options)
+        return find(video, progress=progress, **search)
+
+
+def _sees_together(networks: Networks, videos: Sequence[Path], in_step: bool, calibrated: bool) -> bool:
+    """Whether a clip network is to look at all videos at once.
+
+    Raises:
+        VidposeError: they are more than it takes.
+    """
+    # A network of one view looks at calibrated views each alone.
+    if not networks.clips or not (in_step or (calibrated and networks.clips.views > 1)):
+        return False
+    networks.clips.check_views(", ".join(map(str, videos)), len(videos))
+    return True
+
+
+def _find_together(
+    views: Sequence[Path], cameras: Sequence[ViewCamera], search: Mapping[str, Any], lifting: Mapping[str, Any]
+) -> Sequence[PoseResult]:
+    """The same people in several views, with the keypoints that a clip network sees in all of them at once."""
+    from vidpose.clips_stage import look_again, one_in_each
+    from vidpose.pipeline import follow_people, lift_people
+    from vidpose.views_stage import who_is_who
+    from vidpose.zoo import DEFAULT, load_weights
+
+    found = [_find(follow_people, video, **search) for video in views]
+    if cameras:
+        # The default lifter was trained on BlazePose's keypoints; the one asked for need not take them.
+        lifter = load_weights(DEFAULT)
+        people = who_is_who([lift_people(some, lifter, **lifting) for some in found], cameras)
+    else:
+        people = one_in_each(found)
+    with progress_of(f"{len(views)} views together", "moments") as progress:
+        return look_again(
+            found, search["networks"].clips, people, start=search["start"], end=search["end"], progress=progress
+        )
 
 
 def _placed(result: PoseResult, video: Path, placing: Placing) -> PoseResult:

@@ -25,20 +25,36 @@ class Finding:
     time_range: str | None
     max_people: int | None
     min_score: float
+    in_step: bool
 
     def check_saved(self) -> None:
         """Raises UsageError where something chooses what is looked for, and `--from-keypoints` has what was found."""
-        chosen = (self.time_range, self.max_people, self.detect_every, self.detector_weights, self.keypoints_weights)
+        chosen = (self.time_range, self.max_people, self.detect_every, self.detector_weights, self.keypoints_weights,
+                  self.in_step)  # fmt: skip
         if any(chosen) or {self.detector, self.keypoints} != {"blazepose"}:
             raise UsageError(
-                "--time, --max-people and the options of detector and keypoints choose what is looked for; "
+                "--time, --max-people, --in-step and the options of detector and keypoints choose what is looked for; "
                 "--from-keypoints lifts what was found"
             )
 
+    def search(self) -> dict[str, Any]:
+        """As `vidpose.pipeline.find_people` takes it."""
+        return {"detect_every": self.detect_every, "max_people": self.max_people, "min_score": self.min_score}
+
     def check_videos(self, videos: int) -> None:
-        """Raises UsageError where so many videos are too many."""
+        """Raises UsageError where so many videos are too many, or too few."""
         if self.detector.startswith("boxes:") and videos > 1:
             raise UsageError(f"--detector {self.detector}: the boxes of one video, so at most one VIDEO")
+        if self.in_step:
+            from vidpose.networks import CLIP_NETWORKS
+
+            if videos < 2:
+                raise UsageError("--in-step: for several views of one scene; give two VIDEOs or more")
+            if self.keypoints not in CLIP_NETWORKS:
+                raise UsageError(
+                    f"--in-step: {self.keypoints} looks at every picture alone; leave it out, or give "
+                    "--keypoints temporal-relational"
+                )
 
 
 finding_options = bundled(
@@ -57,6 +73,8 @@ finding_options = bundled(
     click.option("--max-people", type=click.IntRange(min=1), help="At most so many people, the most prominent ones."),
     click.option("--min-score", default=0.3, show_default=True, type=click.FloatRange(0, 1),
                  help="Leave out people whose keypoints score less than this on average."),
+    click.option("--in-step", is_flag=True,
+                 help="The VIDEOs show one person at the same moments: a clip network looks at all views at once."),
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ SIGMAS: Mapping[str, float] = {
 head and the neck. Neither has a pelvis and a spine; they take the hips'."""
 
 PCK_FRACTION = 0.05
-"""Of the longer side of the person's box."""
+"""Of the longer side of the box around the joints that are compared."""
 
 _SOME_AREA = 1.0
 _ABSENT = -1e6

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image, ImageFilter
 from torch.utils.data import Dataset
 
 from vidpose.keypoint_data.coco import Person, read_picture
@@ -24,7 +24,7 @@ from vidpose.skeletons import Skeleton
 _LOWER = ("hip", "knee", "ankle", "pelvis")
 _HALF_MARGIN = 1.5  # of the box around half a body
 _ENOUGH = 8  # labelled joints of a body that may be halved
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -160,25 +160,35 @@ def _retouched(pixels: np.ndarray, places: np.ndarray, how: Augmentation, random
     for _ in range(2):
         if random.random() < how.cover:
             _cover(pixels, places, random)
-    if random.random() < how.soften:
-        height, width = pixels.shape[:2]
-        share = random.uniform(0.25, 0.9)
-        small = cv2.resize(pixels, (round(width * share), round(height * share)), interpolation=cv2.INTER_AREA)
-        pixels = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    if random.random() < how.soften:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), random.uniform(0.3, 1.5))
-    if not (how.colour or how.noise):
-        return pixels
-    colours = pixels.astype(np.float32)
-    gain, contrast, saturation = np.exp(how.colour * random.uniform(-1, 1, 3))
-    middle = colours.mean()
-    colours = middle + contrast * (colours - middle)
-    grey = (colours @ _LUMA)[..., None]
-    colours = (grey + saturation * (colours - grey)) * gain
-    colours *= np.exp(0.5 * how.colour * random.uniform(-1, 1, 3))
+    if how.soften or how.colour:
+        pixels = np.array(_softened(Image.fromarray(pixels), pixels.mean(), how, random))
     if random.random() < how.noise:
-        colours += random.uniform(1, 15) * random.standard_normal(colours.shape, np.float32)
-    return np.clip(colours, 0, 255).astype(np.uint8)
+        noise = random.uniform(1, 15) * random.standard_normal(pixels.shape, np.float32)
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    return pixels
+
+
+def _softened(image: Image.Image, mean: float, how: Augmentation, random: np.random.Generator) -> Image.Image:
+    """A crop, whose mean that is, of less resolution, blurred and recoloured."""
+    if random.random() < how.soften:
+        share = random.uniform(0.25, 0.9)
+        smaller = round(image.width * share), round(image.height * share)
+        image = image.resize(smaller, Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BILINEAR)
+    if random.random() < how.soften:
+        image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 1.5)))
+    return image.convert("RGB", _recolouring(mean, how.colour, random)) if how.colour else image
+
+
+def _recolouring(mean: float, most: float, random: np.random.Generator) -> tuple[float, ...]:
+    """The rows of a (3, 4) matrix that takes red, green, blue and 1 to other ones.
+
+    Contrast is about the crop's mean, saturation about each pixel's grey.
+    """
+    gain, contrast, saturation = np.exp(most * random.uniform(-1, 1, 3))
+    strengths = gain * np.exp(0.5 * most * random.uniform(-1, 1, 3))
+    colours = contrast * (saturation * np.eye(3) + (1 - saturation) * _LUMA)
+    matrix = strengths[:, None] * np.column_stack([colours, np.full(3, (1 - contrast) * mean)])
+    return tuple(matrix.ravel().tolist())
 
 
 def _cover(pixels: np.ndarray, places: np.ndarray, random: np.random.Generator) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
 from vidpose.errors import VidposeError
 from vidpose.files import replacing
@@ -144,6 +144,8 @@ def annotation(number: int, image_id: int, keypoints: np.ndarray, mask: np.ndarr
         keypoints: (J, 2) pixels; those outside the picture are unlabelled.
         mask: (H, W) bool.
     """
+    import cv2  # training reads annotations and has no use for it
+
     height, width = mask.shape
     inside = ((keypoints >= 0) & (keypoints <= (width, height))).all(axis=-1)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
@@ -179,10 +181,8 @@ def read_picture(path: Path) -> np.ndarray:
         VidposeError: it cannot be read.
     """
     try:
-        # OpenCV cannot open non-ASCII names everywhere; it gets bytes.
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except (OSError, cv2.error):
-        image = None
-    if image is None:
-        raise VidposeError(f"{path}: cannot be read as an image; the annotations name it")
-    return image
+        with Image.open(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise VidposeError(f"{path}: cannot be read as an image; the annotations name it") from None

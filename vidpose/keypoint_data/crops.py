@@ -8,9 +8,9 @@ Shape suffixes: B crops, J joints, H and W height and width of a crop, Y and X t
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
+from torch.nn.functional import affine_grid, grid_sample
 
 from vidpose.keypoints.base import Processing
 
@@ -40,12 +40,19 @@ def to_fractions(points: np.ndarray, placed: np.ndarray) -> np.ndarray:
 def cut(image: np.ndarray, placed: np.ndarray, processing: Processing) -> np.ndarray:
     """(H, W, 3) uint8: a crop of a picture, bilinear, black beyond its edge."""
     width, height = processing.input_size
-    scale, offset = _steps(np.array([width, height]), processing)
-    # Fractions of the crop's pixels, then their places in the picture.
-    matrix = placed @ np.array([[scale[0], 0, offset[0]], [0, scale[1], offset[1]], [0, 0, 1]])
-    if processing.alignment == "centre":
-        matrix[:, 2] -= 0.5  # OpenCV's pixels have their coordinates at their middle
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    size = np.array([width, height])
+    scale, offset = _steps(size, processing)
+    # PyTorch gives places from -1 to 1, from edge to edge, in the crop and in the picture.
+    half, middle = scale * size / 2, offset + scale * (size - 1) / 2
+    matrix = placed @ np.array([[half[0], 0, middle[0]], [0, half[1], middle[1]], [0, 0, 1]])
+    if processing.alignment != "centre":
+        matrix[:, 2] += 0.5  # a pixel's own coordinates are its corner's here, not its middle's
+    matrix *= 2 / np.array([[image.shape[1]], [image.shape[0]]])
+    matrix[:, 2] -= 1
+    grid_1HWD = affine_grid(torch.from_numpy(matrix)[None].float(), [1, 3, height, width], align_corners=False)
+    picture_1CYX = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    crop_CHW = grid_sample(picture_1CYX, grid_1HWD, padding_mode="zeros", align_corners=False)[0]
+    return crop_CHW.permute(1, 2, 0).contiguous().round_().byte().numpy()
 
 
 def heatmaps(

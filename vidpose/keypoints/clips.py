@@ -67,12 +67,21 @@ class ClipFinder:
         """The joints it finds."""
         return self._network.layout
 
+    @property
+    def views(self) -> int:
+        """How many views it can look at together."""
+        return self._network.views
+
+    def check_views(self, name: str, views: int) -> None:
+        """Raises VidposeError for more views than the network takes."""
+        if views > self.views:
+            raise VidposeError(
+                f"{name}: {views} views, where {self._network.name} takes at most {self.views}; leave some out"
+            )
+
     def check_clip(self, name: str, views: int, frames: int) -> None:
         """Raises VidposeError for a clip with more views than the network takes, or shorter than its window."""
-        if not 1 <= views <= self._network.views:
-            raise VidposeError(
-                f"{name}: {views} views, where {self._network.name} takes 1 to {self._network.views}; leave some out"
-            )
+        self.check_views(name, views)
         if frames < self._network.frames:
             raise VidposeError(
                 f"{name}: {frames} frames, fewer than the {self._network.frames} that {self._network.name} looks at "

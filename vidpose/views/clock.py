@@ -34,6 +34,22 @@ class Clock:
     positions: tuple[np.ndarray, ...]
     ticks: tuple[np.ndarray, ...]
 
+    def frames_at_moments(self, video: int) -> np.ndarray:
+        """(T,) the frame of a video that is nearest at each tick; -1 where it has none."""
+        places = self.positions[video]
+        return np.where(np.isfinite(places), np.floor(np.nan_to_num(places) + 0.5), -1).astype(np.int64)
+
+    def moments_of_frames(self, video: int) -> np.ndarray:
+        """(F,) the tick at which each frame of a video is nearest; -1 for a frame that is so at none."""
+        frames = self.frames_at_moments(video)
+        there = np.flatnonzero(frames >= 0)
+        apart = np.abs(self.positions[video][there] - frames[there])
+        # Of ticks that one frame is nearest at, the last one stays: that where it is nearest of all.
+        by_distance = there[np.argsort(-apart, kind="stable")]
+        moments = np.full(len(self.ticks[video]), -1)
+        moments[frames[by_distance]] = by_distance
+        return moments
+
 
 def synchronise(sources: Sequence[Source]) -> Clock:
     """The clock of videos that start together and end together.

@@ -7,7 +7,6 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.run_options import Running, running_options
-from vidpose.errors import UsageError
 
 _PATH = click.Path(exists=True, path_type=Path)
 
@@ -39,12 +38,7 @@ def train_keypoints(
     recipe = read_keypoint_recipe(recipe_name, (*settings, *([f"model.frames={frames}"] if frames else [])))
     out = out or Path("runs") / recipe.name
     if isinstance(recipe, ClipRecipe):
-        if images:
-            raise UsageError(f"--images: {recipe.arch} learns from folders of clips, which have their pictures")
-        from vidpose.training.clips import train_clips
-
-        train_clips(recipe, data, held_out, out, workers=workers, **running.options())
+        from vidpose.training.clips import train_clips as train
     else:
-        from vidpose.training.pictures import train_keypoints
-
-        train_keypoints(recipe, data, held_out, out, images=images, workers=workers, **running.options())
+        from vidpose.training.pictures import train_keypoints as train
+    train(recipe, data, held_out, out, images=images, workers=workers, **running.options())

@@ -1,134 +1,67 @@
 """Training a 2D keypoint network as a recipe says, on annotated pictures.
 
-    train_keypoints(read_keypoint_recipe("hrnet-w24"), [Path("clips")], Path("held-out"), Path("runs/hrnet-w24"))
-
-Recipe -> annotated people -> crops -> network -> steps -> `weights.safetensors`. `run` has what this training shares
-with others.
+train_keypoints(read_keypoint_recipe("hrnet-w24"), [Path("clips")], Path("held-out"), Path("runs/hrnet-w24"))
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from torch.utils.data import DataLoader
 
 from vidpose.errors import UsageError
 from vidpose.evaluation.keypoint_metrics import pck_2d
-from vidpose.keypoint_data.augmentation import CropBatches, Crops
+from vidpose.keypoint_data.augmentation import CropBatches
 from vidpose.keypoint_data.coco import Person, read_people, read_picture
 from vidpose.keypoint_data.crops import heatmaps
+from vidpose.keypoints.base import KeypointNetwork, Processing
 from vidpose.keypoints.networks import create_network
 from vidpose.keypoints.top_down import TopDown
 from vidpose.keypoints.weights import save_network
 from vidpose.training.keypoint_recipe import KeypointRecipe
-from vidpose.training.logs import Chart
-from vidpose.training.run import Run, Running, carry_out
+from vidpose.training.picture_run import PictureRun
 
 _HELD_OUT = 512
 """People that a run is validated on, at most."""
 
 
-def train_keypoints(
-    recipe: KeypointRecipe,
-    data: Sequence[Path],
-    held_out: Path,
-    out: Path,
-    *,
-    images: Path | None = None,
-    workers: int = 0,
-    half: bool = False,
-    say: Callable[[str], None] = lambda line: None,
-    **running: Unpack[Running],
-) -> Path:
-    """Train as the recipe says; gives the path of the exported weights.
-
-    Args:
-        data, held_out: annotations' files or folders (`read_people`), to train on and to validate on.
-        images: folder that the files' names of pictures are relative to; None: each file's own.
-        workers: processes that read and cut pictures; 0: the one that trains.
-        out, half, say, running: as of `vidpose.training.loop.train`.
-
-    Raises:
-        UsageError, VidposeError, KeyboardInterrupt: as of `vidpose.training.loop.train`.
-    """
-    return carry_out(
-        recipe,
-        lambda fabric: KeypointTrainer(
-            recipe, data, held_out, out, fabric, images=images, workers=workers, half=half, say=say
-        ),
-        KeypointTrainer.samples,
-        out,
-        **running,
-    )
-
-
-class KeypointTrainer(Run):
-    """A run that trains a keypoint network."""
+class KeypointTrainer(PictureRun):
+    """A run that trains a keypoint network on annotations' files or folders (`read_people`)."""
 
     samples = "crops"
-    measure = "val_missed"
-    chart = Chart("keypoints beyond 5 % of the box (share)", {"val_missed": "validation"})
 
-    def __init__(
-        self,
-        recipe: KeypointRecipe,
-        data: Sequence[Path],
-        held_out: Path,
-        out: Path,
-        fabric: Fabric,
-        *,
-        images: Path | None = None,
-        workers: int = 0,
-        half: bool = False,
-        say: Callable[[str], None] = lambda line: None,
-    ):
-        torch.manual_seed(recipe.seed)
-        self.data, self.workers, self.processing = data, workers, recipe.seen
-        network = create_network(recipe.arch, **recipe.model).to(fabric.device, memory_format=torch.channels_last)
-        width, height = self.processing.input_size
+    def create(self, recipe: KeypointRecipe) -> tuple[KeypointNetwork, Processing]:
+        network = create_network(recipe.arch, **recipe.model).to(memory_format=torch.channels_last)
+        width, height = recipe.seen.input_size
         if width % network.multiple or height % network.multiple:
             raise UsageError(
                 f"processing.input_size is {width}x{height}; {network.name} takes multiples of {network.multiple}"
             )
+        return network, recipe.seen
+
+    def read(
+        self,
+        recipe: KeypointRecipe,
+        network: KeypointNetwork,
+        data: Sequence[Path],
+        held_out: Path,
+        images: Path | None,
+    ) -> tuple[CropBatches, list[Person]]:
         people = [person for path in data for person in read_people(path, network.layout, images)]
-        self.held_out = _some(read_people(held_out, network.layout, images), _HELD_OUT)
-        self.batches = CropBatches(people, network.layout, self.processing, recipe.varied, recipe.batch, recipe.seed)
-        self.crops: Iterator[Crops] | None = None
-        super().__init__(recipe, out, fabric, network, len(self.batches), ("loss",), half=half, say=say)
-        self.mean_C, self.std_C = (
-            torch.tensor(values, device=fabric.device) for values in (self.processing.mean, self.processing.std)
-        )
+        batches = CropBatches(people, network.layout, self.processing, recipe.varied, recipe.batch, recipe.seed)
+        return batches, _some(read_people(held_out, network.layout, images), _HELD_OUT)
 
     def loss_of_step(self, share: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.crops is None:
-            self.crops = self._stream(share)
-        crops = next(self.crops)
-        device = self.fabric.device
-        pixels_BHWC = crops.pixels.to(device, non_blocking=True).float()
-        inputs_BCHW = ((pixels_BHWC - self.mean_C) / self.std_C).permute(0, 3, 1, 2)
-        predictions = self.predictions(inputs_BCHW)
+        crops = self.crops_of_step(share)
+        predictions = self.predictions(self.standardised(crops.pixels))
         size = predictions[-1].shape[-1], predictions[-1].shape[-2]
-        expected_BJYX, weights_BJ = heatmaps(crops.places.to(device), size, self.processing, self.recipe.deviation)
+        places = crops.places.to(self.fabric.device)
+        expected_BJYX, weights_BJ = heatmaps(places, size, self.processing, self.recipe.deviation)
         loss = heatmap_loss(predictions, expected_BJYX, weights_BJ, self.recipe.hardest)
         return loss, loss.detach()[None]
-
-    def _stream(self, share: slice) -> Iterator[Crops]:
-        """This process's crops of the step that is due, and of all after it."""
-        batches = self.batches
-        batches.share = share
-        loader = DataLoader(
-            batches,
-            batch_size=None,
-            sampler=range(self.step, self.steps),
-            num_workers=self.workers,
-            pin_memory=self.fabric.device.type == "cuda",
-        )
-        return iter(loader)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -145,14 +78,11 @@ class KeypointTrainer(Run):
         self.network.train()
         return {"val_missed": float(np.nanmean(np.concatenate(missed)))}
 
-    def export(self, path: Path, row: dict[str, float]) -> None:
-        about = {
-            "data": ", ".join(str(path) for path in self.data),
-            "recipe": self.recipe.to_dict(),
-            "step": self.step,
-            "metrics": {key: round(value, 4) for key, value in row.items() if key.startswith("val_")},
-        }
+    def save_weights(self, path: Path, about: dict[str, Any]) -> None:
         save_network(self.answer, self.processing, path, about, half=self.half)
+
+
+train_keypoints = KeypointTrainer.train
 
 
 def heatmap_loss(

@@ -1,5 +1,5 @@
-"""A run of training from its first step to its weights, whatever is trained: lifters (`loop`), keypoint networks
-(`pictures`) or clip networks (`clips`).
+"""A run of training from its first step to its weights, whatever is trained: lifters (`loop`), or networks that see
+pictures (`picture_run`).
 
 Every few minutes, and at Ctrl-C, the whole state goes to `checkpoint.pt` in the output folder, from which a resumed run
 goes on as if nothing had happened: whatever is random in a step follows from the recipe's seed and the step's number.

@@ -22,8 +22,10 @@ demo: $(VENV)/.installed
 	$(BIN)/vidpose infer samples/*.mp4 --out demo --overwrite
 	@echo "Look at demo/*_overlay.mp4"
 
+# A process a core shares it with nobody.
+test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

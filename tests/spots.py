@@ -18,7 +18,7 @@ class Brightest(ClipNetwork):
 
     def __init__(self) -> None:
         super().__init__(self.Config(size=SIZE), 2)
-        self.spatial = _BrightestPlace()
+        self.spatial = BrightestPlace()
         self.seen: list[int] = []
 
     def decode(self, tokens, present):
@@ -27,7 +27,9 @@ class Brightest(ClipNetwork):
         return points, torch.zeros(points.shape[:-1])
 
 
-class _BrightestPlace(nn.Module):
+class BrightestPlace(nn.Module):
+    """(N, 3, H, W) crops to (N, 2) fractions."""
+
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         weights = (crops - crops.amin(dim=(1, 2, 3), keepdim=True)).mean(dim=1) ** 4
         places = (torch.arange(SIZE) + 0.5) / SIZE

@@ -6,24 +6,21 @@ import clips
 import numpy as np
 import pytest
 import torch
+from clip_networks import stirred
 from spots import SIZE, Brightest, boxes_around, path, picture
 
 from vidpose.clips_stage import look_again
 from vidpose.errors import UsageError, VidposeError
 from vidpose.keypoints.clip_weights import read_clip_network, save_clip_network
 from vidpose.keypoints.clips import Appearance, ClipFinder
-from vidpose.keypoints.temporal_relational import ClipNetwork, create_clip_network
+from vidpose.keypoints.temporal_relational import ClipNetwork
 from vidpose.networks import open_networks
 from vidpose.pipeline import find_people
 from vidpose.tracks import PoseResult, Source, Track
 
-TINY = {"size": SIZE, "layers": 1, "width": 8, "depths": (1, 1, 3, 1), "heads": (1, 1, 2, 2), "relation_heads": 2,
-        "window": 2, "drop_path": 0.0}  # fmt: skip
-
 
 def network(frames: int = 4, views: int = 2, seed: int = 0) -> ClipNetwork:
-    torch.manual_seed(seed)
-    return create_clip_network("temporal-relational", frames=frames, views=views, **TINY).eval()
+    return stirred(seed=seed, frames=frames, views=views, keep_ratio=0.7)
 
 
 def crops(views: int, frames: int, seed: int = 0) -> list[np.ndarray]:

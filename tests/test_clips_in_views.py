@@ -9,7 +9,7 @@ import clips
 import cv2
 import numpy as np
 import pytest
-import torch
+from clip_networks import stirred
 from spots import Brightest, boxes_around, path, picture
 
 from vidpose import clips_stage
@@ -18,7 +18,6 @@ from vidpose.errors import VidposeError
 from vidpose.keypoints.clip_weights import save_clip_network
 from vidpose.keypoints.clips import Appearance, ClipFinder
 from vidpose.keypoints.poses import discounted
-from vidpose.keypoints.temporal_relational import ClipNetwork, TemporalRelational, create_clip_network
 from vidpose.refine import unswap_sides
 from vidpose.synth.camera import Camera
 from vidpose.synth.scenes import SCENES
@@ -29,11 +28,6 @@ from vidpose.views.clock import synchronise
 
 WHOLE = np.array([0, 0, 240, 160], np.float32)
 """The box of somebody who fills the picture: its crop is the square around it, 240 pixels padded by a margin."""
-
-
-def network(views: int = 2) -> ClipNetwork:
-    torch.manual_seed(0)
-    return create_clip_network("temporal-relational", **{**TemporalRelational.tiny, "views": views}).eval()
 
 
 class Other(Brightest):
@@ -85,7 +79,7 @@ def videos(tmp_path_factory) -> tuple[Path, Path, Path]:
 
 class TestTogether:
     def test_one_view_is_what_the_network_says_of_it(self, videos):
-        front, finder = view_of(videos[0], boxes_around(path(12)[2:9]), first=2), ClipFinder(network())
+        front, finder = view_of(videos[0], boxes_around(path(12)[2:9]), first=2), ClipFinder(stirred(views=2))
         (found,) = look_again([front], finder)
         with VideoReader(videos[0]) as reader:
             moments = [(frame.index, [frame.image]) for frame in reader]
@@ -97,7 +91,7 @@ class TestTogether:
 
     def test_what_one_view_shows_changes_what_is_found_in_the_other(self, videos):
         front, side, elsewhere = (everywhere(video, 12) for video in videos)
-        finder, who = ClipFinder(network()), both(front, side)
+        finder, who = ClipFinder(stirred(views=2)), both(front, side)
         one, two = (keypoints_of(look_again([front, other], finder, who)[0]) for other in (side, elsewhere))
         assert np.abs(one - two).max() > 0.1
         # Without being told that it is one person, nothing of the other view matters.
@@ -142,16 +136,16 @@ class TestTogether:
         front, side = (everywhere(video, 12) for video in videos[:2])
         nobody = replace(side, tracks=())
         with caplog.at_level(logging.WARNING):
-            found = look_again([front, nobody], ClipFinder(network()), one_in_each([front, nobody]))
+            found = look_again([front, nobody], ClipFinder(stirred(views=2)), one_in_each([front, nobody]))
         assert "side.mp4: no person found, so the network does without this view" in caplog.text
         assert found[1].tracks == ()
-        alone = look_again([front], ClipFinder(network()))
+        alone = look_again([front], ClipFinder(stirred(views=2)))
         np.testing.assert_allclose(keypoints_of(found[0]), keypoints_of(alone[0]), atol=1e-3)
 
     def test_nobody_in_any_view_is_nobody_and_no_warning(self, videos, caplog):
         views = [replace(everywhere(video, 12), tracks=()) for video in videos[:2]]
         with caplog.at_level(logging.WARNING):
-            found = look_again(views, ClipFinder(network()), one_in_each(views))
+            found = look_again(views, ClipFinder(stirred(views=2)), one_in_each(views))
         assert [view.tracks for view in found] == [(), ()]
         assert caplog.text == ""
 
@@ -224,10 +218,8 @@ class TestInTime:
     )
     def test_too_little_and_too_many_are_one_line(self, videos, frames, count, message):
         views = [everywhere(video, 12) for video in videos[:count]]
-        torch.manual_seed(0)
-        settings = {**TemporalRelational.tiny, "frames": frames, "views": 2}
         with pytest.raises(VidposeError, match=message):
-            look_again(views, ClipFinder(create_clip_network("temporal-relational", **settings)), both(*views))
+            look_again(views, ClipFinder(stirred(frames=frames, views=2)), both(*views))
 
     def test_views_of_unequal_length_say_how_long_each_is(self, videos, tmp_path):
         shorter = film(tmp_path / "shorter.mp4", path(8))
@@ -277,7 +269,7 @@ def weights(tmp_path_factory) -> dict[int, Path]:
     """Of small networks with random weights, by the views that they take."""
     folder = tmp_path_factory.mktemp("weights")
     for views in (1, 2):
-        save_clip_network(network(views), folder / f"{views}.safetensors", {})
+        save_clip_network(stirred(views=views), folder / f"{views}.safetensors", {})
     return {views: folder / f"{views}.safetensors" for views in (1, 2)}
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clip_networks import stirred
 from keypoint_pictures import write_pictures
-from torch import nn
+from spots import SIZE, BrightestPlace
 
 from vidpose.evaluation.clip_pictures import find_in_clips, people_in
 from vidpose.evaluation.pictures import figures, keypoint_table, over_files
@@ -17,11 +18,11 @@ from vidpose.keypoint_data.clips import Shot, open_clips, write_clip
 from vidpose.keypoints.clip_weights import save_clip_network
 from vidpose.keypoints.clips import Appearance, ClipFinder
 from vidpose.keypoints.networks import create_network
-from vidpose.keypoints.temporal_relational import ClipNetwork, TemporalRelational, create_clip_network
+from vidpose.keypoints.temporal_relational import ClipNetwork
 from vidpose.keypoints.weights import save_network
 from vidpose.skeletons import COCO_17, H36M_17, Skeleton
 
-SIZE, FRAMES, VIEWS, SIDE = 64, 4, 4, 40
+FRAMES, VIEWS, SIDE = 4, 4, 40
 CAMERA = {"focal": 100.0, "centre": [60.0, 50.0], "world_to_camera": np.eye(3, 4).tolist()}
 PATTERN = np.random.default_rng(0).uniform(-15, 15, (17, 2))
 """Pixels from the bright middle of a person to the joints."""
@@ -66,7 +67,7 @@ class Knowing(ClipNetwork):
 
     def __init__(self, off: float = 0.0) -> None:
         super().__init__(self.Config(size=SIZE), 2)
-        self.spatial = _Brightest()
+        self.spatial = BrightestPlace()
         # A crop is the person's box with a margin.
         self.side = SIDE * self.processing.margin[0]
         self.offsets = torch.tensor((PATTERN + off) / self.side, dtype=torch.float32)
@@ -76,18 +77,8 @@ class Knowing(ClipNetwork):
         return points, torch.zeros(points.shape[:-1])
 
 
-class _Brightest(nn.Module):
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        weights = (crops - crops.amin(dim=(1, 2, 3), keepdim=True)).mean(dim=1) ** 4
-        places = (torch.arange(SIZE) + 0.5) / SIZE
-        columns, rows = (weights.sum(dim=axis) / weights.sum(dim=(1, 2))[:, None] for axis in (1, 2))
-        return torch.stack([columns @ places, rows @ places], dim=-1)
-
-
 def tiny(frames: int = FRAMES, views: int = VIEWS, seed: int = 0) -> ClipNetwork:
-    torch.manual_seed(seed)
-    settings = {**TemporalRelational.tiny, "frames": frames, "views": views}
-    return create_clip_network("temporal-relational", **settings).eval()
+    return stirred(seed=seed, frames=frames, views=views)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +90,7 @@ def weights(tmp_path_factory) -> dict[str, Path]:
     save_clip_network(tiny(seed=1), paths["b"], {"epoch_seconds": 13.0})
     save_clip_network(tiny(frames=1, views=1), paths["single"], {})
     save_clip_network(tiny(frames=FRAMES + 1), paths["long"], {})
-    save_clip_network(create_clip_network("vit-s", size=64, width=16, depth=1, heads=2), paths["vit"], {})
+    save_clip_network(stirred("vit-s"), paths["vit"], {})
     network = create_network("hrnet-w24", width=4, bottleneck_width=4, blocks=1)
     save_network(network, network.processing, paths["hrnet"], {"epoch_seconds": 2.5})
     return paths

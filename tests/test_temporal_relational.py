@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from clip_networks import stirred
 from safetensors.torch import load_file, save_file
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,8 +16,7 @@ from torchvision.models.vision_transformer import vit_b_16
 from vidpose.errors import UsageError, VidposeError
 from vidpose.keypoints.cropped_swin import KeptWindows
 from vidpose.keypoints.temporal_relational import (
-    ClipNetwork,
-    clip_network_class,
+    TemporalRelational,
     clip_network_names,
     create_clip_network,
     regression_loss,
@@ -26,11 +26,6 @@ every_network = pytest.mark.parametrize("name", clip_network_names())
 SIZE = 64
 
 
-def tiny(name: str = "temporal-relational", **settings) -> ClipNetwork:
-    torch.manual_seed(0)
-    return create_clip_network(name, **{**clip_network_class(name).tiny, **settings}).eval()
-
-
 def clip(views: int = 4, frames: int = 4, batch: int = 1) -> torch.Tensor:
     return torch.randn(batch, views, frames, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
 
@@ -38,7 +33,7 @@ def clip(views: int = 4, frames: int = 4, batch: int = 1) -> torch.Tensor:
 @pytest.mark.parametrize("views", [1, 2, 3, 4])
 @pytest.mark.parametrize("frames", [1, 8, 32, 128])
 def test_every_picture_gets_every_joint_and_moves_every_parameter(frames, views):
-    network = tiny(frames=frames, views=views)
+    network = stirred(frames=frames, views=views)
     points, logits = network(clip(views, frames))
     assert points.shape == (1, views, frames, 17, 2)
     assert logits.shape == (1, views, frames, 17)
@@ -50,7 +45,7 @@ def test_every_picture_gets_every_joint_and_moves_every_parameter(frames, views)
 
 @every_network
 def test_the_layout_and_the_settings_are_those_that_were_asked_for(name, tmp_path):
-    network = tiny(name, layout="coco17")
+    network = stirred(name, layout="coco17")
     inputs = clip(network.views, network.frames)
     save_file(network.state_dict(), tmp_path / "w.safetensors")
     again = create_clip_network(name, **json.loads(json.dumps(asdict(network.config)))).eval()
@@ -75,7 +70,7 @@ def test_full_networks_have_the_sizes_that_are_known():
 
 
 def test_views_may_change_places_together_with_their_embeddings():
-    network, inputs, order = tiny(), clip(), [2, 0, 3, 1]
+    network, inputs, order = stirred(), clip(), [2, 0, 3, 1]
     points, logits = network(inputs)
     elsewhere, _ = network(inputs[:, order])
     network.space.places.data = network.space.places.data[order]
@@ -87,7 +82,7 @@ def test_views_may_change_places_together_with_their_embeddings():
 
 @pytest.mark.parametrize(("view", "frame"), [(0, 3), (2, 0), (2, 3)])
 def test_every_picture_has_a_say_in_every_other(view, frame):
-    network, inputs = tiny(), clip()
+    network, inputs = stirred(), clip()
     changed = inputs.clone()
     changed[:, view, frame] += 1
     moved = (network(changed)[0] - network(inputs)[0]).abs().amax(dim=(0, 3, 4))
@@ -95,19 +90,19 @@ def test_every_picture_has_a_say_in_every_other(view, frame):
 
 
 def test_without_relations_pictures_are_looked_at_one_by_one():
-    network, inputs = tiny(relations=False), clip()
+    network, inputs = stirred(relations=False), clip()
     points, _ = network(inputs)
     alone = torch.stack([network(inputs[:, 2:3, frame : frame + 1])[0][:, 0, 0] for frame in range(4)], dim=1)
     torch.testing.assert_close(points[:, 2], alone, rtol=0, atol=1e-6)
     assert network.time is None
     assert network.space is None
-    assert tiny(frames=1).time is None
-    assert tiny(views=1).space is None
+    assert stirred(frames=1).time is None
+    assert stirred(views=1).space is None
 
 
 class TestMissing:
     def test_what_is_missing_is_not_looked_at(self):
-        network, inputs = tiny(), clip()
+        network, inputs = stirred(), clip()
         present = torch.ones(1, 4, 4, dtype=torch.bool)
         present[0, 1], present[0, 3, :2] = False, False
         points, logits = network(inputs, present)
@@ -117,7 +112,7 @@ class TestMissing:
         assert torch.equal(logits[present], other_logits[present])
 
     def test_a_missing_last_view_is_as_if_there_were_one_less(self):
-        network, inputs = tiny(), clip()
+        network, inputs = stirred(), clip()
         present = torch.ones(1, 4, 4, dtype=torch.bool)
         present[:, 3] = False
         with_gap, three = network(inputs, present)[0], network(inputs[:, :3])[0]
@@ -125,14 +120,14 @@ class TestMissing:
         assert (network(inputs)[0][:, :3] - three).abs().max() > 1e-4
 
     def test_missing_last_frames_are_as_if_the_clip_were_shorter(self):
-        network, inputs = tiny(), clip()
+        network, inputs = stirred(), clip()
         present = torch.ones(1, 4, 4, dtype=torch.bool)
         present[:, :, 3] = False
         torch.testing.assert_close(network(inputs, present)[0][:, :, :3], network(inputs[:, :, :3])[0],
                                    rtol=0, atol=1e-5)  # fmt: skip
 
     def test_gradients_are_finite_where_whole_views_and_moments_are_missing(self):
-        network = tiny().train()
+        network = stirred().train()
         present = torch.ones(2, 4, 4, dtype=torch.bool)
         present[0, 1], present[1, :, 2] = False, False
         points, logits = network(clip(batch=2), present)
@@ -144,7 +139,7 @@ class TestMissing:
 
 class TestCropping:
     def test_a_keep_ratio_of_one_is_no_cropping_bit_for_bit(self):
-        spatial, crops = tiny(keep_ratio=1.0).spatial, clip()[0, 0]
+        spatial, crops = stirred(keep_ratio=1.0).spatial, clip()[0, 0]
         plain = spatial.swin.norm(spatial.swin.features(crops)).flatten(1, 2)
         cells = torch.arange(spatial.side**2).expand(len(crops), -1)
         assert torch.equal(spatial(crops), spatial.aggregation(plain, cells))
@@ -152,7 +147,7 @@ class TestCropping:
     @pytest.mark.parametrize("settings", [{}, {"size": 128, "window": 4, "depths": (1, 1, 5, 2)}])
     def test_the_cropped_way_with_everything_kept_is_torchvisions_swin(self, settings):
         # Almost one: every cell is kept, but by the way that crops.
-        whole, cropped = (tiny(keep_ratio=ratio, **settings).spatial for ratio in (1.0, 1 - 1e-9))
+        whole, cropped = (stirred(keep_ratio=ratio, **settings).spatial for ratio in (1.0, 1 - 1e-9))
         crops = torch.randn(2, 3, settings.get("size", SIZE), settings.get("size", SIZE))
         assert cropped.kept == cropped.side**2
         torch.testing.assert_close(cropped(crops), whole(crops), rtol=0, atol=1e-5)
@@ -188,7 +183,7 @@ class TestCropping:
         return torch.stack(rows)
 
     def test_the_highest_marks_are_kept(self):
-        spatial, crops = tiny(size=128, keep_ratio=0.3).spatial, torch.randn(3, 3, 128, 128)
+        spatial, crops = stirred(size=128, keep_ratio=0.3).spatial, torch.randn(3, 3, 128, 128)
         marks = spatial.marks(crops).flatten(1)
         _, kept = spatial._cropped(spatial.swin.features[:5](crops))
         assert kept.shape == (3, round(0.3 * 16))
@@ -199,7 +194,7 @@ class TestCropping:
         torch.testing.assert_close(marks.sum(dim=1), torch.full((3,), 128.0))
 
     def test_a_cell_that_all_look_at_is_marked(self):
-        spatial = tiny(size=128, window=4).spatial
+        spatial = stirred(size=128, window=4).spatial
         patches = torch.zeros(1, 8, 8, 32)
         patches[0, 2:4, 4:6] = torch.randn(32)
         for block in spatial.swin.features[5][:2]:
@@ -227,7 +222,7 @@ class TestCropping:
 def test_beyond_the_spatial_module_memory_and_work_grow_with_the_frames_and_no_faster():
     saved, flops = [], []
     for frames in (32, 64, 96, 128):
-        network = tiny(frames=128, layers=2, views=2).train()
+        network = stirred(frames=128, layers=2, views=2).train()
         tokens = torch.randn(1, 2, frames, 64, requires_grad=True)
         counted = [0]
 
@@ -263,7 +258,7 @@ def test_imagenet_weights_go_where_they_were_trained_for():
     )
     torch.testing.assert_close(network.time.layers[0](tokens), vit.encoder.layers[0](tokens), rtol=0, atol=1e-4)
     with pytest.raises(VidposeError, match=r"^not weights that temporal-relational can start from \(.*SwinTransformer"):
-        tiny().start_from(swin.state_dict(), vit.state_dict())
+        stirred().start_from(swin.state_dict(), vit.state_dict())
 
 
 class TestLoss:
@@ -291,9 +286,19 @@ class TestLoss:
 
 
 @pytest.mark.slow
+def test_before_training_pictures_have_no_say_in_each_other():
+    torch.manual_seed(0)
+    network = create_clip_network("temporal-relational", **TemporalRelational.tiny).eval()
+    inputs = clip()
+    other = inputs.clone()
+    other[:, 1:, 1:] = 0
+    torch.testing.assert_close(network(inputs)[0][:, 0, 0], network(other)[0][:, 0, 0])
+
+
 def test_a_clip_is_learned_to_less_than_two_pixels():
     torch.manual_seed(0)
-    network = tiny(frames=8, views=2, layers=2).train()
+    settings = {**TemporalRelational.tiny, "frames": 8, "views": 2, "layers": 2}
+    network = create_clip_network("temporal-relational", **settings)
     inputs = clip(2, 8)
     truth = 0.1 + 0.8 * torch.rand(1, 2, 8, 17, 2)
     optimiser = torch.optim.AdamW(network.parameters(), 4e-3)
@@ -327,12 +332,12 @@ def test_a_clip_is_learned_to_less_than_two_pixels():
 )
 def test_settings_that_cannot_be_are_usage_errors(settings, message):
     with pytest.raises(UsageError, match=message):
-        tiny(**settings)
+        stirred(**settings)
 
 
 def test_crops_that_are_no_whole_patches_are_a_usage_error():
     with pytest.raises(UsageError, match="vit-b: crops of 70 pixels; a multiple of 16 is due"):
-        tiny("vit-b", size=70)
+        stirred("vit-b", size=70)
 
 
 @pytest.mark.parametrize(
@@ -345,9 +350,9 @@ def test_crops_that_are_no_whole_patches_are_a_usage_error():
 )
 def test_clips_of_another_shape_are_one_line(inputs, message):
     with pytest.raises(VidposeError, match=f"^temporal-relational: {message}$"):
-        tiny()(inputs)
+        stirred()(inputs)
 
 
 def test_a_clip_without_people_is_one_line():
     with pytest.raises(VidposeError, match=r"^temporal-relational: there is nobody in any picture of the clip$"):
-        tiny()(clip(), torch.zeros(1, 4, 4, dtype=torch.bool))
+        stirred()(clip(), torch.zeros(1, 4, 4, dtype=torch.bool))

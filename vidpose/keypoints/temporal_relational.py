@@ -7,8 +7,9 @@ module there is a token a picture where an image Transformer has 196, so clips m
 
 What the paper leaves open is our choice: L = 4 layers, of ViT-B's width and heads, since "the temporal module underwent
 fine-tuning using a pre-trained vision transformer"; the first relation's output (eq. 12) is the second one's input, and
-a relation among one is left out; a linear head, whose third number per joint is a score: how near the truth it expects
-its point to be. An image may be missing: nothing attends to it, and what is said of it means nothing.
+a relation among one is left out; both begin as no relation at all; a norm and a linear head, whose third number per
+joint is a score: how near the truth it expects its point to be. An image may be missing: nothing attends to it, and
+what is said of it means nothing.
 
 Shape suffixes: B clips, V views, F frames, N pictures, C colours, H and W pixels, D width of a token, J joints,
 X = 2 coordinates (x, y).
@@ -59,6 +60,11 @@ class ImageRelation(nn.Module):
             for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width, eps=1e-6)
+        # Training begins where pictures alone would: what was learned of them is not unlearned first.
+        for layer in self.layers:
+            for last in (layer.self_attn.out_proj, layer.linear2):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
 
     def forward(self, tokens_BND: torch.Tensor, present_BN: torch.Tensor) -> torch.Tensor:
         """(B, N, D) -> (B, N, D); nothing attends to tokens that are not present."""
@@ -102,6 +108,7 @@ class ClipNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.layout: Skeleton = get_skeleton(config.layout)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, 3 * len(self.layout))
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -156,7 +163,7 @@ class ClipNetwork(nn.Module):
 
     def decode(self, tokens_BVFD: torch.Tensor, present_BVF: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What `forward` gives, from the spatial module's tokens: so windows that overlap can share them."""
-        answers_BVFJ3 = self.head(self.related(tokens_BVFD, present_BVF)).unflatten(-1, (-1, 3))
+        answers_BVFJ3 = self.head(self.norm(self.related(tokens_BVFD, present_BVF))).unflatten(-1, (-1, 3))
         return answers_BVFJ3[..., :2] + 0.5, answers_BVFJ3[..., 2]
 
     def related(self, tokens_BVFD: torch.Tensor, present_BVF: torch.Tensor) -> torch.Tensor:

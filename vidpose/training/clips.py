@@ -96,7 +96,7 @@ def _start(network: ClipNetwork, init: str) -> None:
         network.start_from(*(read_checkpoint(weights_file(name)) for name in network.backbones))
     elif init:
         other, _ = read_clip_network(Path(init), network.name)
-        for part in ("spatial", "head"):
+        for part in ("spatial", "norm", "head"):
             try:
                 getattr(network, part).load_state_dict(getattr(other, part).state_dict())
             except RuntimeError as error:

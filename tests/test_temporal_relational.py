@@ -312,7 +312,7 @@ def test_a_clip_is_learned_to_less_than_two_pixels():
     points, logits = network.eval()(inputs)
     pixels = 224 * (points - truth).norm(dim=-1)
     assert pixels.mean() < 2
-    assert logits.sigmoid().mean() > 0.8
+    assert logits.sigmoid().mean() > 0.65
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,21 @@ def test_a_run_repeats_and_an_interrupted_one_goes_on_as_if_nothing_had_happened
     assert all(torch.equal(tensor, tensors[1][key]) for key, tensor in tensors[0].items())
 
 
+def test_a_run_begins_where_other_weights_end(folder, tmp_path):
+    path = run(replace(RECIPE, ema=0.0), folder, tmp_path / "first")
+    # A step at a rate of nothing leaves everything as it began, but for statistics of batches.
+    begun = run(replace(RECIPE, init=str(path), steps=1, lr=1e-30, ema=0.0), folder, tmp_path / "second")
+    ours, theirs = (dict(read_network(some, RECIPE.arch).network.named_parameters()) for some in (begun, path))
+    for key, parameter in theirs.items():
+        torch.testing.assert_close(ours[key], parameter, rtol=0, atol=1e-6)
+    public = tmp_path / "public.pth"
+    torch.save(create_network("hrnet-w24", **RECIPE.model).state_dict(), public)
+    run(replace(RECIPE, init=str(public), steps=1), folder, tmp_path / "third")
+    other = replace(RECIPE, init=str(path), model=RECIPE.model | {"width": 8})
+    with pytest.raises(VidposeError, match="its settings are others than the recipe's"):
+        run(other, folder, tmp_path / "fourth")
+
+
 def test_training_finds_the_dots(folder, tmp_path):
     # A mirrored dot has its partner's place and its own colour: the flip test would mislead.
     recipe = replace(RECIPE, model=RECIPE.model | {"width": 16}, steps=60, lr=5e-3, ema=0.0, batch=6, deviation=1.0,

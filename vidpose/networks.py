@@ -172,23 +172,13 @@ def _rtmdet(name: str, weights: Path, device: str) -> Detector:
 
 
 def _top_down(name: str, weights: Path, device: str) -> KeypointFinder:
-    from vidpose.importing import read_checkpoint
-    from vidpose.keypoints.networks import load_network
     from vidpose.keypoints.top_down import TopDown
-    from vidpose.keypoints.weights import read_network
+    from vidpose.keypoints.weights import open_network
 
     arch, changes = _VARIANTS.get(name, (name, {}))
-    if weights.suffix == ".safetensors":
-        trained = read_network(weights, arch)
-        network, processing = trained.network, trained.processing
-    else:
-        tensors = read_checkpoint(weights)
-        try:
-            network = load_network(arch, tensors)
-        except VidposeError as error:
-            raise VidposeError(f"{weights}: {error}") from None
-        processing = replace(network.processing, **changes)
-    return InBoxes(TopDown(network, processing, device=device, half=device.startswith("cuda")))
+    trained = open_network(weights, arch)
+    processing = trained.processing if trained.about else replace(trained.processing, **changes)
+    return InBoxes(TopDown(trained.network, processing, device=device, half=device.startswith("cuda")))
 
 
 def _clip_network(name: str, weights: Path, device: str) -> ClipFinder:

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidpose.keypoints.networks import KeypointNetwork, Processing, create_network
+from vidpose.errors import VidposeError
+from vidpose.importing import read_checkpoint
+from vidpose.keypoints.networks import KeypointNetwork, Processing, create_network, load_network
 from vidpose.settings import with_tuples
 from vidpose.weights_file import fitting, read_weights_of, write_weights
 
@@ -20,7 +22,7 @@ KIND = "vidpose-keypoint-network"
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with its weights, in eval mode on the CPU, and what belongs to them."""
+    """A network with its weights, in eval mode on the CPU, and what belongs to them; `about` is empty for others'."""
 
     network: KeypointNetwork
     processing: Processing
@@ -41,6 +43,22 @@ def save_network(
     """
     facts = {"arch": network.name, "config": asdict(network.config), "processing": asdict(processing)}
     write_weights(network, path, KIND, {**facts, **about}, half=half)
+
+
+def open_network(path: Path, arch: str) -> Trained:
+    """A network of that architecture from a file of ours, or from a public checkpoint in its layout.
+
+    Raises:
+        VidposeError: the file is not what it should be, or of another architecture.
+    """
+    if path.suffix == ".safetensors":
+        return read_network(path, arch)
+    tensors = read_checkpoint(path)
+    try:
+        network = load_network(arch, tensors)
+    except VidposeError as error:
+        raise VidposeError(f"{path}: {error}") from None
+    return Trained(network, network.processing, {})
 
 
 def read_network(path: Path, arch: str) -> Trained:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from vidpose.catalogue import weights_file
-from vidpose.errors import UsageError, VidposeError, one_line
+from vidpose.errors import UsageError
 from vidpose.evaluation.keypoint_metrics import pck_2d
 from vidpose.importing import read_checkpoint
 from vidpose.keypoint_data.clip_batches import ClipBatches
@@ -25,7 +25,7 @@ from vidpose.keypoints.clip_weights import read_clip_network, save_clip_network
 from vidpose.keypoints.clips import Appearance, ClipFinder
 from vidpose.keypoints.temporal_relational import ClipNetwork, create_clip_network, regression_loss
 from vidpose.training.keypoint_recipe import ClipRecipe
-from vidpose.training.picture_run import PictureRun
+from vidpose.training.picture_run import PictureRun, start_from
 
 _HELD_OUT = 2048
 """Pictures that a run is validated on, about at most."""
@@ -97,7 +97,4 @@ def _start(network: ClipNetwork, init: str) -> None:
     elif init:
         other, _ = read_clip_network(Path(init), network.name)
         for part in ("spatial", "norm", "head"):
-            try:
-                getattr(network, part).load_state_dict(getattr(other, part).state_dict())
-            except RuntimeError as error:
-                raise VidposeError(f"{init}: its settings are others than the recipe's ({one_line(error)})") from None
+            start_from(getattr(network, part), getattr(other, part), init)

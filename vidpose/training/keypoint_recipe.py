@@ -31,6 +31,7 @@ class _PictureRecipe(Plan):
         arch, model: registered network, and the fields of its config that differ from the default.
         name: of the recipe.
         augmentation: fields of `Augmentation` that differ from the default.
+        init: weights to start from: a file of the same network; "": none.
         epochs, steps, batch, ...: as of `Recipe`.
     """
 
@@ -38,6 +39,7 @@ class _PictureRecipe(Plan):
     name: str = ""
     model: dict[str, Any] = field(default_factory=dict)
     augmentation: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
     epochs: int = 0
     steps: int = 0
     batch: int = 32
@@ -84,12 +86,10 @@ class ClipRecipe(_PictureRecipe):
 
     Attributes:
         missing: probability of each view of a clip that it is missing; one never is.
-        init: weights to start from: "imagenet", or a file of the same network, of which that part is taken which looks
-            at pictures alone; "": none.
+        init: "imagenet", too; of a file, that part is taken which looks at pictures alone.
     """
 
     missing: float = 0.0
-    init: str = ""
 
 
 def keypoint_recipe_names() -> list[str]:

@@ -14,6 +14,7 @@ from lightning.fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from vidpose.errors import VidposeError, one_line
 from vidpose.keypoints.base import Processing
 from vidpose.training.keypoint_recipe import ClipRecipe, KeypointRecipe
 from vidpose.training.logs import Chart
@@ -136,3 +137,18 @@ class PictureRun(Run):
             "metrics": {key: round(value, 4) for key, value in row.items() if key.startswith("val_")},
         }
         self.save_weights(path, about)
+
+
+def start_from(part: nn.Module, other: nn.Module, init: str) -> None:
+    """Take weights over.
+
+    Args:
+        init: where they are from.
+
+    Raises:
+        VidposeError: they are of other settings.
+    """
+    try:
+        part.load_state_dict(other.state_dict())
+    except RuntimeError as error:
+        raise VidposeError(f"{init}: its settings are others than the recipe's ({one_line(error)})") from None

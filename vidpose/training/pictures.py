@@ -20,9 +20,9 @@ from vidpose.keypoint_data.crops import heatmaps
 from vidpose.keypoints.base import KeypointNetwork, Processing
 from vidpose.keypoints.networks import create_network
 from vidpose.keypoints.top_down import TopDown
-from vidpose.keypoints.weights import save_network
+from vidpose.keypoints.weights import open_network, save_network
 from vidpose.training.keypoint_recipe import KeypointRecipe
-from vidpose.training.picture_run import PictureRun
+from vidpose.training.picture_run import PictureRun, start_from
 
 _HELD_OUT = 512
 """People that a run is validated on, at most."""
@@ -35,6 +35,8 @@ class KeypointTrainer(PictureRun):
 
     def create(self, recipe: KeypointRecipe) -> tuple[KeypointNetwork, Processing]:
         network = create_network(recipe.arch, **recipe.model).to(memory_format=torch.channels_last)
+        if recipe.init:
+            start_from(network, open_network(Path(recipe.init), recipe.arch).network, recipe.init)
         width, height = recipe.seen.input_size
         if width % network.multiple or height % network.multiple:
             raise UsageError(

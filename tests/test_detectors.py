@@ -26,7 +26,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from vidpose.errors import UsageError, VidposeError
 from vidpose.keypoints.networks import create_network, network_class, network_names
 from vidpose.keypoints.torchvision import KeypointRcnn, Remembering
-from vidpose.networks import DETECTORS, KEYPOINTS, NATIVE, load_torchvision, open_networks
+from vidpose.networks import DETECTORS, KEYPOINTS, NATIVE, SHIPPED, load_torchvision, open_networks
 from vidpose.people.boxes import BoxesFile
 from vidpose.people.torchvision import TorchvisionDetector
 
@@ -320,6 +320,14 @@ class TestNames:
         with pytest.raises(VidposeError, match=r"--keypoints-weights .*gone\.pth: no such file"):
             open_networks(keypoints="hrnet-w32", keypoints_weights=tmp_path / "gone.pth")
 
+    @pytest.mark.parametrize("name", SHIPPED)
+    def test_networks_that_come_with_vidpose_open_without_a_file(self, tmp_path, name) -> None:
+        (tmp_path / "b.csv").write_text(CSV)
+        with open_networks(f"boxes:{tmp_path / 'b.csv'}", name) as networks:
+            poses = networks.keypoints.locate(np.zeros((64, 48, 3), np.uint8), np.array([[[24.0, 32], [24, 4]]]))
+        assert poses.keypoints.shape == (1, len(networks.keypoints.layout), 2)
+        assert SHIPPED[name].path.stat().st_size < 10e6
+
     def test_every_detector_and_network_that_needs_weights_says_so(self, tmp_path, monkeypatch) -> None:
         monkeypatch.setenv("VIDPOSE_WEIGHTS", str(tmp_path))
         boxes = tmp_path / "b.csv"
@@ -327,7 +335,7 @@ class TestNames:
         for option, table in (("detector", DETECTORS), ("keypoints", KEYPOINTS)):
             for name in table:
                 # OpenMMLab's are in `test_openmmlab.py`.
-                if name not in ("blazepose", "boxes:FILE", "mmdet:CONFIG", "mmpose:CONFIG"):
+                if name not in ("blazepose", "boxes:FILE", "mmdet:CONFIG", "mmpose:CONFIG", *SHIPPED):
                     with pytest.raises(VidposeError, match=f"weights fetch {name}`|--{option}-weights FILE"):
                         open_networks(**{"detector": f"boxes:{boxes}", option: name})
 

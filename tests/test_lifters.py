@@ -310,10 +310,11 @@ def test_safetensors_of_others_are_refused(tmp_path):
 
 
 def test_a_damaged_shipped_file_is_noticed(saved, tmp_path, monkeypatch):
+    from vidpose import shipped as shipping
     from vidpose import zoo
 
-    entry = zoo.ZooEntry(saved.name, "0" * 64)
+    entry = shipping.ShippedWeights(saved.name, "0" * 64)
     monkeypatch.setattr(zoo, "ZOO", {"single-branch": entry})
-    monkeypatch.setattr(zoo, "shipped", lambda kind: tmp_path)
+    monkeypatch.setattr(shipping, "shipped", lambda kind: tmp_path)
     with pytest.raises(VidposeError, match=r"damaged .sha256 .*expected 00000000"):
         load_lifter("single-branch")

@@ -20,7 +20,7 @@ from vidpose.keypoints.networks import create_network
 from vidpose.keypoints.temporal_relational import TemporalRelational, create_clip_network
 from vidpose.keypoints.weights import save_network
 from vidpose.lifters import create_lifter, lifter_class
-from vidpose.shipped import shipped
+from vidpose.networks import SHIPPED
 from vidpose.skeletons import get_skeleton
 from vidpose.weights_file import write_weights
 from vidpose.zoo import ZOO, save_lifter
@@ -179,10 +179,10 @@ def test_an_unknown_name_is_one_line_with_the_nearest(run, command):
 
 @pytest.mark.parametrize("command", ["fetch", "remove"])
 def test_what_comes_with_vidpose_is_neither_fetched_nor_removed(run, command):
-    code, _, err = run(command, *ZOO)
+    code, _, err = run(command, *ZOO, *SHIPPED)
     assert code == 2
     assert_one_line(err, "comes with vidpose")
-    assert all((shipped("weights") / entry.file).is_file() for entry in ZOO.values())
+    assert all(entry.path.is_file() for entry in (*ZOO.values(), *SHIPPED.values()))
 
 
 def test_info_of_a_file_of_ours(run, tmp_path):
@@ -270,7 +270,7 @@ def test_weights_lie_in_the_users_cache_unless_the_environment_says_otherwise(mo
 
 
 def test_entries_are_complete():
-    assert not CATALOGUE.keys() & ZOO.keys()
+    assert not CATALOGUE.keys() & (ZOO.keys() | SHIPPED.keys())
     paths = [entry.path for entry in CATALOGUE.values() if entry.url]
     assert len(set(paths)) == len(paths)
     for entry in CATALOGUE.values():

@@ -21,6 +21,9 @@ print(len(list(shipped("samples").glob("*.mp4"))), len(list(shipped("recipes").g
 from vidpose.datasets.cmu_cameras import published_cameras
 from vidpose.evaluation.published import published_tables
 print(len(published_cameras()), len({table.paper for table in published_tables()}))
+from vidpose.networks import SHIPPED
+for entry in SHIPPED.values():
+    entry.checked()
 for name in ZOO:
     print(vidpose.load_lifter(name).name)
 """

@@ -3,7 +3,8 @@
     with open_networks("torchvision:ssdlite", "hrnet-w32", device="cuda") as networks:
         result = find_people("walk.mp4", networks=networks)
 
-Published weights are looked for where `vidpose weights fetch` puts them; nothing is fetched here.
+Weights are ours that come with vidpose, or published ones, which are looked for where `vidpose weights fetch` puts
+them; nothing is fetched here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from vidpose.catalogue import CATALOGUE, weights_file
 from vidpose.errors import UsageError, VidposeError, did_you_mean, one_line
 from vidpose.keypoints.poses import InBoxes, KeypointFinder
 from vidpose.people.detections import Detector
+from vidpose.shipped import ShippedWeights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +68,7 @@ def open_networks(
     Args:
         detector: a name in `DETECTORS`, with a path for FILE, or the name or path of a config for CONFIG.
         keypoints: a name in `KEYPOINTS`, likewise.
-        detector_weights, keypoints_weights: a file; None: the published one.
+        detector_weights, keypoints_weights: a file; None: the shipped or published one.
         device: to run them on; BlazePose runs on the CPU.
 
     Raises:
@@ -107,6 +109,8 @@ def _open(table: Mapping[str, Callable[..., Any]], option: str, name: str, weigh
     elif weights:
         if not weights.is_file():
             raise VidposeError(f"--{option}-weights {weights}: no such file")
+    elif name in SHIPPED:
+        weights = SHIPPED[name].checked()
     elif entry not in _OPENMMLAB:  # which knows itself where they are published
         if name not in CATALOGUE:
             raise UsageError(f"--{option} {name}: no address of its weights is known; give --{option}-weights FILE")
@@ -208,6 +212,13 @@ _TORCHVISION = {
 
 _NO_EPSILON = ("fasterrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn")
 """Those whose published weights were trained without the epsilon of batch normalisation."""
+
+SHIPPED: Mapping[str, ShippedWeights] = {
+    "hrnet-w24": ShippedWeights(
+        "hrnet-w24.safetensors", "c089fbc4854d484d02a0bdd36980a8a5037fd10da8517885dae1d5fb0edd7c72"
+    ),
+}
+"""Keypoint networks that come with weights of ours."""
 
 _WITHOUT_WEIGHTS = ("blazepose", "boxes:FILE")
 _OPENMMLAB = ("mmdet:CONFIG", "mmpose:CONFIG")

@@ -6,31 +6,23 @@ were trained on, data, recipe, metrics, licence.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vidpose.downloads import file_hash
 from vidpose.errors import UsageError, VidposeError
 from vidpose.lifters import Lifter, create_lifter, lifter_names
-from vidpose.shipped import shipped
+from vidpose.shipped import ShippedWeights
 from vidpose.weights_file import fitting, read_weights, write_weights
 
 KIND = "vidpose-lifter"
 """What the header of a lifter's weights calls them."""
 
 
-@dataclass(frozen=True)
-class ZooEntry:
-    """Weights that come with vidpose: the file's name in `weights/`, and its sha256."""
-
-    file: str
-    sha256: str
-
-
-ZOO: Mapping[str, ZooEntry] = {
-    name: ZooEntry(f"{name}-cmu17.safetensors", sha256)
+ZOO: Mapping[str, ShippedWeights] = {
+    name: ShippedWeights(f"{name}-cmu17.safetensors", sha256)
     for name, sha256 in {
         "single-branch": "59386eb9011ea7bd33ad3d9c8b8abe6f11af9f0fb79c7b072c3cf6919a4a12d0",
         "dual-branch": "64d092cff794d6332d2b514b637d641301f583749de494b77e674557377a9fd3",
@@ -86,21 +78,13 @@ def load_weights(name_or_file: str | Path) -> Weights:
         VidposeError: the file is not what it should be: another hash than the zoo's, a pickle, foreign or wrong keys.
     """
     entry = ZOO.get(str(name_or_file))
-    path = shipped("weights") / entry.file if entry else Path(name_or_file)
+    path = entry.checked() if entry else Path(name_or_file)
     if not path.is_file():
-        if entry:
-            raise VidposeError(f"{path}: the shipped weights are missing; install vidpose again")
         known = f"shipped are {', '.join(ZOO)}"
         raise UsageError(
             f"unknown lifter {str(name_or_file)!r}: no such file, and {known}; or give a .safetensors file"
         )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot read ({error.strerror})") from None
-    sha256 = hashlib.sha256(content).hexdigest()
-    if entry and sha256 != entry.sha256:
-        raise VidposeError(f"{path}: damaged (sha256 {sha256[:8]}, expected {entry.sha256[:8]}); install vidpose again")
+    sha256 = file_hash(path)
     about, tensors = read_weights(path, KIND)
     return Weights(str(name_or_file), _build(path, about, tensors), about, sha256)
 

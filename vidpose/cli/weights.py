@@ -18,6 +18,7 @@ from vidpose.settings import apply_settings
 if TYPE_CHECKING:
     from vidpose.catalogue import Published
     from vidpose.downloads import Report
+    from vidpose.shipped import ShippedWeights
 
 _MIB = 1 << 20
 
@@ -32,10 +33,11 @@ def weights() -> None:
 def list_(as_json: bool) -> None:
     """List the weights that come with vidpose, and those of others that it can fetch."""
     from vidpose.catalogue import CATALOGUE, weights_folder
-    from vidpose.zoo import ZOO
 
     if as_json:
-        listed = [{"name": name, "kind": "lifter", "at_hand": True} | asdict(entry) for name, entry in ZOO.items()]
+        listed = [
+            {"name": name, "kind": kind, "at_hand": True} | asdict(entry) for name, (kind, entry) in _ours().items()
+        ]
         listed += [asdict(entry) | {"at_hand": entry.is_there} for entry in CATALOGUE.values()]
         click.echo(json.dumps(listed, indent=2))
         return
@@ -47,8 +49,8 @@ def list_(as_json: bool) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("weights", "kind", "joints", "as published", "MiB", "licence", "at hand"):
         table.add_column(heading, justify="right" if heading == "MiB" else "left", no_wrap=True)
-    for name in ZOO:
-        table.add_row(name, "lifter", "", "", "", "", "comes with vidpose")
+    for name, (kind, _) in _ours().items():
+        table.add_row(name, kind, "", "", "", "", "comes with vidpose")
     for entry in CATALOGUE.values():
         size = f"{entry.mib:.0f}" if entry.mib else ""
         table.add_row(entry.name, entry.kind, entry.layout, entry.metric, size, entry.licence, _availability(entry))
@@ -57,6 +59,15 @@ def list_(as_json: bool) -> None:
         f"\nFetched weights lie in {weights_folder()}; VIDPOSE_WEIGHTS chooses another folder.\nThe licence is their "
         "publisher's; the data they were trained on may have terms of its own. More: vidpose weights info NAME"
     )
+
+
+def _ours() -> dict[str, tuple[str, ShippedWeights]]:
+    """Kind and file of the weights that come with vidpose, by name."""
+    from vidpose.networks import SHIPPED
+    from vidpose.zoo import ZOO
+
+    lifters = {name: ("lifter", entry) for name, entry in ZOO.items()}
+    return lifters | {name: ("keypoints", entry) for name, entry in SHIPPED.items()}
 
 
 def _availability(entry: Published) -> str:
@@ -107,12 +118,9 @@ def _checked() -> Iterator[tuple[str, Path, str]]:
     """Name, path, and "ok", "damaged" or "no hash", of all weights at hand."""
     from vidpose.catalogue import CATALOGUE
     from vidpose.downloads import has_hash
-    from vidpose.shipped import shipped
-    from vidpose.zoo import ZOO
 
-    for name, ours in ZOO.items():
-        path = shipped("weights") / ours.file
-        yield name, path, "ok" if has_hash(path, ours.sha256) else "damaged"
+    for name, (_, ours) in _ours().items():
+        yield name, ours.path, "ok" if has_hash(ours.path, ours.sha256) else "damaged"
     for name, entry in CATALOGUE.items():
         if entry.is_there:
             damaged = "damaged" if entry.expected_sha256 else "no hash"
@@ -124,43 +132,41 @@ def _checked() -> Iterator[tuple[str, Path, str]]:
 def info(name_or_file: str) -> None:
     """Say what is known of weights: what others publish about theirs, or the header of a file of ours."""
     from vidpose.catalogue import CATALOGUE, published
-    from vidpose.zoo import ZOO
 
-    if name_or_file in CATALOGUE or not (name_or_file in ZOO or Path(name_or_file).exists()):
+    ours = _ours().get(name_or_file)
+    if name_or_file in CATALOGUE or not (ours or Path(name_or_file).exists()):
         entry = published(name_or_file)
         facts = asdict(entry) | {"file": str(entry.path) if entry.url else "", "at hand": _availability(entry)}
     else:
-        facts = _facts(name_or_file)
+        facts = _facts(ours[1].checked() if ours else Path(name_or_file))
     for key, fact in facts.items():
         if fact not in ("", None):
             click.echo(f"{key:15} {fact if isinstance(fact, str) else json.dumps(fact)}")
 
 
-def _facts(name_or_file: str) -> dict[str, Any]:
+def _facts(path: Path) -> dict[str, Any]:
     """The header of weights of ours, how many parameters they are, and the file's hash.
 
     Raises:
         VidposeError: the file is not what it should be; or its kind is unknown.
     """
+    from vidpose import zoo
     from vidpose.downloads import file_hash
     from vidpose.keypoints import clip_weights
     from vidpose.keypoints import weights as keypoint_weights
     from vidpose.weights_file import read_header
-    from vidpose.zoo import KIND, ZOO, load_weights
 
-    path = Path(name_or_file)
-    about = {} if name_or_file in ZOO else read_header(path)
-    arch, kind = about.get("arch"), about.get("format", KIND)
-    if kind == KIND:
-        ours = load_weights(name_or_file)
-        network, about, sha256 = ours.lifter, ours.about, ours.sha256
+    about = read_header(path)
+    kind, arch = about.get("format"), about.get("arch")
+    if kind == zoo.KIND:
+        network = zoo.load_lifter(path)
     elif kind == keypoint_weights.KIND:
-        network, sha256 = keypoint_weights.read_network(path, arch).network, file_hash(path)
+        network = keypoint_weights.read_network(path, arch).network
     elif kind == clip_weights.KIND:
-        network, sha256 = clip_weights.read_clip_network(path, arch)[0], file_hash(path)
+        network, _ = clip_weights.read_clip_network(path, arch)
     else:
         raise VidposeError(f"{path}: its header is of a {kind}, which this vidpose does not know; upgrade vidpose")
-    return {**about, "parameters": f"{sum(p.numel() for p in network.parameters()):,}", "sha256": sha256}
+    return {**about, "parameters": f"{sum(p.numel() for p in network.parameters()):,}", "sha256": file_hash(path)}
 
 
 @weights.command()
@@ -180,9 +186,8 @@ def _published(name: str) -> Published:
         UsageError: there is none; or they come with vidpose.
     """
     from vidpose.catalogue import published
-    from vidpose.zoo import ZOO
 
-    if name in ZOO:
+    if name in _ours():
         raise UsageError(f"{name}: comes with vidpose, so there is nothing to fetch or remove")
     return published(name)
 

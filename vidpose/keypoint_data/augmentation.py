@@ -73,10 +73,18 @@ class Crops:
     places: torch.Tensor
 
 
-class CropBatches(Dataset):
-    """Batches of crops by the numbers of their steps, the same ones whenever asked for.
+def of_step(step: int, batch: int, count: int, seed: int) -> tuple[int, np.ndarray]:
+    """The epoch of a step, and (batch,) numbers of the samples that it is made of, out of so many.
 
-    Every epoch has everyone once, in another order; its last batch is filled up from the beginning.
+    Every epoch has each once, in another order; its last batch is filled up from the beginning.
+    """
+    epoch, number = divmod(step, -(-count // batch))
+    order = np.random.default_rng((seed, 0, epoch)).permutation(count)
+    return epoch, order[np.arange(number * batch, (number + 1) * batch) % count]
+
+
+class CropBatches(Dataset):
+    """Batches of crops by the numbers of their steps (`of_step`), the same ones whenever asked for.
 
     Args:
         people: to cut out.
@@ -106,9 +114,7 @@ class CropBatches(Dataset):
 
     def __getitem__(self, step: int) -> Crops:
         """The crops of a step; raises VidposeError where a picture cannot be read."""
-        epoch, number = divmod(step, len(self))
-        order = np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.people))
-        chosen = order[np.arange(number * self.batch, (number + 1) * self.batch) % len(order)]
+        _, chosen = of_step(step, self.batch, len(self.people), self.seed)
         crops = [
             augmented(
                 self.people[who], self.layout, self.processing, self.augmentation,

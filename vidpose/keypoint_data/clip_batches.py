@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from vidpose.errors import UsageError
-from vidpose.keypoint_data.augmentation import Augmentation, augmented
+from vidpose.keypoint_data.augmentation import Augmentation, augmented, of_step
 from vidpose.keypoint_data.clips import Clip
 from vidpose.keypoints.base import Processing
 from vidpose.skeletons import Skeleton
@@ -36,7 +36,7 @@ class ClipCrops:
 
 
 class ClipBatches(Dataset):
-    """Batches of clips by the numbers of their steps, the same ones whenever asked for.
+    """Batches of clips by the numbers of their steps (`of_step`), the same ones whenever asked for.
 
     An epoch has every picture about once: a clip is cut into windows of F frames, from another frame on each time, and
     its views are dealt into groups of V, other ones each time. What is over at the ends is left out, so an epoch may
@@ -92,10 +92,9 @@ class ClipBatches(Dataset):
 
     def __getitem__(self, step: int) -> ClipCrops:
         """The crops of a step; raises VidposeError where a picture cannot be read."""
-        epoch, number = divmod(step, len(self))
-        order = np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.samples))
-        chosen = order[np.arange(number * self.batch, (number + 1) * self.batch) % len(order)]
-        crops = [self._crops(*self.samples[who], epoch, (step, row)) for row, who in enumerate(chosen)][self.share]
+        epoch, chosen = of_step(step, self.batch, len(self.samples), self.seed)
+        rows = list(enumerate(chosen))[self.share]
+        crops = [self._crops(*self.samples[who], epoch, (step, row)) for row, who in rows]
         return ClipCrops(*(torch.from_numpy(np.stack(parts)) for parts in zip(*crops, strict=True)))
 
     def _crops(

@@ -1,7 +1,6 @@
 """Runs of training on clips from several cameras: what a network is given, what a run writes, and what it refuses."""
 
 import json
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from keypoint_pictures import colours_of, write_clips
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
-from training_data import vidpose
+from training_data import cut_short, vidpose
 
 from vidpose.cli import cli
 from vidpose.errors import UsageError, VidposeError
@@ -138,15 +137,8 @@ def test_training_writes_weights_that_serve(folder, tmp_path):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(workers, folder, tmp_path, monkeypatch):
     whole = run(RECIPE, folder, tmp_path / "whole")
-    original = ClipTrainer.train_step
-
-    def train_step(trainer):
-        original(trainer)
-        if trainer.step == 13:
-            signal.raise_signal(signal.SIGINT)
-
     with monkeypatch.context() as patch:
-        patch.setattr(ClipTrainer, "train_step", train_step)
+        cut_short(ClipTrainer, patch, 13)
         with pytest.raises(KeyboardInterrupt):
             run(RECIPE, folder, tmp_path / "cut", workers=workers)
     resumed = run(RECIPE, folder, tmp_path / "cut", workers=workers, resume=True)

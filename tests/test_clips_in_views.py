@@ -344,7 +344,7 @@ class TestTheCommand:
     def test_more_views_than_the_network_takes_are_refused_before_anybody_is_looked_for(
         self, infer, shoot, monkeypatch
     ):
-        monkeypatch.setattr("vidpose.pipeline.follow_people", None)
+        monkeypatch.setattr("vidpose.pipeline.find_people", None)
         one, two = shoot.files
         code, err = infer(one, two, "--in-step", views=1)
         assert (code, err) == (

@@ -1,7 +1,6 @@
 """Runs of keypoint training on small pictures: what they write, that they repeat and learn, and what they refuse."""
 
 import json
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from keypoint_pictures import write_pictures
-from training_data import WITHOUT
+from training_data import WITHOUT, cut_short
 
 from vidpose.cli import cli
 from vidpose.errors import UsageError, VidposeError
@@ -84,15 +83,8 @@ def test_a_run_repeats_and_an_interrupted_one_goes_on_as_if_nothing_had_happened
 ):
     recipe = replace(RECIPE, steps=26, batch=2, processing={"input_size": [32, 32]})
     whole = run(recipe, folder, tmp_path / "whole")
-    original = KeypointTrainer.train_step
-
-    def train_step(trainer):
-        original(trainer)
-        if trainer.step == 13:
-            signal.raise_signal(signal.SIGINT)
-
     with monkeypatch.context() as patch:
-        patch.setattr(KeypointTrainer, "train_step", train_step)
+        cut_short(KeypointTrainer, patch, 13)
         with pytest.raises(KeyboardInterrupt):
             run(recipe, folder, tmp_path / "cut", workers=workers)
     resumed = run(recipe, folder, tmp_path / "cut", workers=workers, resume=True)

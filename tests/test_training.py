@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_data import WITHOUT, recording, vidpose, write_cmu17, write_store
+from training_data import WITHOUT, cut_short, recording, vidpose, write_cmu17, write_store
 
 from vidpose.cli import cli
 from vidpose.errors import UsageError, VidposeError
@@ -64,18 +64,6 @@ def curve(out) -> list[dict[str, float]]:
     return [{key: value for key, value in row.items() if key != "samples_per_s"} for row in rows]
 
 
-def cut_short(monkeypatch, after: int) -> None:
-    """Interrupt a run after so many steps."""
-    original = Trainer.train_step
-
-    def train_step(trainer):
-        original(trainer)
-        if trainer.step == after:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(Trainer, "train_step", train_step)
-
-
 def test_training_writes_weights_that_load(cmu, tmp_path):
     said = []
     path = train(RECIPE, cmu, tmp_path / "run", say=said.append)
@@ -121,7 +109,7 @@ def test_a_run_repeats_and_an_interrupted_one_goes_on_as_if_nothing_had_happened
     assert load_weights(other).sha256 != whole.sha256
 
     with monkeypatch.context() as patch:
-        cut_short(patch, 25)
+        cut_short(Trainer, patch, 25)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, folder, tmp_path / "cut")
     assert not (tmp_path / "cut" / "weights.safetensors").exists()
@@ -362,7 +350,7 @@ def test_out_of_memory_is_said_and_the_checkpoint_stays(cmu, tmp_path, monkeypat
 def test_runs_are_not_written_over(cmu, tmp_path, monkeypatch):
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        cut_short(patch, 3)
+        cut_short(Trainer, patch, 3)
         with pytest.raises(KeyboardInterrupt):
             train(RECIPE, cmu, out)
     with pytest.raises(UsageError, match="holds an unfinished run; --resume goes on with it"):

@@ -1,15 +1,18 @@
 """Small data sets that lifters are trained on in tests, and the program as a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vidpose.datasets.store import Recording, Store, StoreWriter
 from vidpose.skeletons import get_skeleton
+from vidpose.training.run import Run
 
 T_POSE = np.array(
     [(0, 0, 0.95), (-0.09, 0, 0.93), (-0.09, -0.02, 0.5), (-0.09, 0, 0.08), (0.09, 0, 0.93), (0.09, -0.02, 0.5),
@@ -56,6 +59,18 @@ def write_store(folder: Path, recordings: Sequence[Recording], name: str = "h36m
     writer = StoreWriter(folder, name, layout)
     writer.write("all", recordings)
     return writer.finish({}, {"gt": {}, "found": {"detector": "a good one", "scores": True}})
+
+
+def cut_short(trainer: type[Run], monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Interrupt a run after so many steps."""
+    original = trainer.train_step
+
+    def train_step(run: Run) -> None:
+        original(run)
+        if run.step == after:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(trainer, "train_step", train_step)
 
 
 def vidpose(*words: object, **more: object) -> subprocess.Popen:

@@ -1,6 +1,7 @@
 """Clip networks over people who have been followed: in one view, or in several views in step.
 
-    found = [follow_people(video, networks=networks) for video in ("front.mp4", "side.mp4")]
+    alone = replace(networks, clips=None)
+    found = [find_people(video, networks=alone) for video in ("front.mp4", "side.mp4")]
     front, side = look_again(found, networks.clips, one_in_each(found))
 
 The moments of several views are the ticks of their common clock (`views/clock.py`). At each, a view shows its nearest

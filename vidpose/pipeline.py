@@ -100,29 +100,6 @@ def find_people(
     progress: Progress | None = None,
 ) -> PoseResult:
     """The first half of `infer`: tracks with 2D keypoints, and no 3D joints yet."""
-    found = follow_people(
-        video, networks=networks, detect_every=detect_every, start=start, end=end, max_people=max_people,
-        min_score=min_score, progress=progress,
-    )  # fmt: skip
-    if networks is None or networks.clips is None:
-        return found
-    from vidpose.clips_stage import look_again  # which BlazePose need not wait for
-
-    return look_again([found], networks.clips, start=start, end=end, progress=progress)[0]
-
-
-def follow_people(
-    video: str | Path,
-    *,
-    networks: Networks | None = None,
-    detect_every: int | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    max_people: int | None = None,
-    min_score: float = 0.3,
-    progress: Progress | None = None,
-) -> PoseResult:
-    """What `find_people` finds before a clip network looks again (`clips_stage`): all that other networks do."""
     with (
         VideoReader(video, start=start, end=end) as reader,
         PeopleFinder(max_people, min_score, networks=networks, detect_every=detect_every) as finder,
@@ -157,7 +134,12 @@ def follow_people(
         "min_score": min_score,
         "max_people": max_people,
     }
-    return PoseResult(source, tracks, layout.name, "", provenance)
+    found = PoseResult(source, tracks, layout.name, "", provenance)
+    if finder.networks.clips is None:
+        return found
+    from vidpose.clips_stage import look_again  # which BlazePose need not wait for
+
+    return look_again([found], finder.networks.clips, start=start, end=end, progress=progress)[0]
 
 
 def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray, layout: Skeleton) -> Track:

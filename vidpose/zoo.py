@@ -84,7 +84,7 @@ def load_weights(name_or_file: str | Path) -> Weights:
         raise UsageError(
             f"unknown lifter {str(name_or_file)!r}: no such file, and {known}; or give a .safetensors file"
         )
-    sha256 = file_hash(path)
+    sha256 = entry.sha256 if entry else file_hash(path)
     about, tensors = read_weights(path, KIND)
     return Weights(str(name_or_file), _build(path, about, tensors), about, sha256)
 

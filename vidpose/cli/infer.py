@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
     with deferred_interrupts():
         from vidpose.devices import choose_device
         from vidpose.networks import open_networks
-        from vidpose.pipeline import conversion_for, find_people, lift_people
+        from vidpose.pipeline import conversion_for, lift_people
         from vidpose.refine import Smoothing
         from vidpose.video import parse_time_range
         from vidpose.views_stage import cameras_of, merge_views
@@ -89,7 +90,7 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
                 if together:
                     found = _find_together(views, cameras, search, lifting)
                 else:
-                    found = [saved or _find(find_people, video, **search) for video in views]
+                    found = [saved or _find(video, **search) for video in views]
                 results = [lift_people(some, weights, **lifting) for some in found]
                 if cameras:
                     results = merge_views(results, cameras, smoothing, max_gap=max_gap)
@@ -113,9 +114,11 @@ def _load_found(path: Path) -> PoseResult:
     return load_found(path)
 
 
-def _find(find: Callable[..., PoseResult], video: Path, **search: Any) -> PoseResult:
+def _find(video: Path, **search: Any) -> PoseResult:
+    from vidpose.pipeline import find_people
+
     with progress_of(video.name) as progress:
-        return find(video, progress=progress, **search)
+        return find_people(video, progress=progress, **search)
 
 
 def _sees_together(networks: Networks, videos: Sequence[Path], in_step: bool, calibrated: bool) -> bool:
@@ -136,11 +139,13 @@ def _find_together(
 ) -> Sequence[PoseResult]:
     """The same people in several views, with the keypoints that a clip network sees in all of them at once."""
     from vidpose.clips_stage import look_again, one_in_each
-    from vidpose.pipeline import follow_people, lift_people
+    from vidpose.pipeline import lift_people
     from vidpose.views_stage import who_is_who
     from vidpose.zoo import DEFAULT, load_weights
 
-    found = [_find(follow_people, video, **search) for video in views]
+    networks = search["networks"]
+    alone = {**search, "networks": replace(networks, clips=None)}
+    found = [_find(video, **alone) for video in views]
     if cameras:
         # The default lifter was trained on BlazePose's keypoints; the one asked for need not take them.
         lifter = load_weights(DEFAULT)
@@ -148,9 +153,7 @@ def _find_together(
     else:
         people = one_in_each(found)
     with progress_of(f"{len(views)} views together", "moments") as progress:
-        return look_again(
-            found, search["networks"].clips, people, start=search["start"], end=search["end"], progress=progress
-        )
+        return look_again(found, networks.clips, people, start=search["start"], end=search["end"], progress=progress)
 
 
 def _placed(result: PoseResult, video: Path, placing: Placing) -> PoseResult:

@@ -13,14 +13,13 @@ from vidpose.evaluation.clip_pictures import find_in_clips, people_in
 from vidpose.evaluation.pictures import common_joints, figures, find_annotated
 from vidpose.keypoint_data.clips import Clip, clip_folder, open_clips
 from vidpose.keypoint_data.coco import ANNOTATIONS, Person, read_people
-from vidpose.keypoints import weights
 from vidpose.keypoints.clip_weights import read_clip_network
 from vidpose.keypoints.clips import ClipFinder
 from vidpose.keypoints.poses import KeypointFinder
 from vidpose.networks import CLIP_NETWORKS, open_keypoints, open_networks
 from vidpose.people.detections import Detector
 from vidpose.skeletons import Skeleton
-from vidpose.weights_file import read_weights
+from vidpose.weights_file import read_header
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _open(name: str, file: Path | None, detector: str | None, device: str, stack
             finder, found_by = networks.keypoints, networks.detector
         else:
             finder, found_by = stack.enter_context(open_keypoints(name, file, device=device)), None
-        about = read_weights(file, weights.KIND)[0] if file and file.suffix == ".safetensors" else {}
+        about = read_header(file) if file and file.suffix == ".safetensors" else {}
         return Compared(name, finder, found_by, _time(about), 0, about.get("config"))
     if detector:
         raise UsageError(

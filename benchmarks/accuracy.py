@@ -18,12 +18,13 @@ from pathlib import Path
 import click
 import numpy as np
 
+from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17, Skeleton
 from vidpose.evaluation.metrics import p_mpjpe
-from vidpose.pipeline import find_people, lift_people
+from vidpose.lifters.zoo import DEFAULT, load_weights
+from vidpose.pipeline.finding import find_people
+from vidpose.pipeline.lifting import lift_people
 from vidpose.refine import Smoothing
-from vidpose.skeletons import BLAZEPOSE_33, H36M_17, Skeleton
 from vidpose.video import VideoReader
-from vidpose.zoo import DEFAULT, load_weights
 
 _SIDES = ("left", "right")
 _LIMBS = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]

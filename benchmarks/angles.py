@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from vidpose.angles import joint_angles, sides, track_angles
-from vidpose.pipeline import infer
-from vidpose.shipped import shipped
-from vidpose.skeletons import get_conversion, get_skeleton
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.joint_angles import joint_angles, sides, track_angles
+from vidpose.body.skeletons import get_conversion, get_skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.pipeline.job import infer
+from vidpose.weights.shipped import shipped
 
 
 def person_of(track: Track, keypoints_PTJ2: np.ndarray) -> int:

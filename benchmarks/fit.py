@@ -31,16 +31,17 @@ import cv2
 import numpy as np
 from accuracy import bone_variation, jitter
 
+from vidpose.body.skeletons import H36M_17, get_conversion
+from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.datasets.clips_to_lift import with_scores
 from vidpose.datasets.cmu_cameras import published_cameras
-from vidpose.datasets.store import Clip, Store
-from vidpose.evaluation.evaluate import with_scores
+from vidpose.datasets.store import Store, StoredClip
 from vidpose.evaluation.metrics import mpjpe, p_mpjpe
-from vidpose.pipeline import find_people, lift_people
+from vidpose.lifters.zoo import DEFAULT, Weights, load_weights
+from vidpose.pipeline.finding import find_people
+from vidpose.pipeline.lifting import lift_people
 from vidpose.refine import Smoothing, place, reprojection_error
 from vidpose.refine.fit import fit
-from vidpose.skeletons import H36M_17, get_conversion
-from vidpose.tracks import PoseResult, Source, Track
-from vidpose.zoo import DEFAULT, Weights, load_weights
 
 _SMOOTHING = Smoothing.parse("butterworth:6")
 
@@ -118,7 +119,7 @@ def measure_cmu(folder: Path, weights: Weights, split: str, every: int) -> Table
     return table
 
 
-def _found(clip: Clip, keypoints: np.ndarray, scores: np.ndarray) -> PoseResult:
+def _found(clip: StoredClip, keypoints: np.ndarray, scores: np.ndarray) -> PoseResult:
     """A clip as if a detector had found one person in a video."""
     times, boxes = np.arange(clip.frames) / clip.fps, np.zeros((clip.frames, 4), np.float32)
     track = Track.of_keypoints(1, np.arange(clip.frames), times, boxes, keypoints, scores)

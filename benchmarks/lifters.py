@@ -24,8 +24,8 @@ import click
 import numpy as np
 import torch
 
-from vidpose import lifting
 from vidpose.lifters import Lifter, create_lifter, lifter_names
+from vidpose.lifters import running as lifting
 from vidpose.lifters.transformer import Attention, TemporalAttention
 
 

@@ -27,8 +27,8 @@ import torch
 from lifters import plain
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from vidpose.common.devices import choose_device
 from vidpose.datasets.store import Recording, Store, StoreWriter
-from vidpose.devices import choose_device
 from vidpose.lifters import Lifter, create_lifter
 from vidpose.training.loop import Trainer
 from vidpose.training.losses import LOSSES, joint_weights

@@ -19,14 +19,15 @@ from pathlib import Path
 import click
 import numpy as np
 
+from vidpose.body.skeletons import get_skeleton
+from vidpose.body.tracks import PoseResult, Track
 from vidpose.evaluation.metrics import mpjpe, p_mpjpe
-from vidpose.pipeline import find_people, lift_people
+from vidpose.lifters.zoo import DEFAULT, Weights, load_weights
+from vidpose.pipeline.finding import find_people
+from vidpose.pipeline.lifting import lift_people
+from vidpose.pipeline.view_stage import cameras_of, merge_views
 from vidpose.refine import Smoothing
-from vidpose.skeletons import get_skeleton
-from vidpose.tracks import PoseResult, Track
 from vidpose.views import ViewCamera
-from vidpose.views_stage import cameras_of, merge_views
-from vidpose.zoo import DEFAULT, Weights, load_weights
 
 _SMOOTHING = Smoothing.parse("butterworth:6")
 

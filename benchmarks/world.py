@@ -26,15 +26,16 @@ import click
 import cv2
 import numpy as np
 
+from vidpose.body.skeletons import H36M_17, get_conversion
+from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.datasets.clips_to_lift import with_scores
 from vidpose.datasets.cmu_cameras import published_cameras
-from vidpose.datasets.store import Clip, Store
-from vidpose.evaluation.evaluate import with_scores
-from vidpose.pipeline import find_people, lift_people
+from vidpose.datasets.store import Store, StoredClip
+from vidpose.lifters.zoo import DEFAULT, Weights, load_weights
+from vidpose.pipeline.finding import find_people
+from vidpose.pipeline.lifting import lift_people
 from vidpose.refine import Smoothing, place, reprojection_error
 from vidpose.refine.scale import stature
-from vidpose.skeletons import H36M_17, get_conversion
-from vidpose.tracks import PoseResult, Source, Track
-from vidpose.zoo import DEFAULT, Weights, load_weights
 
 ANATOMICAL = 0.94 / 0.961
 """From the height that lifted bones tell to the one that the same bones tell where they are a skeleton's."""
@@ -72,7 +73,7 @@ class Table:
         return line + (f"   height {1000 * np.mean(np.abs(self.heights)):.0f}" if self.heights else "")
 
 
-def result_of(clip: Clip, keypoints: np.ndarray, scores: np.ndarray) -> PoseResult:
+def result_of(clip: StoredClip, keypoints: np.ndarray, scores: np.ndarray) -> PoseResult:
     """A clip as if a detector had found one person in a video."""
     there = np.flatnonzero((scores > 0).any(axis=1))
     rows = np.arange(there[0], there[-1] + 1)

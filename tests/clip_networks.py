@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from vidpose.keypoints.temporal_relational import ClipNetwork, clip_network_class, create_clip_network
+from vidpose.keypoints.clips.clip_network import ClipNetwork, clip_network_class, create_clip_network
 
 
 def stirred(name: str = "temporal-relational", seed: int = 0, **settings: object) -> ClipNetwork:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vidpose.cli import main
-from vidpose.shipped import shipped
+from vidpose.weights.shipped import shipped
 
 NUM_FRAMES = 12
 

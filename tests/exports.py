@@ -11,9 +11,9 @@ import numpy as np
 import pygltflib
 from scipy.spatial.transform import Rotation
 
-from vidpose.datasets.bvh import read_bvh
-from vidpose.skeletons import BLAZEPOSE_33, H36M_17
-from vidpose.tracks import Camera, PoseResult, Source, Track
+from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
+from vidpose.datasets.mocap.bvh_reader import read_bvh
 
 FPS = 30
 PARENTS = H36M_17.parents
@@ -80,7 +80,7 @@ def result_of(*tracks: Track, place: str = "world", times: np.ndarray | None = N
         times = np.arange(max((track.frames[-1] + 1 for track in tracks), default=5)) / FPS
     source = Source("Straße 走.mp4", 640, 480, times, Fraction(FPS))
     to_world = np.concatenate([CAMERA_IN_WORLD, CAMERA_PLACE[:, None]], axis=1)
-    camera = Camera((500.0, 500.0), (320.0, 240.0), to_world if place == "world" else None)
+    camera = PinholeCamera((500.0, 500.0), (320.0, 240.0), to_world if place == "world" else None)
     if place == "root":
         tracks = tuple(dataclasses.replace(t, roots=np.full_like(t.roots, np.nan)) for t in tracks)
         camera = None

@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidpose.body.skeletons import Skeleton
 from vidpose.keypoint_data.clips import Shot, write_clip
-from vidpose.skeletons import Skeleton
 
 SIZE = (120, 100)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import clips
 import numpy as np
 
-from vidpose.skeletons import H36M_17
-from vidpose.tracks import PoseResult, Source, Track
+from vidpose.body.skeletons import H36M_17
+from vidpose.body.tracks import PoseResult, Source, Track
 
 WIDTH, HEIGHT = 160, 120
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidpose.keypoints.temporal_relational import ClipNetwork
+from vidpose.keypoints.clips.clip_network import ClipNetwork
 
 SIZE = 64
 """Of its crops."""

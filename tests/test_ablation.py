@@ -9,15 +9,15 @@ from click.testing import CliRunner
 from training_data import recording, write_cmu17, write_store
 
 from vidpose.cli import cli
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.cmu import PROTOCOLS
 from vidpose.datasets.store import Store, StoreWriter
-from vidpose.errors import UsageError, VidposeError
 from vidpose.evaluation.evaluate import evaluate
+from vidpose.lifters.zoo import load_weights
 from vidpose.training import ablation
 from vidpose.training.ablation import Work, ablate
 from vidpose.training.loop import train
 from vidpose.training.recipe import read_recipe
-from vidpose.zoo import load_weights
 
 TABLE = """
 arch = "lstm"

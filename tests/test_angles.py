@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from vidpose.angles import (
-    Summary,
+from vidpose.body.joint_angles import (
+    AngleSummary,
     angle_names,
     angular_velocity,
     choose_angles,
@@ -22,11 +22,11 @@ from vidpose.angles import (
     symmetry,
     upward,
 )
+from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17, SKELETONS, Skeleton
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.cli.angles import angles as angles_command
-from vidpose.errors import UsageError, VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.evaluation.figures import LEFT, RIGHT
-from vidpose.skeletons import BLAZEPOSE_33, H36M_17, SKELETONS, Skeleton
-from vidpose.tracks import Camera, PoseResult, Source, Track
 
 UPRIGHT = {
     "pelvis": (0, 0, 0), "spine": (0, 0, 0.25), "thorax": (0, 0, 0.5), "nose": (0, 0.1, 0.65), "head_top": (0, 0, 0.8),
@@ -142,11 +142,11 @@ def test_the_trunk_leans_against_the_vertical(forward, right):
 
 def test_the_vertical_is_the_worlds_where_it_is_known():
     np.testing.assert_allclose(upward(None), [0, -1, 0])
-    np.testing.assert_allclose(upward(Camera((1.0, 1.0), (0.0, 0.0))), [0, -1, 0])
+    np.testing.assert_allclose(upward(PinholeCamera((1.0, 1.0), (0.0, 0.0))), [0, -1, 0])
     # A camera that looks down by 30 degrees: upwards of the world is up and a little backwards for it.
     down = np.radians(30)
     to_world = np.array([[1, 0, 0, 0], [0, -np.sin(down), np.cos(down), 0], [0, -np.cos(down), -np.sin(down), 2.0]])
-    up = upward(Camera((1.0, 1.0), (0.0, 0.0), to_world))
+    up = upward(PinholeCamera((1.0, 1.0), (0.0, 0.0), to_world))
     np.testing.assert_allclose(up, [0, -np.cos(down), -np.sin(down)])
     upright = (body()[0]) @ to_world[:, :3]
     assert joint_angles(upright[None], H36M_17, up)["trunk_lean_forward"] == pytest.approx([0], abs=1e-9)
@@ -216,11 +216,11 @@ def test_velocity_goes_through_the_full_turn_and_stops_at_gaps():
 
 def test_a_summary_leaves_out_the_rare_and_the_absent():
     curve = np.append(np.linspace(0, 100, 999), [4000.0])
-    summary = Summary.of(np.append(curve, [np.nan] * 50))
+    summary = AngleSummary.of(np.append(curve, [np.nan] * 50))
     assert summary.median == pytest.approx(50, abs=0.2)
     assert (summary.low, summary.high) == pytest.approx(tuple(np.percentile(curve, [2.5, 97.5])))
     assert summary.range == summary.high - summary.low < 101
-    assert np.isnan(Summary.of(np.full(3, np.nan)).median)
+    assert np.isnan(AngleSummary.of(np.full(3, np.nan)).median)
 
 
 def test_the_symmetry_index_is_that_of_robinson():

@@ -3,12 +3,12 @@ import pytest
 import torch
 from training_data import T_POSE, write_cmu17
 
+from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, H36M_17
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.cmu import load_cmu
-from vidpose.errors import UsageError, VidposeError
-from vidpose.skeletons import BLAZEPOSE_TO_H36M, H36M_17
-from vidpose.training.augmentation import Augmentation, MotionSampler, detect, new_bodies, view
+from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler, detect, new_bodies, view
 
-CLEAN = Augmentation(
+CLEAN = MotionAugmentation(
     landmark_bias=0.0, jitter=0.0, white=0.0, occluded=0.0, dropped=0.0, unscored=1.0, recombine=0.0, perturb=0.0,
     reverse=0.0,
     bone_scale=0.0, body_scale=0.0,
@@ -80,7 +80,7 @@ def test_a_clean_detector_sees_the_projection():
 
 
 def test_derived_joints_are_made_as_at_inference():
-    noisy = Augmentation(dropped=0.0)
+    noisy = MotionAugmentation(dropped=0.0)
     camera, distance = view(posed(16), noisy, generator())
     seen = detect(camera, distance, torch.full((16,), 0.02), noisy, generator(4)).numpy()
     by_name = {joint: seen[..., H36M_17.index(joint), :] for joint in H36M_17.joints}
@@ -96,10 +96,12 @@ def test_derived_joints_are_made_as_at_inference():
 
 def test_new_bodies_keep_bones_constant_in_time_and_borrow_limbs():
     moving = posed(6, 4) + 0.05 * torch.randn(6, 1, 17, 3, generator=generator(2))
-    bodies = new_bodies(moving, Augmentation(recombine=1.0), generator())
+    bodies = new_bodies(moving, MotionAugmentation(recombine=1.0), generator())
     lengths = bone_lengths(bodies)
     torch.testing.assert_close(lengths, lengths[:, :1].expand_as(lengths), rtol=1e-4, atol=1e-4)
-    same = new_bodies(moving, Augmentation(recombine=0.0, perturb=0.0, bone_scale=0.0, body_scale=0.0), generator())
+    same = new_bodies(
+        moving, MotionAugmentation(recombine=0.0, perturb=0.0, bone_scale=0.0, body_scale=0.0), generator()
+    )
     # Only the stated centres change a body when nothing is random but 1 % asymmetry.
     ratio = (bone_lengths(same) / bone_lengths(moving))[:, 0].mean(0)
     assert ratio[H36M_17.index("left_wrist") - 1] == pytest.approx(1.28, abs=0.03)
@@ -107,7 +109,7 @@ def test_new_bodies_keep_bones_constant_in_time_and_borrow_limbs():
 
 
 def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):
-    sampler = MotionSampler(load_cmu(cmu, "train"), 27, Augmentation(fps=(25, 25.001), reverse=0.0), generator())
+    sampler = MotionSampler(load_cmu(cmu, "train"), 27, MotionAugmentation(fps=(25, 25.001), reverse=0.0), generator())
     windows, seconds = sampler.windows(64)
     assert seconds.numpy() == pytest.approx(0.04, rel=1e-3)
     # The walk goes 0.5 m/s in x: 2 cm a frame at 25 fps, unless it stands at an end of its sequence.

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from vidpose.keypoints.blazepose import BlazePoseKeypoints
-from vidpose.people.blazepose import BlazePoseDetector, views
-from vidpose.people_stage import PeopleFinder
-from vidpose.shipped import shipped
-from vidpose.skeletons import BLAZEPOSE_TO_H36M
+from vidpose.body.skeletons import BLAZEPOSE_TO_H36M
+from vidpose.keypoints.blazepose_keypoints import BlazePoseKeypoints
+from vidpose.people.blazepose_detector import BlazePoseDetector, views
+from vidpose.pipeline.people_finder import PeopleFinder
 from vidpose.video import VideoReader
+from vidpose.weights.shipped import shipped
 
 ODD_SIZES = [(1, 1), (1, 2000), (900, 2), (7, 5), (64, 48)]
 LIMBS = [1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]  # of h36m17: joints that detector and truth mean alike
@@ -136,7 +136,8 @@ def test_a_still_picture_has_people() -> None:
 
 def test_importing_the_rooms_does_not_import_mediapipe() -> None:
     code = (
-        "import sys, vidpose.people.blazepose, vidpose.keypoints.blazepose, vidpose.people_stage;"
+        "import sys, vidpose.people.blazepose_detector, vidpose.keypoints.blazepose_keypoints;"
+        "import vidpose.pipeline.people_finder;"
         "print('mediapipe' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -147,7 +148,7 @@ def test_only_what_python_says_reaches_stderr(tmp_path: Path) -> None:
     code = """
 import sys
 import numpy as np
-from vidpose.people_stage import PeopleFinder
+from vidpose.pipeline.people_finder import PeopleFinder
 with PeopleFinder() as finder:
     finder.step(np.zeros((48, 64, 3), np.uint8), 0.0)
 print('after', file=sys.stderr)

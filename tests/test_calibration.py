@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.synth.camera import Camera as SynthCamera
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.synth.camera import StudioCamera as SynthCamera
 from vidpose.views import Calibration, ViewCamera, assign, load_calibration
 
 WIDTH, HEIGHT = 1088, 1920

@@ -14,11 +14,11 @@ import clips
 import numpy as np
 import pytest
 
+from vidpose.body.skeletons import BLAZEPOSE_TO_H36M
+from vidpose.body.tracks import PoseResult
 from vidpose.cli import COMMANDS
 from vidpose.lifters import create_lifter
-from vidpose.skeletons import BLAZEPOSE_TO_H36M
-from vidpose.tracks import PoseResult
-from vidpose.zoo import save_lifter
+from vidpose.lifters.zoo import save_lifter
 
 Run = Callable[..., tuple[int, str, str]]
 

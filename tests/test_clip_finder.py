@@ -9,14 +9,14 @@ import torch
 from clip_networks import stirred
 from spots import SIZE, Brightest, boxes_around, path, picture
 
-from vidpose.clips_stage import look_again
-from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints.clip_weights import read_clip_network, save_clip_network
-from vidpose.keypoints.clips import Appearance, ClipFinder
-from vidpose.keypoints.temporal_relational import ClipNetwork
-from vidpose.networks import open_networks
-from vidpose.pipeline import find_people
-from vidpose.tracks import PoseResult, Source, Track
+from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
+from vidpose.keypoints.clips.clip_network import ClipNetwork
+from vidpose.keypoints.clips.clip_weights import read_clip_network, save_clip_network
+from vidpose.pipeline.clip_stage import look_again
+from vidpose.pipeline.finding import find_people
+from vidpose.pipeline.networks import open_networks
 
 
 def network(frames: int = 4, views: int = 2, seed: int = 0) -> ClipNetwork:

@@ -12,16 +12,17 @@ from keypoint_pictures import colours_of, write_clips
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from training_data import cut_short, vidpose
 
+from vidpose.body.skeletons import H36M_17
 from vidpose.cli import cli
-from vidpose.errors import UsageError, VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.keypoint_data import open_clips
-from vidpose.keypoint_data.augmentation import PLAIN, Augmentation
 from vidpose.keypoint_data.clip_batches import ClipBatches
-from vidpose.keypoints.base import Processing
-from vidpose.keypoints.clip_weights import read_clip_network
-from vidpose.keypoints.temporal_relational import TemporalRelational, clip_network_class, clip_network_names
-from vidpose.skeletons import H36M_17
-from vidpose.training.clips import ClipTrainer, train_clips
+from vidpose.keypoint_data.picture_augmentation import PLAIN, PictureAugmentation
+from vidpose.keypoints.clips.clip_network import clip_network_class, clip_network_names
+from vidpose.keypoints.clips.clip_weights import read_clip_network
+from vidpose.keypoints.clips.temporal_relational import TemporalRelational
+from vidpose.keypoints.keypoint_network import Processing
+from vidpose.training.clip_training import ClipTrainer, train_clips
 from vidpose.training.keypoint_recipe import ClipRecipe, read_keypoint_recipe
 
 PROCESSING = Processing(input_size=(96, 96), alignment="centre")
@@ -61,7 +62,7 @@ class TestBatches:
         return ClipBatches(clips, H36M_17, PROCESSING, how, views, frames, batch, 5, **more)
 
     def test_joints_lie_on_their_dots_in_every_view_and_frame(self, clips):
-        crops = self.batches(clips, Augmentation(turned=1.0, turn=20.0, mirror=0.0, half_body=0.0))[0]
+        crops = self.batches(clips, PictureAugmentation(turned=1.0, turn=20.0, mirror=0.0, half_body=0.0))[0]
         column, row = np.floor(crops.places.numpy() * 96).astype(int).transpose(4, 0, 1, 2, 3)[:2]
         inside = (column >= 0) & (column < 96) & (row >= 0) & (row < 96)
         assert inside.mean() > 0.8
@@ -108,7 +109,7 @@ class TestBatches:
         assert crops.places[~crops.present].isnan().all()
 
     def test_a_step_is_the_same_whenever_and_in_whatever_shares(self, clips):
-        batches = self.batches(clips, Augmentation(colour=0.3), batch=4, missing=0.3)
+        batches = self.batches(clips, PictureAugmentation(colour=0.3), batch=4, missing=0.3)
         batches[0]
         whole = batches[3]
         batches.share = slice(2, 4)

@@ -12,17 +12,17 @@ import pytest
 from clip_networks import stirred
 from spots import Brightest, boxes_around, path, picture
 
-from vidpose import clips_stage
-from vidpose.clips_stage import look_again, one_in_each
-from vidpose.errors import VidposeError
-from vidpose.keypoints.clip_weights import save_clip_network
-from vidpose.keypoints.clips import Appearance, ClipFinder
+from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.common.errors import VidposeError
+from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
+from vidpose.keypoints.clips.clip_weights import save_clip_network
 from vidpose.keypoints.poses import discounted
+from vidpose.pipeline import clip_stage as clips_stage
+from vidpose.pipeline.clip_stage import look_again, one_in_each
 from vidpose.refine import unswap_sides
-from vidpose.synth.camera import Camera
+from vidpose.synth.camera import StudioCamera
 from vidpose.synth.scenes import SCENES
 from vidpose.synth.studio import Studio
-from vidpose.tracks import PoseResult, Source, Track
 from vidpose.video import VideoReader
 from vidpose.views.clock import synchronise
 
@@ -238,7 +238,7 @@ class Shoot:
     """A rendered person who walks before two cameras: videos, calibration, and (6, 17, 3) joints in the world."""
 
     files: tuple[Path, ...]
-    cameras: tuple[Camera, ...]
+    cameras: tuple[StudioCamera, ...]
     calibration: Path
     joints: np.ndarray
 
@@ -247,7 +247,7 @@ class Shoot:
 def shoot(tmp_path_factory) -> Shoot:
     folder = tmp_path_factory.mktemp("shoot")
     person, times = SCENES["walk-wave"].people[0], np.arange(FRAMES) / 25
-    cameras = tuple(Camera(320, 240, 340.0, at, (0.0, 0.0, 0.95)) for at in [(0.0, -4.5, 1.35), (3.6, -2.9, 1.2)])
+    cameras = tuple(StudioCamera(320, 240, 340.0, at, (0.0, 0.0, 0.95)) for at in [(0.0, -4.5, 1.35), (3.6, -2.9, 1.2)])
     joints, files, tables = person.motion.joints(times), [], []
     for number, camera in enumerate(cameras, start=1):
         studio = Studio(camera)

@@ -8,14 +8,14 @@ import pytest
 from mocap_files import MOTIONBUILDER, UNIT, write_amc, write_asf, write_bvh
 from scipy.spatial.transform import Rotation
 
-from vidpose.datasets.asf_amc import read_amc, read_asf
-from vidpose.datasets.bvh import read_bvh
+from vidpose.body.skeletons import H36M_17
+from vidpose.common.errors import VidposeError
 from vidpose.datasets.cmu import LAYOUT, PROTOCOLS, load_cmu, prepare
 from vidpose.datasets.cmu_cameras import PUBLISHED, published_cameras
-from vidpose.datasets.cmu_skeleton import CMU_TO_H36M, h36m_of_asf, h36m_of_bvh
+from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
+from vidpose.datasets.mocap.bvh_reader import read_bvh
+from vidpose.datasets.mocap.cmu_skeleton import CMU_TO_H36M, h36m_of_asf, h36m_of_bvh
 from vidpose.datasets.store import StoreWriter
-from vidpose.errors import VidposeError
-from vidpose.skeletons import H36M_17
 
 PELVIS, NOSE, HEAD_TOP = (H36M_17.index(joint) for joint in ("pelvis", "nose", "head_top"))
 

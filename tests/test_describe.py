@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from vidpose.body.skeletons import H36M_17
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.store import Recording, Store, StoreWriter
-from vidpose.errors import UsageError, VidposeError
 from vidpose.evaluation import describe
 from vidpose.evaluation.describe import describe_store, draw_store
-from vidpose.skeletons import H36M_17
 
 INPUTS = {"gt": {"scores": False}, "cpn": {"scores": True}}
 

@@ -23,12 +23,12 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints.networks import create_network, network_class, network_names
-from vidpose.keypoints.torchvision import KeypointRcnn, Remembering
-from vidpose.networks import DETECTORS, KEYPOINTS, NATIVE, SHIPPED, load_torchvision, open_networks
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.keypoints.foreign.keypoint_rcnn import KeypointRcnn, Remembering
+from vidpose.keypoints.native_networks import create_network, network_class, network_names
 from vidpose.people.boxes import BoxesFile
-from vidpose.people.torchvision import TorchvisionDetector
+from vidpose.people.torchvision_detector import TorchvisionDetector
+from vidpose.pipeline.networks import DETECTORS, KEYPOINTS, NATIVE, SHIPPED, load_torchvision, open_networks
 
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 
@@ -164,7 +164,7 @@ class TestTorchvision:
                 seen.append(x.shape)
                 return super().forward(x)
 
-        monkeypatch.setattr("vidpose.networks.load_torchvision", lambda *_: keypointrcnn(Counting()))
+        monkeypatch.setattr("vidpose.pipeline.networks.load_torchvision", lambda *_: keypointrcnn(Counting()))
         (tmp_path / "w.pth").touch()
         weights = {"detector_weights": tmp_path / "w.pth", "keypoints_weights": tmp_path / "w.pth"}
         images = [NOISE, NOISE[::-1].copy()]
@@ -180,7 +180,7 @@ class TestTorchvision:
         with torch.inference_mode():
             together = run("torchvision:keypointrcnn")
             assert len(seen) == 1
-            monkeypatch.setattr("vidpose.networks._KEYPOINT_RCNN", "another")
+            monkeypatch.setattr("vidpose.pipeline.networks._KEYPOINT_RCNN", "another")
             apart = run("torchvision:keypointrcnn")
         assert len(seen) == 2
         for first, second in zip(together, apart, strict=True):

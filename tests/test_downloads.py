@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from file_server import Server, serving
 
-from vidpose import downloads
-from vidpose.downloads import fetch, has_hash, remove
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
+from vidpose.weights import downloads
+from vidpose.weights.downloads import fetch, has_hash, remove
 
 CONTENT = np.random.default_rng(0).bytes(300_001)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from vidpose import zoo
+from vidpose.body.skeletons import COCO_17, H36M_17
 from vidpose.cli import cli
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets import cmu
+from vidpose.datasets.clips_to_lift import metres_per_unit, with_scores
 from vidpose.datasets.cmu import PROTOCOLS
 from vidpose.datasets.store import Recording, Store, StoreWriter
-from vidpose.errors import UsageError, VidposeError
-from vidpose.evaluation.evaluate import FILTERS, evaluate, metres_per_unit, with_scores
-from vidpose.lifters import Lifter, LifterConfig, create_lifter
-from vidpose.lifting import lift
-from vidpose.skeletons import COCO_17, H36M_17
+from vidpose.evaluation.evaluate import FILTERS, evaluate
+from vidpose.lifters import Lifter, LifterConfig, create_lifter, zoo
+from vidpose.lifters.running import lift
 from vidpose.video import VideoReader
 
 FRAMES, SIZE = 30, 1000
@@ -289,7 +289,7 @@ def test_benchmarks_without_videos_cannot_be_detected_in(store, tmp_path):
     ],
 )
 def test_an_input_is_named_after_its_network(keypoints, name):
-    from vidpose.evaluation.detecting import input_name
+    from vidpose.datasets.detecting import input_name
 
     assert input_name(keypoints) == name
 

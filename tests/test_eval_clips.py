@@ -12,15 +12,15 @@ from clip_networks import stirred
 from keypoint_pictures import write_pictures
 from spots import SIZE, BrightestPlace
 
-from vidpose.evaluation.clip_pictures import find_in_clips, people_in
-from vidpose.evaluation.pictures import figures, keypoint_table, over_files
+from vidpose.body.skeletons import COCO_17, H36M_17, Skeleton
+from vidpose.evaluation.keypoints.annotated_pictures import figures, keypoint_table, over_files
+from vidpose.evaluation.keypoints.clip_pictures import find_in_clips, people_in
 from vidpose.keypoint_data.clips import Shot, open_clips, write_clip
-from vidpose.keypoints.clip_weights import save_clip_network
-from vidpose.keypoints.clips import Appearance, ClipFinder
-from vidpose.keypoints.networks import create_network
-from vidpose.keypoints.temporal_relational import ClipNetwork
-from vidpose.keypoints.weights import save_network
-from vidpose.skeletons import COCO_17, H36M_17, Skeleton
+from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
+from vidpose.keypoints.clips.clip_network import ClipNetwork
+from vidpose.keypoints.clips.clip_weights import save_clip_network
+from vidpose.keypoints.native_networks import create_network
+from vidpose.keypoints.trained_networks import save_network
 
 FRAMES, VIEWS, SIDE = 4, 4, 40
 CAMERA = {"focal": 100.0, "centre": [60.0, 50.0], "world_to_camera": np.eye(3, 4).tolist()}

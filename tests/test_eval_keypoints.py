@@ -11,16 +11,16 @@ import pytest
 from click.testing import CliRunner
 from keypoint_pictures import write_pictures
 
+from vidpose.body.skeletons import BLAZEPOSE_33, COCO_17, H36M_17
 from vidpose.cli import cli
-from vidpose.errors import UsageError, VidposeError
-from vidpose.evaluation.keypoint_metrics import pck_2d
-from vidpose.evaluation.pictures import common_joints, figures, find_annotated, keypoint_table
-from vidpose.keypoint_data.coco import read_people
-from vidpose.keypoints.networks import create_network
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.evaluation.keypoints.annotated_pictures import common_joints, figures, find_annotated, keypoint_table
+from vidpose.evaluation.keypoints.keypoint_metrics import pck_2d
+from vidpose.keypoint_data.coco_annotations import read_people
+from vidpose.keypoints.native_networks import create_network
 from vidpose.keypoints.poses import InBoxes
-from vidpose.keypoints.weights import save_network
-from vidpose.people.detections import Detections, Detector
-from vidpose.skeletons import BLAZEPOSE_33, COCO_17, H36M_17
+from vidpose.keypoints.trained_networks import save_network
+from vidpose.people.detections import Detections, PersonDetector
 
 
 class Knowing:
@@ -44,7 +44,7 @@ class Knowing:
         return [(found, np.full((len(boxes), 17), 0.9) - 0.1 * np.arange(len(boxes))[:, None])]
 
 
-class Boxes(Detector):
+class Boxes(PersonDetector):
     """Finds all but the last person of a picture, the last first."""
 
     def __init__(self, people):

@@ -25,15 +25,15 @@ from exports import (
 )
 from scipy.spatial.transform import Rotation
 
-from vidpose.datasets.bvh import read_bvh
-from vidpose.errors import UsageError, VidposeError
-from vidpose.export import FORMATS, Place, get_formats, place_of
-from vidpose.export.figure import euler_angles
-from vidpose.export.placing import Clock
-from vidpose.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
-from vidpose.kinematics import orientations, quaternions_of
-from vidpose.skeletons import COCO_17, H36M_17
-from vidpose.tracks import PoseResult
+from vidpose.body.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
+from vidpose.body.kinematics import orientations, quaternions_of
+from vidpose.body.skeletons import COCO_17, H36M_17
+from vidpose.body.tracks import PoseResult
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.datasets.mocap.bvh_reader import read_bvh
+from vidpose.export import FORMATS, Placement, get_formats, place_of
+from vidpose.export.placing import EvenClock
+from vidpose.export.rigid_figure import euler_angles
 
 PLACES = ("world", "camera", "root")
 
@@ -100,9 +100,9 @@ def test_the_right_arm_stays_the_right_arm(name: str, tmp_path: Path):
 
 def test_the_place_is_the_most_that_is_known_of_everybody():
     tracks = track_of(world_joints(5)), track_of(world_joints(5, seed=1), number=2)
-    assert [place_of(result_of(*tracks, place=place)) for place in PLACES] == list(Place)
+    assert [place_of(result_of(*tracks, place=place)) for place in PLACES] == list(Placement)
     nowhere = dataclasses.replace(tracks[1], roots=np.full_like(tracks[1].roots, np.nan))
-    assert place_of(result_of(tracks[0], nowhere)) is Place.ROOT
+    assert place_of(result_of(tracks[0], nowhere)) is Placement.ROOT
 
 
 # Noisy joints: the skeleton is rigid, and as near as one can be
@@ -196,7 +196,7 @@ def test_c3d_says_units_rate_names_and_axes(tmp_path: Path):
     assert [label.strip() for label in reader.point_labels] == list(H36M_17.joints)
     assert reader.get("POINT:UNITS").string_value.strip() == "mm"
     assert (reader.get("POINT:X_SCREEN").string_value, reader.get("POINT:Y_SCREEN").string_value) == ("+X", "+Z")
-    assert reader.get("VIDPOSE:POSITIONS").string_value == Place.WORLD.value
+    assert reader.get("VIDPOSE:POSITIONS").string_value == Placement.WORLD.value
 
 
 def test_c3d_refuses_more_frames_than_it_can_count(tmp_path: Path):
@@ -262,7 +262,7 @@ def test_gltf_holds_everybody_with_a_skin_that_fits_their_bones(tmp_path: Path):
         np.testing.assert_allclose(times, (first + np.arange(len(world))) / FPS, atol=1e-6)
         assert np.linalg.norm(joints - expected(world, "world"), axis=-1).max() < 1e-3
     file = pygltflib.GLTF2().load(str(path))
-    assert file.asset.extras == {"positions": Place.WORLD.value}
+    assert file.asset.extras == {"positions": Placement.WORLD.value}
     for person, skin in enumerate(file.skins, start=1):
         # At rest each inverse bind matrix takes its joint to the origin.
         rest = {}
@@ -297,12 +297,12 @@ def test_uneven_times_are_brought_to_the_mean_rate(tmp_path: Path):
 
 def test_times_in_whole_milliseconds_are_an_even_rate():
     result = result_of(track_of(world_joints(50)), times=np.round(np.arange(50) / FPS, 3))
-    assert Clock.of(result.source) == Clock(0, FPS, even=True)
+    assert EvenClock.of(result.source) == EvenClock(0, FPS, even=True)
 
 
 def test_a_stated_rate_that_the_frames_do_not_keep_is_not_believed():
     result = result_of(track_of(world_joints(50)), times=np.arange(50) / 12.5)
-    assert Clock.of(result.source) == Clock(0, 12.5, even=True)
+    assert EvenClock.of(result.source) == EvenClock(0, 12.5, even=True)
 
 
 @pytest.mark.parametrize("name", FORMATS)

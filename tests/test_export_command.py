@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from exports import result_of, track_of, world_joints
 
+from vidpose.body.tracks import PoseResult
 from vidpose.cli.export import export
 from vidpose.export import FORMATS
-from vidpose.tracks import PoseResult
 
 Run = Callable[..., tuple[int, str, str]]
 

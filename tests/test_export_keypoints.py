@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from exports import result_of, track_of, world_joints
 
+from vidpose.body.skeletons import BLAZEPOSE_33, COCO_17
+from vidpose.body.tracks import PoseResult
 from vidpose.export import FORMATS
-from vidpose.skeletons import BLAZEPOSE_33, COCO_17
-from vidpose.tracks import PoseResult
 
 BODY_25 = [
     "Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "MidHip", "RHip", "RKnee",

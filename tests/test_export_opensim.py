@@ -8,11 +8,11 @@ import pytest
 from exports import AT, FPS, expected, read_mot, result_of, track_of, world_joints
 from scipy.spatial.transform import Rotation
 
+from vidpose.body.kinematics import rest_directions
+from vidpose.body.skeletons import H36M_17
 from vidpose.export import FORMATS
-from vidpose.export.figure import Figure
 from vidpose.export.mot import coordinates
-from vidpose.kinematics import rest_directions
-from vidpose.skeletons import H36M_17
+from vidpose.export.rigid_figure import Figure
 
 DOWN = np.array([0.0, -1, 0])
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from vidpose.errors import UsageError, VidposeError
+from vidpose.body.skeletons import H36M_17
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.evaluation.attention import attention_maps
 from vidpose.evaluation.figures import (
     PoseRow,
@@ -20,10 +21,9 @@ from vidpose.evaluation.figures import (
     draw_poses,
 )
 from vidpose.lifters import create_lifter, lifter_names
-from vidpose.lifters.base import lifter_class
+from vidpose.lifters.lifter import lifter_class
 from vidpose.lifters.stcformer import Pathway
 from vidpose.lifters.transformer import Attention
-from vidpose.skeletons import H36M_17
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

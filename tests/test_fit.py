@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from vidpose.errors import UsageError
-from vidpose.kinematics import HINGES, bone_lengths, matrices_of, orientations, pose, relative, rest_offsets
+from vidpose.body.kinematics import HINGES, bone_lengths, matrices_of, orientations, pose, relative, rest_offsets
+from vidpose.body.skeletons import COCO_17, H36M_17
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
+from vidpose.common.errors import UsageError
 from vidpose.refine import fit as fit_module
 from vidpose.refine.agreement import SPREAD, Agreement, Evidence, Spread, best_body
-from vidpose.refine.body import BENDS, UNKNOWNS, Body
 from vidpose.refine.fit import fit, fit_track
+from vidpose.refine.hinged_body import BENDS, UNKNOWNS, Body
 from vidpose.refine.scale import stature
-from vidpose.skeletons import COCO_17, H36M_17
-from vidpose.synth.motion import Bend, Motion, Squat, Stand, Walk, Wave
-from vidpose.tracks import Camera, PoseResult, Source, Track
+from vidpose.synth.motion import Bend, ProceduralMotion, Squat, Stand, Walk, Wave
 
-CAMERA = Camera((1100.0, 1100.0), (500.0, 500.0))
+CAMERA = PinholeCamera((1100.0, 1100.0), (500.0, 500.0))
 TO_CAMERA = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 """From the world, z up, to a camera that looks along y; det +1."""
 
@@ -56,9 +56,9 @@ class Scene:
         return fit_track(self.track(joints, keypoints, scores), keypoints, scores, CAMERA, **options)
 
 
-def scene_at(times: np.ndarray, motion: Motion | None = None) -> Scene:
+def scene_at(times: np.ndarray, motion: ProceduralMotion | None = None) -> Scene:
     """Someone who walks, waves and squats, with the shape of bones that a fitted body has."""
-    motion = motion or Motion(Walk((0, 5), 1.5, 0.0), (Wave(0.2, 1.8), Squat(2.0, 1.5)))
+    motion = motion or ProceduralMotion(Walk((0, 5), 1.5, 0.0), (Wave(0.2, 1.8), Squat(2.0, 1.5)))
     world = motion.joints(times) @ TO_CAMERA.T + (0, 1.0, 0)
     offsets = fit_module._symmetric_offsets(world)
     body = Body.of_joints(offsets, world, world[:, 0])
@@ -106,7 +106,7 @@ def test_exact_joints_and_keypoints_are_found_exactly_from_elsewhere(scene: Scen
 
 
 def test_slow_movements_are_kept():
-    slow = scene_at(np.arange(60) / 30, Motion(Stand((0, 5), -1.0), (Bend(0.0, 2.5),)))
+    slow = scene_at(np.arange(60) / 30, ProceduralMotion(Stand((0, 5), -1.0), (Bend(0.0, 2.5),)))
     track = slow.fitted()
     assert error(track, slow).mean() < 0.003
     assert np.linalg.norm(track.roots - slow.roots, axis=-1).max() < 0.02
@@ -266,7 +266,7 @@ def test_nobody_lifted_is_left_alone(scene: Scene, caplog: pytest.LogCaptureFixt
     assert "person 1 has no 3D joints" in caplog.text
 
 
-def result_of(scene: Scene, camera: Camera | None, joint_layout: str = H36M_17.name) -> PoseResult:
+def result_of(scene: Scene, camera: PinholeCamera | None, joint_layout: str = H36M_17.name) -> PoseResult:
     source = Source("walk.mp4", 1000, 1000, scene.times, Fraction(30))
     track = scene.track(scene.joints, scene.keypoints, np.ones((90, 17)))
     return PoseResult(source, (track,), H36M_17.name, joint_layout, {}, camera)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from vidpose.body.geometry import project, rotate, world_to_camera
+from vidpose.body.skeletons import COCO_TO_H36M
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.h36m import LAYOUT, PROTOCOLS, prepare
 from vidpose.datasets.h36m_cameras import CAMERAS
 from vidpose.datasets.h36m_names import ACTIONS, SPLITS, canonical, from_numbers
 from vidpose.datasets.store import Store, StoreWriter
-from vidpose.errors import UsageError, VidposeError
-from vidpose.geometry import project, rotate, world_to_camera
-from vidpose.skeletons import COCO_TO_H36M
 
 DROPPED = [4, 5, 9, 10, 11, 16, 20, 21, 22, 23, 24, 28, 29, 30, 31]
 CAMERA_NAMES = ("54138969", "55011271", "58860488", "60457274")

@@ -9,10 +9,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 from training_data import T_POSE
 
+from vidpose.body.skeletons import H36M_17
 from vidpose.datasets.h36m_cameras import CAMERAS
 from vidpose.datasets.store import Recording, StoreWriter
 from vidpose.keypoint_data import open_clips, read_people
-from vidpose.skeletons import H36M_17
 
 FRAMES = 13
 SIZE = 200

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from vidpose.body.geometry import world_to_camera
+from vidpose.body.skeletons import HUMANEVA_15
+from vidpose.common.errors import VidposeError
 from vidpose.datasets.humaneva import EXTRINSICS, PROTOCOLS, prepare
 from vidpose.datasets.store import Store, StoreWriter
-from vidpose.errors import VidposeError
-from vidpose.geometry import world_to_camera
-from vidpose.skeletons import HUMANEVA_15
 
 SUBJECTS = ["Train/S1", "Train/S2", "Train/S3", "Validate/S1", "Validate/S2", "Validate/S3"]
 CHUNKS = {"Walking 1 chunk0": 7, "Walking 1 chunk2": 4, "Jog 1 chunk0": 5, "Box 1 chunk1": 3, "ThrowCatch 1 chunk0": 2}

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import vidpose
-from vidpose.errors import UsageError, VidposeError
-from vidpose.importing import import_lifter, read_checkpoint
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.lifters import lifter_names
+from vidpose.lifters.importing import import_lifter
+from vidpose.weights.untrusted import read_checkpoint
 
 GOLDEN = Path(__file__).parent / "data" / "lifters"
 

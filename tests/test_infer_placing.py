@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from exports import CAMERA_IN_WORLD, CAMERA_PLACE, FPS, world_joints
 
+from vidpose.body.skeletons import H36M_17
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.refine.scale import stature
-from vidpose.skeletons import H36M_17
-from vidpose.tracks import Camera, PoseResult, Source, Track
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -23,7 +23,7 @@ ROWS = 20
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
     """The keypoints of two people as a camera of 700 pixels sees them, without 3D."""
-    camera = Camera((FOCAL, FOCAL), (WIDTH / 2, HEIGHT / 2))
+    camera = PinholeCamera((FOCAL, FOCAL), (WIDTH / 2, HEIGHT / 2))
     tracks = []
     for number in (1, 2):
         seen = camera.project((world_joints(ROWS, number) - CAMERA_PLACE) @ CAMERA_IN_WORLD).astype(np.float32)
@@ -118,7 +118,7 @@ def test_files_of_other_people_are_in_the_way(run, tmp_path):
 def test_lifting_again_forgets_what_was_known_of_the_earlier_lifting(run, saved, tmp_path):
     old = PoseResult.load(saved)
     tracks = tuple(replace(track, roots=np.ones((ROWS, 3), np.float32)) for track in old.tracks)
-    replace(old, tracks=tracks, camera=Camera((1.0, 1.0), (0.0, 0.0), np.eye(4)[:3])).save(tmp_path / "old.npz")
+    replace(old, tracks=tracks, camera=PinholeCamera((1.0, 1.0), (0.0, 0.0), np.eye(4)[:3])).save(tmp_path / "old.npz")
     assert run("--from-keypoints", tmp_path / "old.npz")[0] == 0
     placed = PoseResult.load(tmp_path / "out" / "duet.npz")
     assert placed.camera.focal[0] > 100

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from vidpose.interrupts import deferred_interrupts
+from vidpose.common.interrupts import deferred_interrupts
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ import torch
 from keypoint_pictures import SIZE, colours_of, pose, write_pictures
 from PIL import Image
 
-from vidpose.errors import VidposeError
-from vidpose.keypoint_data.augmentation import PLAIN, Augmentation, CropBatches, augmented
-from vidpose.keypoint_data.coco import read_people, read_picture
+from vidpose.body.skeletons import COCO_17, H36M_17, Skeleton
+from vidpose.common.errors import VidposeError
+from vidpose.keypoint_data.coco_annotations import read_people, read_picture
 from vidpose.keypoint_data.crops import cut, heatmaps, placing, to_fractions
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing
+from vidpose.keypoint_data.picture_augmentation import PLAIN, CropBatches, PictureAugmentation, augmented
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing
 from vidpose.keypoints.top_down import TopDown, crop_regions, sample
-from vidpose.skeletons import COCO_17, H36M_17, Skeleton
 
 LAYOUT = COCO_17
 ALIGNMENTS = pytest.mark.parametrize("alignment", ["corner", "centre", "udp"])
@@ -147,7 +147,7 @@ def test_joints_without_a_label_or_far_outside_do_not_count():
 @pytest.mark.parametrize("how", [
     replace(PLAIN, turned=1.0, turn=80.0), replace(PLAIN, mirror=1.0), replace(PLAIN, scale=0.4),
     replace(PLAIN, shift=0.2),
-    replace(PLAIN, half_body=1.0), Augmentation(turned=1.0),
+    replace(PLAIN, half_body=1.0), PictureAugmentation(turned=1.0),
 ])  # fmt: skip
 def test_joints_stay_on_their_dots(how, people):
     processing = Processing(input_size=(96, 128), alignment="centre")
@@ -221,14 +221,14 @@ def test_half_a_body_fills_the_crop(people):
 
 def test_a_step_has_the_same_crops_whenever_and_in_whatever_shares(people):
     processing = Processing(input_size=(32, 32))
-    batches = CropBatches(people, LAYOUT, processing, Augmentation(colour=0.3, cover=0.5), 4, seed=5)
+    batches = CropBatches(people, LAYOUT, processing, PictureAugmentation(colour=0.3, cover=0.5), 4, seed=5)
     assert len(batches) == 2
     batches[1]
     whole = batches[3]
     batches.share = slice(2, 4)
     torch.testing.assert_close(batches[3].pixels, whole.pixels[2:])
     torch.testing.assert_close(batches[3].places, whole.places[2:])
-    other = CropBatches(people, LAYOUT, processing, Augmentation(colour=0.3, cover=0.5), 4, seed=6)
+    other = CropBatches(people, LAYOUT, processing, PictureAugmentation(colour=0.3, cover=0.5), 4, seed=6)
     assert not torch.equal(other[3].pixels, whole.pixels)
 
 

@@ -15,8 +15,14 @@ import torch
 from keypoint_weights import recorded_shapes, weights
 from safetensors.torch import load_file, save_file
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints.networks import KeypointNetwork, create_network, load_network, network_class, network_names
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.keypoints.native_networks import (
+    KeypointNetwork,
+    create_network,
+    load_network,
+    network_class,
+    network_names,
+)
 
 DATA = Path(__file__).parent / "data" / "keypoints"
 

@@ -13,20 +13,20 @@ from click.testing import CliRunner
 from keypoint_pictures import write_pictures
 from training_data import WITHOUT, cut_short
 
+from vidpose.body.skeletons import COCO_17, H36M_17
 from vidpose.cli import cli
-from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoint_data.augmentation import Augmentation
-from vidpose.keypoint_data.coco import read_people, read_picture
-from vidpose.keypoints.base import Processing
-from vidpose.keypoints.networks import create_network, network_class, network_names
-from vidpose.keypoints.weights import KIND, read_network, save_network
-from vidpose.networks import NATIVE, open_networks
-from vidpose.shipped import shipped
-from vidpose.skeletons import COCO_17, H36M_17
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.keypoint_data.coco_annotations import read_people, read_picture
+from vidpose.keypoint_data.picture_augmentation import PictureAugmentation
+from vidpose.keypoints.keypoint_network import Processing
+from vidpose.keypoints.native_networks import create_network, network_class, network_names
+from vidpose.keypoints.trained_networks import KIND, read_network, save_network
+from vidpose.pipeline.networks import NATIVE, open_networks
 from vidpose.training.keypoint_recipe import ClipRecipe, KeypointRecipe, keypoint_recipe_names, read_keypoint_recipe
-from vidpose.training.pictures import KeypointTrainer, heatmap_loss, train_keypoints
+from vidpose.training.picture_training import KeypointTrainer, heatmap_loss, train_keypoints
 from vidpose.training.schedules import SCHEDULES
-from vidpose.weights_file import read_weights
+from vidpose.weights.shipped import shipped
+from vidpose.weights.weights_file import read_weights
 
 RECIPE = KeypointRecipe(
     "hrnet-w24",
@@ -155,7 +155,7 @@ def test_every_recipe_that_comes_with_vidpose_fits_its_network():
         network = network_class(name)(network_class(name).Config(**recipe.model))
         assert not any(side % network.multiple for side in recipe.seen.input_size), name
         assert recipe.rate(0, 1000, 10_000) > 0
-        assert isinstance(recipe.varied, Augmentation)
+        assert isinstance(recipe.varied, PictureAugmentation)
 
 
 def test_rates_fall_at_milestones():
@@ -207,7 +207,7 @@ def test_the_page_lists_every_key():
     keys = [
         *KeypointRecipe.__dataclass_fields__,
         *ClipRecipe.__dataclass_fields__,
-        *Augmentation.__dataclass_fields__,
+        *PictureAugmentation.__dataclass_fields__,
         *Processing.__dataclass_fields__,
     ]
     for key in (*keys, *SCHEDULES, *network_names()):

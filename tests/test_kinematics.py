@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from vidpose.errors import UsageError
-from vidpose.geometry import rotate
-from vidpose.kinematics import (
+from vidpose.body.geometry import rotate
+from vidpose.body.kinematics import (
     bone_lengths,
     matrices_of,
     orientations,
@@ -14,8 +13,9 @@ from vidpose.kinematics import (
     rest_directions,
     rest_offsets,
 )
-from vidpose.skeletons import COCO_17, H36M_17
-from vidpose.synth.motion import Motion, Squat, Walk, Wave
+from vidpose.body.skeletons import COCO_17, H36M_17
+from vidpose.common.errors import UsageError
+from vidpose.synth.motion import ProceduralMotion, Squat, Walk, Wave
 
 LENGTHS = np.array([0, .09, .4, .44, .09, .4, .44, .26, .27, .14, .14, .17, .29, .2, .17, .29, .2])  # fmt: skip
 AT = H36M_17.index
@@ -24,7 +24,7 @@ AT = H36M_17.index
 @pytest.fixture(scope="module")
 def walking() -> np.ndarray:
     """(90, 17, 3) world metres, z up, with bones of constant length."""
-    motion = Motion(Walk((0, 0), 1.5, 0.0), (Wave(0.2, 1.8), Squat(1.0, 2.0)))
+    motion = ProceduralMotion(Walk((0, 0), 1.5, 0.0), (Wave(0.2, 1.8), Squat(1.0, 2.0)))
     return motion.joints(np.arange(90) / 30)
 
 

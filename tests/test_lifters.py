@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from vidpose import lifting
-from vidpose.errors import UsageError, VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.lifters import create_lifter, lifter_class, lifter_names
+from vidpose.lifters import running as lifting
 from vidpose.lifters.normalisation import NORMALISATIONS
-from vidpose.lifting import lift
-from vidpose.zoo import load_lifter, load_weights, save_lifter
+from vidpose.lifters.running import lift
+from vidpose.lifters.zoo import load_lifter, load_weights, save_lifter
 
 
 def cases() -> list:
@@ -310,8 +310,8 @@ def test_safetensors_of_others_are_refused(tmp_path):
 
 
 def test_a_damaged_shipped_file_is_noticed(saved, tmp_path, monkeypatch):
-    from vidpose import shipped as shipping
-    from vidpose import zoo
+    from vidpose.lifters import zoo
+    from vidpose.weights import shipped as shipping
 
     entry = shipping.ShippedWeights(saved.name, "0" * 64)
     monkeypatch.setattr(zoo, "ZOO", {"single-branch": entry})

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from vidpose.body.skeletons import H36M_17
 from vidpose.lifters import Lifter, LifterConfig
-from vidpose.lifting import lift
-from vidpose.skeletons import H36M_17
+from vidpose.lifters.running import lift
 
 
 class Depth(Lifter):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from vidpose.cli import progress
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
 from vidpose.training.logs import Logs
 
 ROWS = [

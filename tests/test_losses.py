@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidpose.errors import UsageError
-from vidpose.skeletons import H36M_17, HUMANEVA_15, MPI_INF_3DHP_17
+from vidpose.body.skeletons import H36M_17, HUMANEVA_15, MPI_INF_3DHP_17
+from vidpose.common.errors import UsageError
 from vidpose.training import losses, schedules
 from vidpose.training.losses import joint_weights
 

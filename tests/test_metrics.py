@@ -13,12 +13,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from vidpose.errors import UsageError
-from vidpose.evaluation.keypoint_metrics import SIGMAS, keypoint_scores, mse, pck_2d
+from vidpose.body.geometry import similarity_align
+from vidpose.body.skeletons import BLAZEPOSE_33, COCO_17, H36M_17
+from vidpose.common.errors import UsageError
+from vidpose.evaluation.keypoints.keypoint_metrics import SIGMAS, keypoint_scores, mse, pck_2d
 from vidpose.evaluation.metrics import acceleration_error, auc, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
-from vidpose.geometry import similarity_align
 from vidpose.lifters.normalisation import screen
-from vidpose.skeletons import BLAZEPOSE_33, COCO_17, H36M_17
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 from mocap_files import UNIT, write_amc, write_asf, write_bvh
 from scipy.spatial.transform import Rotation
 
-from vidpose.datasets.asf_amc import read_amc, read_asf
-from vidpose.datasets.bvh import read_bvh
-from vidpose.datasets.mocap import rotations
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
+from vidpose.datasets.mocap.animation import rotations
+from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
+from vidpose.datasets.mocap.bvh_reader import read_bvh
 
 SMALL_ASF = """
 :units

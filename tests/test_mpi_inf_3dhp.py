@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from vidpose.common.errors import VidposeError
 from vidpose.datasets import mpi_inf_3dhp
 from vidpose.datasets.mpi_inf_3dhp import PROTOCOLS, TEST, TRAIN, prepare
 from vidpose.datasets.store import Store, StoreWriter
-from vidpose.errors import VidposeError
 
 # Columns of the 28 training joints (from 0) that make the 17 of the test set: head_top, neck, right shoulder, elbow,
 # wrist, left shoulder, elbow, wrist, right hip, knee, ankle, left hip, knee, ankle, pelvis, spine, head.

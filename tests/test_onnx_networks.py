@@ -8,10 +8,10 @@ import pytest
 from onnx import TensorProto
 from onnx_files import write_constant_rtmpose, write_onnx, write_rtmdet, write_rtmpose
 
-from vidpose.errors import VidposeError
-from vidpose.keypoints.rtmpose import RtmPose
-from vidpose.onnx_network import OnnxNetwork
+from vidpose.common.errors import VidposeError
+from vidpose.keypoints.foreign.rtmpose import RtmPose
 from vidpose.people.rtmdet import RtmDet
+from vidpose.runtimes.onnx_network import OnnxNetwork
 
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 

@@ -14,15 +14,15 @@ import torch
 from keypoint_weights import weights
 from torch import nn
 
-from vidpose import openmmlab
-from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints.mmpose import MmPose, _layout
-from vidpose.keypoints.networks import load_network
+from vidpose.body.skeletons import COCO_17, MPII_16
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.keypoints.foreign.mmpose import MmPose, _layout
+from vidpose.keypoints.native_networks import load_network
 from vidpose.keypoints.top_down import TopDown
-from vidpose.networks import open_networks
-from vidpose.openmmlab import load_weights, read_config
 from vidpose.people.mmdet import MmDet
-from vidpose.skeletons import COCO_17, MPII_16
+from vidpose.pipeline.networks import open_networks
+from vidpose.runtimes import openmmlab
+from vidpose.runtimes.openmmlab import load_weights, read_config
 
 HRNET = "td-hm_hrnet-w32_8xb64-210e_coco-256x192"
 RTMPOSE = "rtmpose-t_8xb256-420e_coco-256x192"

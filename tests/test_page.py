@@ -12,15 +12,15 @@ import pytest
 from click.testing import CliRunner, Result
 from pages import person, result_of, two_people_in, write_video
 
+from vidpose.body.skeletons import H36M_17
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source
 from vidpose.cli import view as view_module
 from vidpose.cli.view import view
-from vidpose.errors import VidposeError
-from vidpose.export.film import film_size, frames_to_show, small_film
+from vidpose.common.errors import VidposeError
 from vidpose.export.html import write_html
-from vidpose.export.placing import Place
-from vidpose.export.scene import Scene
-from vidpose.skeletons import H36M_17
-from vidpose.tracks import Camera, PoseResult, Source
+from vidpose.export.page_film import film_size, frames_to_show, small_film
+from vidpose.export.placing import Placement
+from vidpose.export.scene import ViewerScene
 from vidpose.video import VideoReader
 
 
@@ -79,7 +79,7 @@ def test_what_is_absent_stays_absent(tmp_path, two_people):
 
 
 def test_a_large_world_still_fits_16_bits(tmp_path, two_people):
-    camera = Camera((100.0, 100.0), (80.0, 60.0), np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1.5]], float))
+    camera = PinholeCamera((100.0, 100.0), (80.0, 60.0), np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1.5]], float))
     track = two_people.tracks[0]
     far = replace(track, roots=np.linspace((0, 0.6, 5), (0, 0.6, 300), 12).astype(np.float32))
     write_html(replace(two_people.with_tracks((far,)), camera=camera), tmp_path / "p.html")
@@ -91,8 +91,8 @@ def test_a_large_world_still_fits_16_bits(tmp_path, two_people):
 
 
 def test_people_without_a_place_stand_side_by_side_as_in_the_picture(two_people):
-    scene = Scene.of(two_people)
-    assert scene.place is Place.ROOT
+    scene = ViewerScene.of(two_people)
+    assert scene.place is Placement.ROOT
     middles = {id_: float(joints[:, 0, 0].mean()) for id_, joints in scene.joints.items()}
     assert middles[1] - middles[2] == pytest.approx(1.4)
     assert middles[1] + middles[2] == pytest.approx(0)
@@ -104,7 +104,7 @@ def test_people_without_a_place_stand_side_by_side_as_in_the_picture(two_people)
 
 def test_people_at_different_times_share_a_place(vfr_times):
     early, late = person(1, vfr_times[:5]), person(2, vfr_times, first=6)
-    scene = Scene.of(result_of("x.mp4", vfr_times, early, late))
+    scene = ViewerScene.of(result_of("x.mp4", vfr_times, early, late))
     assert [joints[0, 0, 0] for joints in scene.joints.values()] == [0, 0]
     assert len(scene.floors) == 1
 
@@ -112,8 +112,8 @@ def test_people_at_different_times_share_a_place(vfr_times):
 def test_people_with_roots_stand_where_the_camera_sees_them(two_people):
     roots = np.tile([0.5, 0.2, 4.0], (12, 1)).astype(np.float32)
     placed = two_people.with_tracks(tuple(replace(track, roots=roots) for track in two_people.tracks))
-    scene = Scene.of(replace(placed, camera=Camera((100.0, 100.0), (80.0, 60.0))))
-    assert scene.place is Place.CAMERA
+    scene = ViewerScene.of(replace(placed, camera=PinholeCamera((100.0, 100.0), (80.0, 60.0))))
+    assert scene.place is Placement.CAMERA
     [floor] = scene.floors
     assert floor.z == pytest.approx(-0.2 - 0.9)
     np.testing.assert_allclose(scene.joints[1][0, 0], [0.5, 4.0, -0.2], atol=1e-6)

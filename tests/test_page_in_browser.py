@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from pages import person, result_of, two_people_in, write_video
 
+from vidpose.body.colours import LEFT, RIGHT
+from vidpose.body.tracks import PinholeCamera, PoseResult
 from vidpose.export.html import write_html
-from vidpose.style import LEFT, RIGHT
-from vidpose.tracks import Camera, PoseResult
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +279,10 @@ def test_nobody_one_frame_and_no_3d_make_pages_too(browser, tmp_path, video, vfr
         "one frame": (result_of("x.mp4", vfr_times[:1], person(1, vfr_times[:1])), False),
         "flat": (result_of(video, vfr_times, flat), True),
         "never lifted": (replace(result_of(video, vfr_times), joint_layout=""), True),
-        "nobody, but a camera": (replace(result_of("x.mp4", vfr_times), camera=Camera((9.0, 9.0), (1.0, 1.0))), False),
+        "nobody, but a camera": (
+            replace(result_of("x.mp4", vfr_times), camera=PinholeCamera((9.0, 9.0), (1.0, 1.0))),
+            False,
+        ),
     }
     for name, (result, has_film) in results.items():
         write_html(result, tmp_path / f"{name}.html", video=video if has_film else None)

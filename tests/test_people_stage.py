@@ -6,11 +6,11 @@ from itertools import chain
 import numpy as np
 import pytest
 
+from vidpose.body.skeletons import BLAZEPOSE_33, COCO_17
 from vidpose.keypoints.poses import InBoxes, KeypointFinder, Poses
-from vidpose.networks import Networks
-from vidpose.people.detections import Detections, Detector
-from vidpose.people_stage import PeopleFinder, Sighting
-from vidpose.skeletons import BLAZEPOSE_33, COCO_17
+from vidpose.people.detections import Detections, PersonDetector
+from vidpose.pipeline.networks import Networks
+from vidpose.pipeline.people_finder import PeopleFinder, Sighting
 
 WIDTH, HEIGHT = 640, 480
 SIZE = np.array([60, 180])  # of a person, pixels
@@ -39,7 +39,7 @@ def picture(*boxes: np.ndarray) -> np.ndarray:
     return image
 
 
-class Told(Detector):
+class Told(PersonDetector):
     """Gives the boxes of a script, a list a frame, and remembers when it was asked."""
 
     def __init__(self, script: Sequence[Sequence[np.ndarray]], ids: Sequence[Sequence[int]] | None = None) -> None:
@@ -83,7 +83,7 @@ class Brightness:
 
 
 def look(
-    detector: Detector, people: Sequence[Sequence[np.ndarray]], **options: object
+    detector: PersonDetector, people: Sequence[Sequence[np.ndarray]], **options: object
 ) -> tuple[list[list[Sighting]], Brightness, set[int]]:
     """What comes of a video in which people stand in boxes, a list a frame."""
     network = Brightness()
@@ -204,7 +204,7 @@ class Circles(KeypointFinder):
         self.given: list[np.ndarray] = []
 
     def regions(self, boxes: np.ndarray) -> np.ndarray:
-        from vidpose.keypoints.blazepose import BlazePoseKeypoints
+        from vidpose.keypoints.blazepose_keypoints import BlazePoseKeypoints
 
         return BlazePoseKeypoints.regions(self, boxes)
 

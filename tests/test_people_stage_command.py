@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from onnx_files import write_constant_rtmpose
 
+from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, COCO_17
+from vidpose.body.tracks import PoseResult
 from vidpose.lifters import create_lifter
-from vidpose.pipeline import find_people
-from vidpose.skeletons import BLAZEPOSE_TO_H36M, COCO_17
-from vidpose.tracks import PoseResult
+from vidpose.lifters.zoo import save_lifter
+from vidpose.pipeline.finding import find_people
 from vidpose.video import VideoReader, VideoWriter
-from vidpose.zoo import save_lifter
 
 FRAMES = 10
 

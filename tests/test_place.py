@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from walkers import ANKLE, CAMERA, SIZE, STATURE, ellipse, seen_by, still, walk, world_to_camera
 
-from vidpose.errors import UsageError
+from vidpose.body.skeletons import COCO_17, COCO_TO_H36M, H36M_17, HUMANEVA_15
+from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.common.errors import UsageError
 from vidpose.refine import check_lens, parse_heights, place
 from vidpose.refine import ground as ground_module
 from vidpose.refine.focal import choose_camera
 from vidpose.refine.ground import find_ground
 from vidpose.refine.scale import stature
-from vidpose.skeletons import COCO_17, COCO_TO_H36M, H36M_17, HUMANEVA_15
-from vidpose.tracks import PoseResult, Source, Track
 from vidpose.video.lens import stated_fov
 
 EVEN = np.arange(0, 6, 1 / 30)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from vidpose.body.skeletons import HUMANEVA_15
+from vidpose.common.errors import UsageError
 from vidpose.datasets import get_dataset
-from vidpose.errors import UsageError
 from vidpose.evaluation.published import published_line, published_tables
 from vidpose.lifters import Lifter, create_lifter, lifter_class, lifter_names
-from vidpose.skeletons import HUMANEVA_15
 from vidpose.training.losses import LOSSES, joint_weights
 from vidpose.training.plan import OPTIMISERS
 from vidpose.training.recipe import CMU17, Data, Recipe, read_recipe, recipe_names, rows_of

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidpose.errors import UsageError
+from vidpose.common.errors import UsageError
 from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches
 
 

@@ -6,12 +6,12 @@ import clips
 import numpy as np
 import pytest
 
-from vidpose.errors import VidposeError
+from vidpose.body.colours import CENTRE, LEFT, RIGHT, Colour, bones_of
+from vidpose.body.skeletons import BLAZEPOSE_33, COCO_17, COCO_TO_H36M, H36M_17, SKELETONS
+from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.common.errors import VidposeError
 from vidpose.render import OverlayRenderer, render_overlay
 from vidpose.render import panel as panel_module
-from vidpose.skeletons import BLAZEPOSE_33, COCO_17, COCO_TO_H36M, H36M_17, SKELETONS
-from vidpose.style import CENTRE, LEFT, RIGHT, Colour, bones_of
-from vidpose.tracks import PoseResult, Source, Track
 from vidpose.video import VideoReader
 
 WIDTH, HEIGHT = 320, 240

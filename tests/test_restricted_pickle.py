@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from test_h36m import PICKLE, prepared, write_mocap
 
+from vidpose.common.errors import VidposeError
 from vidpose.datasets.restricted_pickle import load_object_npz, load_pickle
-from vidpose.errors import VidposeError
 
 CONTENT = {
     "floats": np.arange(6, dtype=np.float32).reshape(2, 3),

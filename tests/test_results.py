@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.spatial import procrustes
 
+from vidpose.body.skeletons import H36M_17, MPI_INF_3DHP_17
+from vidpose.common.errors import VidposeError
 from vidpose.datasets.protocol import Protocol
-from vidpose.datasets.store import Clip
-from vidpose.errors import VidposeError
+from vidpose.datasets.store import StoredClip
 from vidpose.evaluation.results import Results
-from vidpose.skeletons import H36M_17, MPI_INF_3DHP_17
 
 PCK_JOINTS = tuple(range(14))
 PROTOCOL = Protocol(
@@ -20,8 +20,8 @@ PROTOCOL = Protocol(
 )
 
 
-def clip(subject="S9", action="Walking", sequence="Walking 1", camera="a", frames=6, fps=50) -> Clip:
-    return Clip("part", 0, frames, "test", subject, action, camera, sequence, 1000, 1000, fps)
+def clip(subject="S9", action="Walking", sequence="Walking 1", camera="a", frames=6, fps=50) -> StoredClip:
+    return StoredClip("part", 0, frames, "test", subject, action, camera, sequence, 1000, 1000, fps)
 
 
 @pytest.fixture(scope="module")

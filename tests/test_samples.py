@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vidpose.body.skeletons import H36M_17, get_conversion
+from vidpose.body.tracks import PoseResult, Track
 from vidpose.evaluation.metrics import p_mpjpe
-from vidpose.pipeline import infer
-from vidpose.shipped import shipped
-from vidpose.skeletons import H36M_17, get_conversion
-from vidpose.tracks import PoseResult, Track
+from vidpose.pipeline.job import infer
+from vidpose.weights.shipped import shipped
 
 # A detector's landmarks and Human3.6M's joints mean the same point only on the limbs.
 LIMBS = [i for i, joint in enumerate(H36M_17.joints) if joint.startswith(("left_", "right_"))]

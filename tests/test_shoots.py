@@ -9,18 +9,18 @@ import pytest
 from click.testing import CliRunner
 from training_data import T_POSE, write_cmu17
 
+from vidpose.body.skeletons import COCO_17, H36M_17
 from vidpose.cli.synth import synth
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.cmu import load_cmu
-from vidpose.errors import UsageError, VidposeError
 from vidpose.keypoint_data import open_clips, read_people
-from vidpose.skeletons import COCO_17, H36M_17
 from vidpose.synth.actors import POINTS, enact, points
-from vidpose.synth.body import Look, body
-from vidpose.synth.camera import Camera
+from vidpose.synth.camera import StudioCamera
 from vidpose.synth.figure import Size
+from vidpose.synth.physique import Look, body
 from vidpose.synth.places import random_light, random_place
 from vidpose.synth.shapes import Field
-from vidpose.synth.shoots import Format, Shoot, random_shoot
+from vidpose.synth.shoots import PictureFormat, Shoot, random_shoot
 
 SMALL = ("--clips", "2", "--views", "2", "--frames", "2", "--size", "64", "--fps", "5")
 
@@ -38,7 +38,7 @@ def sequences(shards):
 
 @pytest.fixture(scope="module")
 def shoot(sequences) -> Shoot:
-    return random_shoot(sequences, 50.0, Format(views=3, frames=2, fps=5, size=96), seed=3, index=1)
+    return random_shoot(sequences, 50.0, PictureFormat(views=3, frames=2, fps=5, size=96), seed=3, index=1)
 
 
 def render(folder, shards, *words):
@@ -86,12 +86,12 @@ def test_eyes_and_ears_lie_on_the_head_on_their_own_sides():
 
 
 def test_a_shoot_follows_from_its_number(sequences, shoot):
-    again = random_shoot(sequences, 50.0, Format(3, 2, 5, 96), seed=3, index=1)
+    again = random_shoot(sequences, 50.0, PictureFormat(3, 2, 5, 96), seed=3, index=1)
     first, second = (next(one.film(2)) for one in (shoot, again))
     np.testing.assert_array_equal(first[0].image, second[0].image)
     np.testing.assert_array_equal(first[1], second[1])
     for seed, index in ((3, 2), (4, 1)):
-        other = random_shoot(sequences, 50.0, Format(3, 2, 5, 96), seed=seed, index=index)
+        other = random_shoot(sequences, 50.0, PictureFormat(3, 2, 5, 96), seed=seed, index=index)
         assert other.look != shoot.look
         assert not np.array_equal(other.joints, shoot.joints)
 
@@ -124,7 +124,7 @@ def test_all_views_see_one_world(shoot):
 def test_a_place_is_walls_and_a_floor_where_its_pixels_look():
     random = np.random.default_rng(1)
     place = replace(random_place(random, 3.0), blur=0.0)
-    camera = Camera(64, 48, 50.0, (2.0, -1.5, 1.4), (0.0, 0.0, 0.9))
+    camera = StudioCamera(64, 48, 50.0, (2.0, -1.5, 1.4), (0.0, 0.0, 0.9))
     surface = place.seen_by(camera)
     points_N = surface.points.reshape(3, -1).T.astype(float)
     row, column = np.mgrid[:48, :64]
@@ -147,7 +147,7 @@ def test_a_place_is_walls_and_a_floor_where_its_pixels_look():
 def test_clips_are_read_back_as_they_were_shot(clips, sequences):
     found = open_clips(clips, COCO_17)
     assert [clip.number for clip in found] == [0, 1]
-    expected = random_shoot(sequences, 50.0, Format(2, 2, 5, 64), seed=1, index=1)
+    expected = random_shoot(sequences, 50.0, PictureFormat(2, 2, 5, 64), seed=1, index=1)
     rows = [POINTS.index(joint) for joint in COCO_17.joints]
     for view in found[1].views:
         assert (len(view), view.picture(0).shape) == (2, (64, 64, 3))

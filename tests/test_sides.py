@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from vidpose.body.skeletons import BLAZEPOSE_33
 from vidpose.refine import unswap_sides
-from vidpose.skeletons import BLAZEPOSE_33
 
 LEFT, RIGHT = list(BLAZEPOSE_33.left), list(BLAZEPOSE_33.right)
 

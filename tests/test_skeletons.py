@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
 
-from vidpose.errors import UsageError
-from vidpose.skeletons import BLAZEPOSE_33, BLAZEPOSE_TO_H36M, CONVERSIONS, H36M_17, MPII_16, SKELETONS, get_conversion
+from vidpose.body.skeletons import (
+    BLAZEPOSE_33,
+    BLAZEPOSE_TO_H36M,
+    CONVERSIONS,
+    H36M_17,
+    MPII_16,
+    SKELETONS,
+    get_conversion,
+)
+from vidpose.common.errors import UsageError
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)

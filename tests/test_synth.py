@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from vidpose.body.skeletons import H36M_17
 from vidpose.cli.synth import synth
-from vidpose.errors import UsageError, VidposeError
-from vidpose.shipped import shipped
-from vidpose.skeletons import H36M_17
-from vidpose.synth.body import Look
-from vidpose.synth.camera import Camera
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.synth.camera import StudioCamera
 from vidpose.synth.film import film, save_truth, truth
-from vidpose.synth.motion import Kick, Motion, Punch, SideStep, Squat, Stand, Walk
+from vidpose.synth.motion import Kick, ProceduralMotion, Punch, SideStep, Squat, Stand, Walk
+from vidpose.synth.physique import Look
 from vidpose.synth.scenes import SCENES, Scene
 from vidpose.synth.studio import Picture, Studio
 from vidpose.video import VideoReader
+from vidpose.weights.shipped import shipped
 
-CAMERA = Camera(96, 128, 180.0, (0.0, -4.3, 1.35), (0.0, 0.0, 0.93))
+CAMERA = StudioCamera(96, 128, 180.0, (0.0, -4.3, 1.35), (0.0, 0.0, 0.93))
 TO_CAMERA = -pi / 2
 SAMPLES = [name for name in SCENES if (shipped("samples") / f"{name}.mp4").exists()]
 
@@ -78,7 +78,7 @@ def test_elbows_bend_between_straight_and_folded(scene: Scene) -> None:
 
 
 def test_a_hanging_arm_bends_forward() -> None:
-    joints = Motion(Stand((0, 0), TO_CAMERA)).joints(np.arange(0, 2, 0.1))
+    joints = ProceduralMotion(Stand((0, 0), TO_CAMERA)).joints(np.arange(0, 2, 0.1))
     for side in ("left", "right"):
         shoulder, elbow, wrist = (joint(joints, f"{side}_{name}") for name in ("shoulder", "elbow", "wrist"))
         # The person faces the camera, at negative y.
@@ -87,7 +87,7 @@ def test_a_hanging_arm_bends_forward() -> None:
 
 def test_standing_feet_do_not_slide_while_walking() -> None:
     times = np.arange(0, 4, 0.02)
-    ankle = joint(Motion(Walk((0, 0), 1.5, 0.3)).joints(times), "left_ankle")
+    ankle = joint(ProceduralMotion(Walk((0, 0), 1.5, 0.3)).joints(times), "left_ankle")
     speed = np.linalg.norm(np.diff(ankle, axis=0), axis=-1) / 0.02
     flat = (ankle[1:, 2] < 0.0851) & (ankle[:-1, 2] < 0.0851)
     assert 0.3 < flat.mean() < 0.6
@@ -95,7 +95,7 @@ def test_standing_feet_do_not_slide_while_walking() -> None:
 
 
 def test_arms_swing_against_the_legs() -> None:
-    joints = Motion(Walk((0, -50), 50, pi / 2)).joints(np.arange(0, 4, 0.05))
+    joints = ProceduralMotion(Walk((0, -50), 50, pi / 2)).joints(np.arange(0, 4, 0.05))
     along = [joint(joints, f"left_{name}")[:, 0] - joint(joints, f"right_{name}")[:, 0] for name in ("wrist", "ankle")]
     assert np.corrcoef(along)[0, 1] < -0.7
 
@@ -103,16 +103,16 @@ def test_arms_swing_against_the_legs() -> None:
 @pytest.mark.parametrize(
     "motion",
     [
-        Motion(Stand((0, 0), TO_CAMERA)),
-        Motion(Stand((0, 0), TO_CAMERA), (Squat(0.0, 2.0),)),
-        Motion(Stand((0, 0), TO_CAMERA), (Punch(0.0, 2.0),)),
-        Motion(Stand((0, 0), 0.2), (Kick(0.0, 2.0),)),
-        Motion(SideStep((0, 0), pi / 2)),
-        Motion(Walk((0, 0), 0.6, 0.0)),
+        ProceduralMotion(Stand((0, 0), TO_CAMERA)),
+        ProceduralMotion(Stand((0, 0), TO_CAMERA), (Squat(0.0, 2.0),)),
+        ProceduralMotion(Stand((0, 0), TO_CAMERA), (Punch(0.0, 2.0),)),
+        ProceduralMotion(Stand((0, 0), 0.2), (Kick(0.0, 2.0),)),
+        ProceduralMotion(SideStep((0, 0), pi / 2)),
+        ProceduralMotion(Walk((0, 0), 0.6, 0.0)),
     ],
     ids=["stand", "squat", "punch", "kick from the side", "step from behind", "walk"],
 )
-def test_joints_lie_on_the_figure(motion: Motion) -> None:
+def test_joints_lie_on_the_figure(motion: ProceduralMotion) -> None:
     joints = motion.joints(np.array([1.0]))[0]
     figure = (shoot(joints).people >= 0).astype(np.uint8)
     # The tip of the nose and the crown are on the outline.
@@ -123,7 +123,7 @@ def test_joints_lie_on_the_figure(motion: Motion) -> None:
 
 
 def test_left_is_left() -> None:
-    joints = Motion(Stand((0, 0), TO_CAMERA)).joints(np.zeros(1))[0]
+    joints = ProceduralMotion(Stand((0, 0), TO_CAMERA)).joints(np.zeros(1))[0]
     pixels = CAMERA.project(joints)
     # Who faces the camera has the left hand on the right of the picture.
     assert joint(pixels, "left_wrist")[0] > CAMERA.width / 2 > joint(pixels, "right_wrist")[0]
@@ -131,13 +131,13 @@ def test_left_is_left() -> None:
 
 
 def test_rendering_is_deterministic() -> None:
-    joints = Motion(Walk((0, 0), 0.6, 0.0)).joints(np.array([0.4]))[0]
+    joints = ProceduralMotion(Walk((0, 0), 0.6, 0.0)).joints(np.array([0.4]))[0]
     np.testing.assert_array_equal(shoot(joints).image, shoot(joints).image)
 
 
 def test_nearer_people_hide_others_and_nobody_is_a_picture_too() -> None:
-    near = Motion(Stand((0, -0.6), TO_CAMERA)).joints(np.zeros(1))[0]
-    far = Motion(Stand((0.05, 0.6), TO_CAMERA)).joints(np.zeros(1))[0]
+    near = ProceduralMotion(Stand((0, -0.6), TO_CAMERA)).joints(np.zeros(1))[0]
+    far = ProceduralMotion(Stand((0.05, 0.6), TO_CAMERA)).joints(np.zeros(1))[0]
     studio = Studio(CAMERA)
     people = studio.shoot([(far, Look()), (near, Look(hair_style="bun", legging=0.4))]).people
     alone = studio.shoot([(near, Look(hair_style="bun", legging=0.4))]).people

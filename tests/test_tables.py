@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from vidpose.body.skeletons import H36M_17
+from vidpose.common.errors import UsageError
 from vidpose.datasets.protocol import Protocol
-from vidpose.datasets.store import Clip
-from vidpose.errors import UsageError
+from vidpose.datasets.store import StoredClip
 from vidpose.evaluation.published import ACTION_HEADINGS, AVERAGE, published, published_tables
 from vidpose.evaluation.results import Results
 from vidpose.evaluation.tables import (
@@ -29,7 +30,6 @@ from vidpose.evaluation.tables import (
     to_markdown,
     write_table,
 )
-from vidpose.skeletons import H36M_17
 
 ACTIONS = ("Directions", "WalkDog")
 PROTOCOL = Protocol(
@@ -45,7 +45,7 @@ def summary(error: float) -> dict:
     for action, share in zip(ACTIONS, (1, 0.5), strict=True):
         offset = np.zeros((17, 3))
         offset[1:, 0] = share * error
-        clip = Clip("part", 0, 8, "test", "S9", action, "a", action, 1000, 1000, 50)
+        clip = StoredClip("part", 0, 8, "test", "S9", action, "a", action, 1000, 1000, 50)
         results.add(clip, target + offset, target, np.ones(8, bool))
     return results.summary()
 

@@ -13,14 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.swin_transformer import SwinTransformer, SwinTransformerBlock
 from torchvision.models.vision_transformer import vit_b_16
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints.cropped_swin import KeptWindows
-from vidpose.keypoints.temporal_relational import (
-    TemporalRelational,
-    clip_network_names,
-    create_clip_network,
-    regression_loss,
-)
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.keypoints.clips.clip_network import clip_network_names, create_clip_network, regression_loss
+from vidpose.keypoints.clips.cropped_swin import KeptWindows
+from vidpose.keypoints.clips.temporal_relational import TemporalRelational
 
 every_network = pytest.mark.parametrize("name", clip_network_names())
 SIZE = 64

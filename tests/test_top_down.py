@@ -9,12 +9,12 @@ import pytest
 import torch
 from keypoint_weights import recorded_shapes, weights
 
-from vidpose.errors import UsageError
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing
+from vidpose.body.skeletons import COCO_17
+from vidpose.common.errors import UsageError
 from vidpose.keypoints.heatmaps import DECODINGS, decoding, mirrored
-from vidpose.keypoints.networks import load_network
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing
+from vidpose.keypoints.native_networks import load_network
 from vidpose.keypoints.top_down import TopDown, crop_regions, sample
-from vidpose.skeletons import COCO_17
 
 DATA = Path(__file__).parent / "data" / "keypoints"
 

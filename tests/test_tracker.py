@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from vidpose.body.skeletons import BLAZEPOSE_33
 from vidpose.people.tracker import NOBODY, Tracker
-from vidpose.skeletons import BLAZEPOSE_33
 
 SIZE = 200.0  # pixels, of a stick person from head to foot
 _HEIGHTS = {"shoulder": -0.3, "elbow": -0.15, "wrist": 0.0, "hip": 0.0, "knee": 0.25, "ankle": 0.45, "heel": 0.5}

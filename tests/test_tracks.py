@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from vidpose.errors import VidposeError
-from vidpose.tracks import Camera, PoseResult, Source, Track
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
+from vidpose.common.errors import VidposeError
 
 
 def make_track(number: int, frames: np.ndarray, seed: int = 0) -> Track:
@@ -27,7 +27,7 @@ def result() -> PoseResult:
     source = Source("Straße 走.mp4", 640, 480, np.arange(20) / 29.97, Fraction(30000, 1001), truncated=True)
     tracks = (make_track(1, np.arange(0, 12)), make_track(2, np.arange(8, 20), seed=1))
     return PoseResult(source, tracks, "blazepose33", "h36m17", {"lifter": "x", "max_people": None},
-                      Camera((800.5, 801.0), (320.0, 240.0), np.arange(12).reshape(3, 4) / 7))  # fmt: skip
+                      PinholeCamera((800.5, 801.0), (320.0, 240.0), np.arange(12).reshape(3, 4) / 7))  # fmt: skip
 
 
 def test_saving_loses_nothing(result, tmp_path):
@@ -47,7 +47,7 @@ def test_saving_loses_nothing(result, tmp_path):
     assert loaded.camera.to_world.tobytes() == result.camera.to_world.tobytes()
 
 
-@pytest.mark.parametrize("camera", [None, Camera((800.0, 800.0), (320.0, 240.0))])
+@pytest.mark.parametrize("camera", [None, PinholeCamera((800.0, 800.0), (320.0, 240.0))])
 def test_a_camera_may_be_missing_or_know_no_floor(camera, result, tmp_path):
     replace(result, camera=camera).save(tmp_path / "r.npz")
     assert PoseResult.load(tmp_path / "r.npz").camera == camera
@@ -70,7 +70,7 @@ def test_a_result_of_the_first_format_is_read(result, tmp_path):
 
 
 def test_a_camera_sees_points_where_a_pinhole_does():
-    camera = Camera((800.0, 400.0), (320.0, 240.0))
+    camera = PinholeCamera((800.0, 400.0), (320.0, 240.0))
     np.testing.assert_allclose(camera.project(np.array([[0.5, -1.0, 4.0]])), [[420.0, 140.0]])
 
 

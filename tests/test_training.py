@@ -12,16 +12,16 @@ import pytest
 import torch
 from training_data import WITHOUT, cut_short, recording, vidpose, write_cmu17, write_store
 
+from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, H36M_17, HUMANEVA_15
 from vidpose.cli import cli
-from vidpose.errors import UsageError, VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.lifters import create_lifter, lifter_class, lifter_names
-from vidpose.skeletons import BLAZEPOSE_TO_H36M, H36M_17, HUMANEVA_15
+from vidpose.lifters.zoo import load_weights, save_lifter
 from vidpose.training.loop import Trainer, train
 from vidpose.training.losses import LOSSES
 from vidpose.training.recipe import Data, Recipe, read_recipe
 from vidpose.training.starting import start_from
 from vidpose.training.windows import StoreWindows
-from vidpose.zoo import load_weights, save_lifter
 
 CMU17 = Data(dataset="cmu17", validation="val")
 STORE = Data(dataset="h36m", input="gt", stride=0, flip="duplicate", validation="test")

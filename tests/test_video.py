@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidpose.errors import UsageError, VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.video import VideoReader, VideoWriter, parse_time_range
 from vidpose.video import decoding as decoding_module
 from vidpose.video import writing as writing_module

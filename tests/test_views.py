@@ -11,16 +11,16 @@ import cv2
 import numpy as np
 import pytest
 
-from vidpose.errors import UsageError, VidposeError
+from vidpose.body.skeletons import H36M_17
+from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.pipeline.view_stage import cameras_of, describe_agreement, merge_views, who_is_who
 from vidpose.refine import Smoothing
-from vidpose.skeletons import H36M_17
-from vidpose.synth.camera import Camera as SynthCamera
+from vidpose.synth.camera import StudioCamera as SynthCamera
 from vidpose.synth.scenes import SCENES
-from vidpose.tracks import PoseResult, Source, Track
 from vidpose.views import ViewCamera
 from vidpose.views.clock import sample, synchronise
 from vidpose.views.triangulation import triangulate, triangulate_robustly
-from vidpose.views_stage import cameras_of, describe_agreement, merge_views, who_is_who
 
 AROUND = [(0.0, -4.9, 1.45), (3.6, -3.4, 1.2), (-4.0, 1.5, 2.0), (2.5, 4.2, 1.6)]
 UNSMOOTHED = Smoothing.parse("none")

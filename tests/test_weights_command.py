@@ -12,18 +12,19 @@ import torchvision.models
 from file_server import serving
 from safetensors.torch import save_file
 
-from vidpose import catalogue
-from vidpose.catalogue import CATALOGUE, Published, weights_file, weights_folder
-from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints.clip_weights import save_clip_network
-from vidpose.keypoints.networks import create_network
-from vidpose.keypoints.temporal_relational import TemporalRelational, create_clip_network
-from vidpose.keypoints.weights import save_network
+from vidpose.body.skeletons import get_skeleton
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.keypoints.clips.clip_network import create_clip_network
+from vidpose.keypoints.clips.clip_weights import save_clip_network
+from vidpose.keypoints.clips.temporal_relational import TemporalRelational
+from vidpose.keypoints.native_networks import create_network
+from vidpose.keypoints.trained_networks import save_network
 from vidpose.lifters import create_lifter, lifter_class
-from vidpose.networks import SHIPPED
-from vidpose.skeletons import get_skeleton
-from vidpose.weights_file import write_weights
-from vidpose.zoo import ZOO, save_lifter
+from vidpose.lifters.zoo import ZOO, save_lifter
+from vidpose.pipeline.networks import SHIPPED
+from vidpose.weights import catalogue
+from vidpose.weights.catalogue import CATALOGUE, Published, weights_file, weights_folder
+from vidpose.weights.weights_file import write_weights
 
 CONTENT = b"weights of a network" * 5000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

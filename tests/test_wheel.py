@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from vidpose.zoo import ZOO
+from vidpose.lifters.zoo import ZOO
 
 ROOT = Path(__file__).parent.parent
 
 FIND = """
 import vidpose
-from vidpose.shipped import shipped
-from vidpose.zoo import ZOO
+from vidpose.weights.shipped import shipped
+from vidpose.lifters.zoo import ZOO
 print(vidpose.__file__)
 print(len(list(shipped("samples").glob("*.mp4"))), len(list(shipped("recipes").glob("*.toml"))))
 from vidpose.datasets.cmu_cameras import published_cameras
 from vidpose.evaluation.published import published_tables
 print(len(published_cameras()), len({table.paper for table in published_tables()}))
-from vidpose.networks import SHIPPED
+from vidpose.pipeline.networks import SHIPPED
 for entry in SHIPPED.values():
     entry.checked()
 for name in ZOO:

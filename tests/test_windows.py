@@ -7,8 +7,8 @@ import pytest
 import torch
 from training_data import recording, write_cmu17, write_store
 
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.cmu import load_cmu
-from vidpose.errors import UsageError, VidposeError
 from vidpose.lifters import create_lifter
 from vidpose.training.recipe import Data, Recipe
 from vidpose.training.windows import CameraWindows, StoreWindows, open_windows

@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import load_file
 
 from vidpose.lifters import Lifter, create_lifter, lifter_class, lifter_names
-from vidpose.shipped import shipped
+from vidpose.lifters.zoo import ZOO, load_lifter, load_weights, save_lifter
 from vidpose.training.recipe import Recipe, read_recipe
-from vidpose.zoo import ZOO, load_lifter, load_weights, save_lifter
+from vidpose.weights.shipped import shipped
 
 
 def lifter_with_statistics(name: str) -> Lifter:

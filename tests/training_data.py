@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vidpose.body.skeletons import get_skeleton
 from vidpose.datasets.store import Recording, Store, StoreWriter
-from vidpose.skeletons import get_skeleton
 from vidpose.training.run import Run
 
 T_POSE = np.array(

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vidpose.skeletons import H36M_17
-from vidpose.tracks import Camera
+from vidpose.body.skeletons import H36M_17
+from vidpose.body.tracks import PinholeCamera
 
-CAMERA = Camera((1000.0, 1000.0), (640.0, 360.0))
+CAMERA = PinholeCamera((1000.0, 1000.0), (640.0, 360.0))
 SIZE = (1280, 720)
 
 STATURE = 1.75

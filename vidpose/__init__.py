@@ -12,20 +12,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidpose.errors import UsageError, VidposeError
-    from vidpose.pipeline import infer
-    from vidpose.tracks import PoseResult, Track
-    from vidpose.zoo import load_lifter
+    from vidpose.body.tracks import PoseResult, Track
+    from vidpose.common.errors import UsageError, VidposeError
+    from vidpose.lifters.zoo import load_lifter
+    from vidpose.pipeline.job import infer
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "infer": "vidpose.pipeline",
-    "load_lifter": "vidpose.zoo",
-    "PoseResult": "vidpose.tracks",
-    "Track": "vidpose.tracks",
-    "VidposeError": "vidpose.errors",
-    "UsageError": "vidpose.errors",
+    "infer": "vidpose.pipeline.job",
+    "load_lifter": "vidpose.lifters.zoo",
+    "PoseResult": "vidpose.body.tracks",
+    "Track": "vidpose.body.tracks",
+    "VidposeError": "vidpose.common.errors",
+    "UsageError": "vidpose.common.errors",
 }
 
 __all__ = ["PoseResult", "Track", "UsageError", "VidposeError", "__version__", "infer", "load_lifter"]

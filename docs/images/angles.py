@@ -1,4 +1,4 @@
-"""Draws angles.png, the conventions of `vidpose.angles`: python docs/images/angles.py
+"""Draws angles.png, the conventions of `vidpose.body.joint_angles`: python docs/images/angles.py
 
 Every body is a pose in 3D, and the degrees beside it are what `joint_angles` says of it.
 """
@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.spatial.transform import Rotation
 
-from vidpose.angles import joint_angles
+from vidpose.body.joint_angles import joint_angles
+from vidpose.body.skeletons import BLAZEPOSE_33 as LAYOUT
 from vidpose.evaluation.figures import RIGHT, figure_file
-from vidpose.skeletons import BLAZEPOSE_33 as LAYOUT
 
 SIDE = {
     "hip": (0.12, 0, 0), "knee": (0.12, 0, -0.45), "ankle": (0.12, 0, -0.9), "heel": (0.12, -0.05, -0.97),

@@ -10,7 +10,7 @@ import sys
 import rich_click as click
 
 from vidpose import __version__
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
 
 COMMANDS = {
     "ablate": "Train and tabulate a whole table of a paper.",

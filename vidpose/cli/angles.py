@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import check_free, make_folder
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import check_free, make_folder
 
 if TYPE_CHECKING:
-    from vidpose.tracks import PoseResult
+    from vidpose.body.tracks import PoseResult
 
 
 @click.command()
@@ -28,9 +28,9 @@ def angles(result: Path, wanted: str | None, people: tuple[int, ...], out: Path 
     segment lengths, left against right) and, for each person, NAME_angles_ID.png. Zero is standing upright with
     hanging arms, flexion is positive.
     """
-    from vidpose.angles import choose_angles, track_angles
-    from vidpose.skeletons import get_skeleton
-    from vidpose.tracks import PoseResult
+    from vidpose.body.joint_angles import choose_angles, track_angles
+    from vidpose.body.skeletons import get_skeleton
+    from vidpose.body.tracks import PoseResult
 
     loaded = _with_people(PoseResult.load(result), people, result)
     layout = get_skeleton(loaded.joint_layout)
@@ -43,7 +43,7 @@ def angles(result: Path, wanted: str | None, people: tuple[int, ...], out: Path 
     make_folder(folder)
 
     from vidpose.evaluation.angle_figures import draw_angles
-    from vidpose.export.angles import write_angle_summary, write_angles
+    from vidpose.export.angle_tables import write_angle_summary, write_angles
 
     write_angles(loaded, names, table)
     write_angle_summary(loaded, names, summary)

@@ -24,9 +24,9 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
     """
     import shutil
 
+    from vidpose.common.errors import UsageError
     from vidpose.datasets import get_dataset
     from vidpose.datasets.store import Store, StoreWriter
-    from vidpose.errors import UsageError
 
     dataset, out = get_dataset(name), out or Path("data") / name
     if (out / "index.json").is_file() and not overwrite:
@@ -81,12 +81,14 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
 
     A run that was interrupted goes on where it was.
     """
-    from vidpose.datasets import get_dataset
+    from functools import partial
+
+    from vidpose.common.devices import choose_device
+    from vidpose.common.errors import UsageError
+    from vidpose.datasets import detecting, get_dataset
     from vidpose.datasets.store import Store
-    from vidpose.devices import choose_device
-    from vidpose.errors import UsageError
-    from vidpose.evaluation import detecting
-    from vidpose.networks import open_networks
+    from vidpose.pipeline.finding import find_people
+    from vidpose.pipeline.networks import open_networks
 
     dataset, store = get_dataset(name), Store(folder or Path("data") / name)
     if not hasattr(dataset, "video_names"):
@@ -98,7 +100,10 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
         detector, keypoints, detector_weights=detector_weights, keypoints_weights=keypoints_weights,
         device=choose_device(device),
     ) as networks:  # fmt: skip
-        detecting.detect(store, videos, dataset.video_names, click.echo, networks=networks, name=input_name)
+        detecting.detect(
+            store, videos, dataset.video_names, click.echo, find=partial(find_people, networks=networks),
+            layout=networks.layout, found_by=networks.provenance, name=input_name,
+        )  # fmt: skip
     click.echo(f"{store.folder}: has the input {input_name!r} now")
 
 
@@ -123,10 +128,10 @@ def clips(name: str, videos: Path, folder: Path | None, out: Path, subjects: str
     from dataclasses import asdict
 
     from vidpose.cli.progress import progress_of
+    from vidpose.common.errors import UsageError
+    from vidpose.common.files import make_folder
     from vidpose.datasets.h36m_videos import Cut, film, find_recordings
     from vidpose.datasets.store import Store
-    from vidpose.errors import UsageError
-    from vidpose.files import make_folder
     from vidpose.keypoint_data.clips import has_clip, note_clips, write_clip
 
     if name != "h36m":

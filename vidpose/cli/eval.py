@@ -9,7 +9,7 @@ from typing import Any
 
 import rich_click as click
 
-from vidpose.files import check_free
+from vidpose.common.files import check_free
 
 _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 """Pixels: Hossain and Little's, Table 3."""
@@ -53,14 +53,14 @@ def eval(
 ) -> None:  # fmt: skip
     """Evaluate lifters on a benchmark; the rows that papers report stand beside theirs."""
     from vidpose.cli.console import table_console
+    from vidpose.common.devices import choose_device
+    from vidpose.common.errors import UsageError
+    from vidpose.common.files import make_folder
     from vidpose.datasets import get_dataset
     from vidpose.datasets.store import Store
-    from vidpose.devices import choose_device
-    from vidpose.errors import UsageError
     from vidpose.evaluation.evaluate import evaluate_keypoints
     from vidpose.evaluation.tables import breakdown_table, print_table, write_table
-    from vidpose.files import make_folder
-    from vidpose.zoo import load_weights
+    from vidpose.lifters.zoo import load_weights
 
     if not overwrite:
         check_free([path for path in (json_file, *table_files) if path])
@@ -125,7 +125,7 @@ class _Job:
         """All figures as JSON, with what they were measured on."""
         import json
 
-        from vidpose.files import replacing
+        from vidpose.common.files import replacing
 
         how = {"tta": self.tta, "windows": self.windows, "filter": self.filter_name, "noise": noise}
         described = {
@@ -166,7 +166,7 @@ def _print_keypoints(scores: dict[str, float], dataset: str, input_name: str) ->
 
 def _tables(dataset: str, summaries: dict[str, Any], metric: str, input_name: str, which: str) -> list[Any]:
     """By action, where there are several, with the papers' rows; and the averages of all measures."""
-    from vidpose.errors import UsageError
+    from vidpose.common.errors import UsageError
     from vidpose.evaluation.published import published
     from vidpose.evaluation.tables import action_table, measure_table
 

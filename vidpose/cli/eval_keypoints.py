@@ -6,8 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.errors import UsageError
-from vidpose.files import check_free, replacing
+from vidpose.common.errors import UsageError
+from vidpose.common.files import check_free, replacing
 
 
 @click.command()
@@ -40,9 +40,9 @@ def eval_keypoints(
 
     from vidpose.cli.console import table_console
     from vidpose.cli.progress import progress_of
-    from vidpose.devices import choose_device
-    from vidpose.evaluation.comparing import Compared, open_compared, read_annotated
-    from vidpose.evaluation.pictures import keypoint_table, over_files
+    from vidpose.common.devices import choose_device
+    from vidpose.evaluation.keypoints.annotated_pictures import keypoint_table, over_files
+    from vidpose.evaluation.keypoints.comparing import Compared, open_compared, read_annotated
     from vidpose.evaluation.tables import print_table
 
     if json_file and not overwrite:

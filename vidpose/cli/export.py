@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import check_free, make_folder
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import check_free, make_folder
 
 if TYPE_CHECKING:
-    from vidpose.tracks import PoseResult
+    from vidpose.body.tracks import PoseResult
 
 
 @click.command()
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def export(result: Path, formats: tuple[str, ...], out: Path | None, people: tuple[int, ...], overwrite: bool) -> None:
     """Write RESULT, the .npz that `vidpose infer` wrote, in other programs' formats."""
+    from vidpose.body.tracks import PoseResult
     from vidpose.export import get_formats, has_pose, place_of
-    from vidpose.tracks import PoseResult
 
     chosen = get_formats(formats)
     loaded = _with_people(PoseResult.load(result), result, people)

@@ -14,13 +14,13 @@ import rich_click as click
 from vidpose.cli.infer_files import Writing, name_of, writing_options
 from vidpose.cli.infer_options import Finding, Placing, finding_options, placing_options
 from vidpose.cli.progress import progress_of
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import check_free, make_folder
-from vidpose.interrupts import deferred_interrupts
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import check_free, make_folder
+from vidpose.common.interrupts import deferred_interrupts
 
 if TYPE_CHECKING:
-    from vidpose.networks import Networks
-    from vidpose.tracks import PoseResult
+    from vidpose.body.tracks import PoseResult
+    from vidpose.pipeline.networks import Networks
     from vidpose.views import ViewCamera
 
 
@@ -61,13 +61,13 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
 
     # Some libraries abort when they are interrupted while they load.
     with deferred_interrupts():
-        from vidpose.devices import choose_device
-        from vidpose.networks import open_networks
-        from vidpose.pipeline import conversion_for, lift_people
+        from vidpose.common.devices import choose_device
+        from vidpose.lifters.zoo import load_weights
+        from vidpose.pipeline.lifting import conversion_for, lift_people
+        from vidpose.pipeline.networks import open_networks
+        from vidpose.pipeline.view_stage import cameras_of, merge_views
         from vidpose.refine import Smoothing
         from vidpose.video import parse_time_range
-        from vidpose.views_stage import cameras_of, merge_views
-        from vidpose.zoo import load_weights
 
     start, end = parse_time_range(finding.time_range) if finding.time_range else (None, None)
     smoothing, weights, device = Smoothing.parse(smooth), load_weights(lifter), choose_device(device)
@@ -78,7 +78,7 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
     ) as networks:  # fmt: skip
         if networks:
             # Raises now what would be raised at the end.
-            conversion_for(weights.lifter, (networks.clips or networks.keypoints).layout)
+            conversion_for(weights.lifter, networks.layout)
         together = networks and _sees_together(networks, videos, finding.in_step, bool(cameras))
         search = {"networks": networks, "start": start, "end": end, **finding.search()}
         lifting = {"smoothing": smoothing, "max_gap": max_gap, "device": device}
@@ -109,13 +109,13 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
 
 
 def _load_found(path: Path) -> PoseResult:
-    from vidpose.pipeline import load_found
+    from vidpose.pipeline.lifting import load_found
 
     return load_found(path)
 
 
 def _find(video: Path, **search: Any) -> PoseResult:
-    from vidpose.pipeline import find_people
+    from vidpose.pipeline.finding import find_people
 
     with progress_of(video.name) as progress:
         return find_people(video, progress=progress, **search)
@@ -138,10 +138,10 @@ def _find_together(
     views: Sequence[Path], cameras: Sequence[ViewCamera], search: Mapping[str, Any], lifting: Mapping[str, Any]
 ) -> Sequence[PoseResult]:
     """The same people in several views, with the keypoints that a clip network sees in all of them at once."""
-    from vidpose.clips_stage import look_again, one_in_each
-    from vidpose.pipeline import lift_people
-    from vidpose.views_stage import who_is_who
-    from vidpose.zoo import DEFAULT, load_weights
+    from vidpose.lifters.zoo import DEFAULT, load_weights
+    from vidpose.pipeline.clip_stage import look_again, one_in_each
+    from vidpose.pipeline.lifting import lift_people
+    from vidpose.pipeline.view_stage import who_is_who
 
     networks = search["networks"]
     alone = {**search, "networks": replace(networks, clips=None)}
@@ -186,7 +186,7 @@ def _inputs(videos: tuple[Path, ...], saved: PoseResult | None) -> tuple[Path, .
 
 
 def _summarise(result: PoseResult, video: Path, written: Sequence[Path], seconds: float) -> None:
-    from vidpose.views_stage import describe_agreement
+    from vidpose.pipeline.view_stage import describe_agreement
 
     frames = result.source.num_frames
     if not result.tracks:

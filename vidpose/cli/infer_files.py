@@ -13,8 +13,8 @@ from vidpose.cli.bundles import bundled
 from vidpose.cli.progress import progress_of
 
 if TYPE_CHECKING:
-    from vidpose.export import Format
-    from vidpose.tracks import PoseResult
+    from vidpose.body.tracks import PoseResult
+    from vidpose.export import ExportFormat
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Outputs:
     """
 
     stem: Path
-    formats: tuple[Format, ...]
+    formats: tuple[ExportFormat, ...]
     overlay: bool
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 
 from vidpose.cli.bundles import bundled
-from vidpose.errors import UsageError
+from vidpose.common.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Finding:
         if self.detector.startswith("boxes:") and videos > 1:
             raise UsageError(f"--detector {self.detector}: the boxes of one video, so at most one VIDEO")
         if self.in_step:
-            from vidpose.networks import CLIP_NETWORKS
+            from vidpose.pipeline.networks import CLIP_NETWORKS
 
             if videos < 2:
                 raise UsageError("--in-step: for several views of one scene; give two VIDEOs or more")

@@ -14,7 +14,7 @@ def models(as_json: bool) -> None:
     """List the lifters: paper, size, cost, and which weights are at hand."""
     from vidpose.lifters import lifter_names
     from vidpose.lifters.summary import summarise
-    from vidpose.zoo import ZOO
+    from vidpose.lifters.zoo import ZOO
 
     summaries = [summarise(name) for name in lifter_names()]
     if as_json:

@@ -7,8 +7,8 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
-from vidpose.errors import VidposeError
-from vidpose.files import check_free
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import check_free
 
 
 @click.command()
@@ -22,8 +22,8 @@ def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) 
     if not overwrite:
         check_free([out])
 
+    from vidpose.body.tracks import PoseResult
     from vidpose.render import render_overlay
-    from vidpose.tracks import PoseResult
 
     loaded = PoseResult.load(result)
     video = video or Path(loaded.source.path)

@@ -11,7 +11,7 @@ from vidpose.cli.bundles import bundled
 
 
 @dataclass(frozen=True)
-class Running:
+class RunOptions:
     """How a run is carried out, whatever is trained."""
 
     device: str
@@ -34,7 +34,7 @@ class Running:
 
 
 running_options = bundled(
-    Running,
+    RunOptions,
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True,
                  help="GPUs, or processes on the CPU, that share the batch."),

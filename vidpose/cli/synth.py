@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
-from vidpose.errors import UsageError
-from vidpose.files import check_free, make_folder
+from vidpose.common.errors import UsageError
+from vidpose.common.files import check_free, make_folder
 
 if TYPE_CHECKING:
     from vidpose.keypoint_data.clips import Shot
-    from vidpose.synth.shoots import Format, Shoot
+    from vidpose.synth.shoots import PictureFormat, Shoot
 
 
 @click.command()
@@ -50,9 +50,9 @@ def synth(
     elif motion is not None:
         if name:
             raise UsageError(f"{name}: a scene has motion of its own; leave out NAME or --motion")
-        from vidpose.synth.shoots import Format
+        from vidpose.synth.shoots import PictureFormat
 
-        _make_clips(motion, split, clips, Format(views, frames, fps, size), seed, out, overwrite)
+        _make_clips(motion, split, clips, PictureFormat(views, frames, fps, size), seed, out, overwrite)
     elif name:
         _make_scene(name, out, overwrite)
     else:
@@ -76,7 +76,9 @@ def _make_scene(name: str, out: Path, overwrite: bool) -> None:
     click.echo(f"wrote {video}, {facts}")
 
 
-def _make_clips(motion: Path, split: str, clips: int, format: Format, seed: int, out: Path, overwrite: bool) -> None:
+def _make_clips(
+    motion: Path, split: str, clips: int, format: PictureFormat, seed: int, out: Path, overwrite: bool
+) -> None:
     from dataclasses import asdict
     from itertools import pairwise
 
@@ -106,7 +108,7 @@ def _make_clips(motion: Path, split: str, clips: int, format: Format, seed: int,
     click.echo(f"wrote {clips} clips of {format.views} x {format.frames} pictures to {out}")
 
 
-def _shots(shoot: Shoot, format: Format) -> Iterator[Shot]:
+def _shots(shoot: Shoot, format: PictureFormat) -> Iterator[Shot]:
     from vidpose.keypoint_data.clips import Shot
 
     for view in range(format.views):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.run_options import Running, running_options
-from vidpose.errors import UsageError
+from vidpose.cli.run_options import RunOptions, running_options
+from vidpose.common.errors import UsageError
 
 
 @click.command()
@@ -24,7 +24,7 @@ from vidpose.errors import UsageError
 @running_options
 def train(
     recipe_name: str | None, arch: str | None, data: Path | None, out: Path | None, settings: tuple[str, ...],
-    released_code: bool, init: str | None, running: Running,
+    released_code: bool, init: str | None, running: RunOptions,
 ) -> None:  # fmt: skip
     """Train a lifter as RECIPE says: the name of one that comes with vidpose, or a TOML file."""
     from vidpose.training.recipe import read_recipe, recipe_names

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.run_options import Running, running_options
+from vidpose.cli.run_options import RunOptions, running_options
 
 _PATH = click.Path(exists=True, path_type=Path)
 
@@ -27,7 +27,7 @@ _PATH = click.Path(exists=True, path_type=Path)
 @running_options
 def train_keypoints(
     data: tuple[Path, ...], recipe_name: str, held_out: Path, frames: int | None, images: Path | None, out: Path | None,
-    settings: tuple[str, ...], workers: int, running: Running,
+    settings: tuple[str, ...], workers: int, running: RunOptions,
 ) -> None:  # fmt: skip
     """Train a 2D keypoint network on DATA: COCO keypoint files, or folders of clips that `vidpose synth` rendered.
 
@@ -38,7 +38,7 @@ def train_keypoints(
     recipe = read_keypoint_recipe(recipe_name, (*settings, *([f"model.frames={frames}"] if frames else [])))
     out = out or Path("runs") / recipe.name
     if isinstance(recipe, ClipRecipe):
-        from vidpose.training.clips import train_clips as train
+        from vidpose.training.clip_training import train_clips as train
     else:
-        from vidpose.training.pictures import train_keypoints as train
+        from vidpose.training.picture_training import train_keypoints as train
     train(recipe, data, held_out, out, images=images, workers=workers, **running.options())

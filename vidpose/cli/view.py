@@ -8,8 +8,8 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import check_free
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import check_free
 
 
 @click.command()
@@ -34,7 +34,7 @@ def view(
     if not overwrite:
         check_free([out])
 
-    from vidpose.tracks import PoseResult
+    from vidpose.body.tracks import PoseResult
 
     loaded = PoseResult.load(result)
     film = None if no_video else _video_of(result, Path(loaded.source.path), video)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import check_free
-from vidpose.settings import apply_settings
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import check_free
+from vidpose.common.settings import apply_settings
 
 if TYPE_CHECKING:
-    from vidpose.catalogue import Published
-    from vidpose.downloads import Report
-    from vidpose.shipped import ShippedWeights
+    from vidpose.weights.catalogue import Published
+    from vidpose.weights.downloads import Report
+    from vidpose.weights.shipped import ShippedWeights
 
 _MIB = 1 << 20
 
@@ -32,7 +32,7 @@ def weights() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
     """List the weights that come with vidpose, and those of others that it can fetch."""
-    from vidpose.catalogue import CATALOGUE, weights_folder
+    from vidpose.weights.catalogue import CATALOGUE, weights_folder
 
     if as_json:
         listed = [
@@ -63,8 +63,8 @@ def list_(as_json: bool) -> None:
 
 def _ours() -> dict[str, tuple[str, ShippedWeights]]:
     """Kind and file of the weights that come with vidpose, by name."""
-    from vidpose.networks import SHIPPED
-    from vidpose.zoo import ZOO
+    from vidpose.lifters.zoo import ZOO
+    from vidpose.pipeline.networks import SHIPPED
 
     lifters = {name: ("lifter", entry) for name, entry in ZOO.items()}
     return lifters | {name: ("keypoints", entry) for name, entry in SHIPPED.items()}
@@ -83,7 +83,7 @@ def _availability(entry: Published) -> str:
 @click.option("--unchecked", is_flag=True, help="Take a file that its publisher gives no hash of.")
 def fetch(names: tuple[str, ...], unchecked: bool) -> None:
     """Fetch weights, and check their hash. What a broken transfer brought is kept, and the next one goes on there."""
-    from vidpose.catalogue import fetch_weights
+    from vidpose.weights.catalogue import fetch_weights
 
     for entry in [_published(name) for name in names]:
         if entry.is_sound:
@@ -116,8 +116,8 @@ def verify() -> None:
 
 def _checked() -> Iterator[tuple[str, Path, str]]:
     """Name, path, and "ok", "damaged" or "no hash", of all weights at hand."""
-    from vidpose.catalogue import CATALOGUE
-    from vidpose.downloads import has_hash
+    from vidpose.weights.catalogue import CATALOGUE
+    from vidpose.weights.downloads import has_hash
 
     for name, (_, ours) in _ours().items():
         yield name, ours.path, "ok" if has_hash(ours.path, ours.sha256) else "damaged"
@@ -131,7 +131,7 @@ def _checked() -> Iterator[tuple[str, Path, str]]:
 @click.argument("name_or_file", metavar="NAME|FILE")
 def info(name_or_file: str) -> None:
     """Say what is known of weights: what others publish about theirs, or the header of a file of ours."""
-    from vidpose.catalogue import CATALOGUE, published
+    from vidpose.weights.catalogue import CATALOGUE, published
 
     ours = _ours().get(name_or_file)
     if name_or_file in CATALOGUE or not (ours or Path(name_or_file).exists()):
@@ -150,11 +150,11 @@ def _facts(path: Path) -> dict[str, Any]:
     Raises:
         VidposeError: the file is not what it should be; or its kind is unknown.
     """
-    from vidpose import zoo
-    from vidpose.downloads import file_hash
-    from vidpose.keypoints import clip_weights
-    from vidpose.keypoints import weights as keypoint_weights
-    from vidpose.weights_file import read_header
+    from vidpose.keypoints import trained_networks as keypoint_weights
+    from vidpose.keypoints.clips import clip_weights
+    from vidpose.lifters import zoo
+    from vidpose.weights.downloads import file_hash
+    from vidpose.weights.weights_file import read_header
 
     about = read_header(path)
     kind, arch = about.get("format"), about.get("arch")
@@ -173,7 +173,7 @@ def _facts(path: Path) -> dict[str, Any]:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def remove(names: tuple[str, ...]) -> None:
     """Delete weights that were fetched."""
-    from vidpose.catalogue import remove_weights
+    from vidpose.weights.catalogue import remove_weights
 
     for entry in [_published(name) for name in names]:
         click.echo(f"{entry.name}: {'removed' if remove_weights(entry) else 'was not there'}")
@@ -185,7 +185,7 @@ def _published(name: str) -> Published:
     Raises:
         UsageError: there is none; or they come with vidpose.
     """
-    from vidpose.catalogue import published
+    from vidpose.weights.catalogue import published
 
     if name in _ours():
         raise UsageError(f"{name}: comes with vidpose, so there is nothing to fetch or remove")
@@ -200,8 +200,8 @@ def _published(name: str) -> Published:
 @click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
 def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], overwrite: bool) -> None:
     """Convert CHECKPOINT, a file that the authors of a lifter released, to .safetensors. Nothing in it is run."""
-    from vidpose.importing import import_lifter
-    from vidpose.zoo import save_lifter
+    from vidpose.lifters.importing import import_lifter
+    from vidpose.lifters.zoo import save_lifter
 
     def tell(assumed: dict[str, Any]) -> None:
         listed = ", ".join(f"{key}={value}" for key, value in assumed.items())

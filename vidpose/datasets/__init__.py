@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from vidpose.errors import UsageError
+from vidpose.common.errors import UsageError
 
 DATASETS = {
     "h36m": "vidpose.datasets.h36m",

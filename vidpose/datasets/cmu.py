@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.datasets.asf_amc import Asf, read_amc, read_asf
-from vidpose.datasets.bvh import read_bvh
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.cmu_cameras import PUBLISHED, VirtualCamera, published_cameras
-from vidpose.datasets.cmu_skeleton import CMU_TO_H36M, h36m_of_asf, h36m_of_bvh
+from vidpose.datasets.mocap.asf_amc import Asf, read_amc, read_asf
+from vidpose.datasets.mocap.bvh_reader import read_bvh
+from vidpose.datasets.mocap.cmu_skeleton import CMU_TO_H36M, h36m_of_asf, h36m_of_bvh
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Recording, Store, StoreWriter
-from vidpose.errors import UsageError, VidposeError
 
 LAYOUT = "h36m17"
 
@@ -57,7 +57,7 @@ _TRIALS_AT_60 = frozenset({(136, 19)})
 
 
 @dataclass(frozen=True)
-class Motion:
+class CapturedMotion:
     """Sequences of one split, laid end to end.
 
     Attributes:
@@ -73,7 +73,7 @@ class Motion:
     fps: float
 
 
-def load_cmu(folder: Path, split: str) -> Motion:
+def load_cmu(folder: Path, split: str) -> CapturedMotion:
     """Read one split.
 
     Raises:
@@ -92,7 +92,7 @@ def load_cmu(folder: Path, split: str) -> Motion:
         offsets.append(arrays["offsets"][1:] + offsets[-1][-1])
         positions.append(_metres(arrays["positions"]))
     fps = float(arrays["fps"])
-    return Motion(np.concatenate(positions), np.concatenate(offsets), np.concatenate(subjects), fps)
+    return CapturedMotion(np.concatenate(positions), np.concatenate(offsets), np.concatenate(subjects), fps)
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
@@ -286,14 +286,14 @@ def _detected(joints: np.ndarray, camera: VirtualCamera, fps: float, seed: int) 
     """(F, 17, 3) pixels and scores of the imitated detector; NaN and score 0 where it sees nothing."""
     import torch
 
-    from vidpose.datasets.imitated_detector import Detector, detect
+    from vidpose.datasets.imitated_detector import ImitatedDetector, detect
 
     distance = float(joints[:, 0, 2].mean())
     found = detect(
         torch.from_numpy(joints.astype(np.float32))[None],
         torch.tensor([distance]),
         torch.tensor([1 / fps]),
-        Detector(unscored=0.0),
+        ImitatedDetector(unscored=0.0),
         torch.Generator().manual_seed(seed),
     )[0].numpy()
     metres, scores = found[..., :2], found[..., 2:]

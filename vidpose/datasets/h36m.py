@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.geometry import project, world_to_camera
+from vidpose.body.skeletons import COCO_17, COCO_TO_H36M, H36M_17
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets import h36m_motionbert
 from vidpose.datasets.h36m_cameras import CAMERAS
 from vidpose.datasets.h36m_names import ACTIONS, FPS, SPLITS, action_of, canonical
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.restricted_pickle import load_object_npz
-from vidpose.datasets.store import Clip, Recording, Store, StoreWriter
-from vidpose.errors import UsageError, VidposeError
-from vidpose.geometry import project, world_to_camera
-from vidpose.skeletons import COCO_17, COCO_TO_H36M, H36M_17
+from vidpose.datasets.store import Recording, Store, StoredClip, StoreWriter
 
 LAYOUT = "h36m17"
 
@@ -304,7 +304,7 @@ def _checked(array: Any, shapes: Sequence[tuple[int, ...]], where: str, advice: 
     return array
 
 
-def video_names(clip: Clip) -> list[str]:
+def video_names(clip: StoredClip) -> list[str]:
     """Where a clip's video may be, below the folder of the benchmark's videos."""
     former = {"Photo": "TakingPhoto", "WalkDog": "WalkingDog"}
     sequences = [clip.sequence, clip.sequence.replace(clip.action, former.get(clip.action, clip.action))]

@@ -12,14 +12,14 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Camera:
+class H36mCamera:
     """A calibrated camera.
 
     Attributes:
         name: its serial number, as files have it.
         width, height: pixels of its picture.
         focal, centre: (2,) pixels.
-        radial, tangential: (3,) and (2,) distortion, see `vidpose.geometry.project`.
+        radial, tangential: (3,) and (2,) distortion, see `vidpose.body.geometry.project`.
         orientation: (4,) unit quaternion, the real part first, that turns the camera's frame into the world's.
         position: (3,) metres in the world's frame.
     """
@@ -93,9 +93,9 @@ _POSES = {
     ),
 }
 
-CAMERAS: Mapping[str, tuple[Camera, ...]] = {
+CAMERAS: Mapping[str, tuple[H36mCamera, ...]] = {
     subject: tuple(
-        Camera(name, 1000, height, *map(np.array, (*lens, orientation)), position=np.array(position) / 1000)
+        H36mCamera(name, 1000, height, *map(np.array, (*lens, orientation)), position=np.array(position) / 1000)
         for (name, height, *lens), (orientation, position) in zip(_LENSES, poses, strict=True)
     )
     for subject, poses in _POSES.items()

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.datasets.h36m_cameras import CAMERAS, Camera
+from vidpose.body.skeletons import H36M_17
+from vidpose.common.errors import VidposeError
+from vidpose.datasets.h36m_cameras import CAMERAS, H36mCamera
 from vidpose.datasets.h36m_names import FPS, SPLITS, action_of, from_numbers
 from vidpose.datasets.restricted_pickle import load_pickle
 from vidpose.datasets.store import Recording
-from vidpose.errors import VidposeError
-from vidpose.skeletons import H36M_17
 
 FILE = "h36m_sh_conf_cam_source_final.pkl"
 
@@ -44,7 +44,7 @@ class _Run:
 
     rows: slice
     sequence: str
-    camera: Camera
+    camera: H36mCamera
 
 
 def open_pickle(path: Path) -> tuple[Callable[[str], Iterable[Recording]], dict[str, Any], dict[str, Any]]:
@@ -140,7 +140,7 @@ def _bones(joints: np.ndarray) -> np.ndarray:
     return np.linalg.norm(joints[:, children] - joints[:, parents], axis=-1).sum(axis=-1)
 
 
-def _in_camera(scaled: np.ndarray, factor: np.ndarray, camera: Camera) -> np.ndarray:
+def _in_camera(scaled: np.ndarray, factor: np.ndarray, camera: H36mCamera) -> np.ndarray:
     """Metres in the camera frame.
 
     Args:

@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.geometry import world_to_camera
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.h36m import PROTOCOLS, video_names
-from vidpose.datasets.h36m_cameras import CAMERAS, Camera
+from vidpose.datasets.h36m_cameras import CAMERAS, H36mCamera
 from vidpose.datasets.h36m_names import FPS
-from vidpose.datasets.store import Clip, Store
-from vidpose.errors import UsageError, VidposeError
-from vidpose.geometry import world_to_camera
+from vidpose.datasets.store import Store, StoredClip
 from vidpose.keypoint_data.clips import Shot
 from vidpose.video import VideoReader
 
@@ -72,17 +72,17 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class View:
+class RecordedView:
     """One camera's video of a recording: the camera's number, its motion capture in the store, the file."""
 
     number: int
-    camera: Camera
-    clip: Clip
+    camera: H36mCamera
+    clip: StoredClip
     video: Path
 
 
 @dataclass(frozen=True)
-class Recording:
+class VideoRecording:
     """A subject's motion, and the videos of it that are there.
 
     Attributes:
@@ -94,7 +94,7 @@ class Recording:
 
     subject: str
     sequence: str
-    views: tuple[View, ...]
+    views: tuple[RecordedView, ...]
     cut: Cut
     clips: range
 
@@ -107,7 +107,7 @@ class Recording:
         return {"subject": self.subject, "recording": self.sequence, "start": self.start(number)}
 
 
-def find_recordings(store: Store, videos: Path, subjects: Sequence[str], cut: Cut) -> list[Recording]:
+def find_recordings(store: Store, videos: Path, subjects: Sequence[str], cut: Cut) -> list[VideoRecording]:
     """What clips can be made of. A clip's number depends on the motion capture and the cut, not on what is there.
 
     Logs a warning for every recording that lacks a video.
@@ -120,7 +120,7 @@ def find_recordings(store: Store, videos: Path, subjects: Sequence[str], cut: Cu
         UsageError: a subject is not in the benchmark.
         VidposeError: there is no video of a subject.
     """
-    grouped: dict[tuple[str, str], list[Clip]] = defaultdict(list)
+    grouped: dict[tuple[str, str], list[StoredClip]] = defaultdict(list)
     for clip in store.clips:
         if (clip.subject, clip.sequence) not in _LEFT_OUT:
             grouped[clip.subject, clip.sequence].append(clip)
@@ -132,24 +132,24 @@ def find_recordings(store: Store, videos: Path, subjects: Sequence[str], cut: Cu
         count = max(0, (min(clip.frames for clip in clips) - cut.reach) // cut.step + 1)
         if subject in subjects:
             views = tuple(_views(videos, clips))
-            found.append(Recording(subject, sequence, views, cut, range(first, first + count)))
+            found.append(VideoRecording(subject, sequence, views, cut, range(first, first + count)))
         first += count
     for subject in subjects:
         _check_videos(videos, subject, [recording for recording in found if recording.subject == subject])
     return found
 
 
-def _views(videos: Path, clips: Sequence[Clip]) -> Iterator[View]:
+def _views(videos: Path, clips: Sequence[StoredClip]) -> Iterator[RecordedView]:
     """The cameras of a recording whose video is there."""
     by_camera = {clip.camera: clip for clip in clips}
     for number, camera in enumerate(CAMERAS[clips[0].subject]):
         clip = by_camera.get(camera.name)
         places = (videos / name for name in video_names(clip)) if clip else ()
         if video := next((place for place in places if place.is_file()), None):
-            yield View(number, camera, clip, video)
+            yield RecordedView(number, camera, clip, video)
 
 
-def _check_videos(videos: Path, subject: str, found: Sequence[Recording]) -> None:
+def _check_videos(videos: Path, subject: str, found: Sequence[VideoRecording]) -> None:
     """Tell of a subject's videos that are missing; raises where all are."""
     if not any(recording.views for recording in found):
         raise VidposeError(
@@ -165,7 +165,7 @@ def _check_videos(videos: Path, subject: str, found: Sequence[Recording]) -> Non
             log.warning("%s: no video of camera %s; its clips are without", name, ", ".join(missing))
 
 
-def film(store: Store, recording: Recording, wanted: Collection[int]) -> Iterator[tuple[int, list[Shot]]]:
+def film(store: Store, recording: VideoRecording, wanted: Collection[int]) -> Iterator[tuple[int, list[Shot]]]:
     """Number and frames of the wanted clips of a recording, whose videos are decoded in step.
 
     A picture is a square that follows the person; its size is the same throughout a view of a clip. It is black beyond
@@ -204,7 +204,7 @@ def film(store: Store, recording: Recording, wanted: Collection[int]) -> Iterato
     )  # fmt: skip
 
 
-def _check_size(view: View, reader: VideoReader) -> None:
+def _check_size(view: RecordedView, reader: VideoReader) -> None:
     camera = view.camera
     if (reader.width, reader.height) != (camera.width, camera.height):
         raise VidposeError(
@@ -216,7 +216,7 @@ def _check_size(view: View, reader: VideoReader) -> None:
 class _Crops:
     """What one camera sees of a person in a clip, cut out."""
 
-    def __init__(self, store: Store, view: View, cut: Cut, start: int) -> None:
+    def __init__(self, store: Store, view: RecordedView, cut: Cut, start: int) -> None:
         self._view, self._cut, self._start = view, cut, start
         rows = slice(start, start + cut.reach, cut.every)
         pixels = np.asarray(store.keypoints(view.clip, "gt")[rows, :, :2], float)

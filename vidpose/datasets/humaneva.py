@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.geometry import world_to_camera
+from vidpose.body.skeletons import COCO_17, HUMANEVA_15, Conversion, Skeleton
+from vidpose.common.errors import VidposeError
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.restricted_pickle import load_object_npz
 from vidpose.datasets.store import Recording, Store, StoreWriter
-from vidpose.errors import VidposeError
-from vidpose.geometry import world_to_camera
-from vidpose.skeletons import COCO_17, HUMANEVA_15, Conversion, Skeleton
 
 SPLITS: Mapping[str, str] = {"Train": "train", "Validate": "test"}
 """VideoPose3D's prefix of a subject -> split. The data set's own test set has no public motion capture."""

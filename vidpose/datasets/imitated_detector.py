@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vidpose.skeletons import BLAZEPOSE_TO_H36M, H36M_17
+from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, H36M_17
 
 PELVIS, THORAX = H36M_17.index("pelvis"), H36M_17.index("thorax")
 LEFT_HIP, RIGHT_HIP = H36M_17.index("left_hip"), H36M_17.index("right_hip")
@@ -20,7 +20,7 @@ ARMS = tuple(H36M_17.index(f"{side}_{j}") for side in ("right", "left") for j in
 
 
 @dataclass(frozen=True)
-class Detector:
+class ImitatedDetector:
     """How the imitated detector errs. Lengths are metres at the person.
 
     Attributes:
@@ -60,7 +60,7 @@ def body_frame(across: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
     return torch.stack([x, y, torch.linalg.cross(x, y)], dim=-1)
 
 
-def _landmarks(camera_BTJD: torch.Tensor, detector: Detector, g: torch.Generator) -> torch.Tensor:
+def _landmarks(camera_BTJD: torch.Tensor, detector: ImitatedDetector, g: torch.Generator) -> torch.Tensor:
     """Where an image detector sees the joints: each a little off, in the same way throughout a window.
 
     Measured on rendered people, BlazePose's hips are about 2.5 cm low, its shoulders and ankles 1.7 cm high.
@@ -113,7 +113,7 @@ def detect(
     camera_BTJD: torch.Tensor,
     distance_B: torch.Tensor,
     seconds_B: torch.Tensor,
-    detector: Detector,
+    detector: ImitatedDetector,
     g: torch.Generator,
 ) -> torch.Tensor:
     """(B, T, J, 3) x, y and score as BlazePose would give them, x and y in metres at the person's distance.

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.skeletons import H36M_17, MPI_INF_3DHP_17, MPI_INF_3DHP_28, Conversion
+from vidpose.common.errors import VidposeError
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.restricted_pickle import load_object_npz
-from vidpose.datasets.store import Clip, Recording, Store, StoreWriter
-from vidpose.errors import VidposeError
-from vidpose.skeletons import H36M_17, MPI_INF_3DHP_17, MPI_INF_3DHP_28, Conversion
+from vidpose.datasets.store import Recording, Store, StoredClip, StoreWriter
 
 TRAIN: Mapping[str, tuple[int, float]] = {
     "S1 Seq1": (6416, 25), "S1 Seq2": (12430, 50), "S2 Seq1": (6502, 25), "S2 Seq2": (6081, 25),
@@ -280,7 +280,7 @@ def _h36m(where: str, values: np.ndarray, frames: int, axes: int, conversion: Co
     return values[:frames, conversion.matrix.argmax(axis=1)]
 
 
-def video_names(clip: Clip) -> list[str]:
+def video_names(clip: StoredClip) -> list[str]:
     """Where a clip's video, or its folder of pictures, may be, below the folder of the benchmark."""
     if clip.split == "train":
         return [f"{clip.sequence.replace(' ', '/')}/imageSequence/video_{clip.camera}.avi"]

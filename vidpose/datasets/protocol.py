@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vidpose.datasets.store import Clip
+from vidpose.datasets.store import StoredClip
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Protocol:
     joints: tuple[int, ...] = ()
     pck_joints: tuple[int, ...] = ()
 
-    def counts(self, clip: Clip) -> bool:
+    def counts(self, clip: StoredClip) -> bool:
         """Whether a clip is evaluated."""
         if clip.split != self.split or (self.actions and clip.action not in self.actions):
             return False

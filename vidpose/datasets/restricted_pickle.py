@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from vidpose.errors import VidposeError, one_line
+from vidpose.common.errors import VidposeError, one_line
 
 _ADVICE = "download it again from its authors"
 

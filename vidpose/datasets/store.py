@@ -24,15 +24,15 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import describe, replacing
-from vidpose.skeletons import Skeleton, get_skeleton
+from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import describe, replacing
 
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Clip:
+class StoredClip:
     """One unbroken stretch of one camera.
 
     Attributes:
@@ -69,7 +69,7 @@ class Recording:
         joints: (F, J, 3) metres in the camera frame.
         keypoints: 2D by the name of the input, (F, J, 2) or (F, J, 3) pixels.
         valid: (F,) bool; None: all frames count.
-        split, subject, action, camera, sequence, width, height, fps: see `Clip`.
+        split, subject, action, camera, sequence, width, height, fps: see `StoredClip`.
     """
 
     joints: np.ndarray
@@ -123,7 +123,7 @@ class StoreWriter:
             clips, start = [], 0
             for r in recordings:
                 clips.append(
-                    Clip(part, start, len(r.joints), r.split, r.subject, r.action, r.camera, r.sequence, r.width,
+                    StoredClip(part, start, len(r.joints), r.split, r.subject, r.action, r.camera, r.sequence, r.width,
                          r.height, r.fps)
                 )  # fmt: skip
                 start += len(r.joints)
@@ -196,19 +196,19 @@ class Store:
         self._open: dict[tuple[str, str], np.ndarray] = {}
 
     @cached_property
-    def clips(self) -> list[Clip]:
+    def clips(self) -> list[StoredClip]:
         """All clips, in the order of their parts."""
         return [
-            Clip(**clip)
+            StoredClip(**clip)
             for part in self._parts
             for clip in json.loads((self.folder / "parts" / part / "clips.json").read_text())
         ]
 
-    def joints(self, clip: Clip) -> np.ndarray:
+    def joints(self, clip: StoredClip) -> np.ndarray:
         """(F, J, 3) metres in the camera frame."""
         return self._array(clip.part, "joints")[clip.rows]
 
-    def keypoints(self, clip: Clip, input_name: str) -> np.ndarray:
+    def keypoints(self, clip: StoredClip, input_name: str) -> np.ndarray:
         """(F, J, 2) or (F, J, 3) pixels.
 
         Raises:
@@ -218,13 +218,13 @@ class Store:
             raise UsageError(f"{self.folder}: no input {input_name!r}; there are {', '.join(self.inputs)}")
         return self._array(clip.part, f"keypoints-{input_name}")[clip.rows]
 
-    def valid(self, clip: Clip) -> np.ndarray:
+    def valid(self, clip: StoredClip) -> np.ndarray:
         """(F,) bool: frames that count."""
         if not (self.folder / "parts" / clip.part / "valid.npy").is_file():
             return np.ones(clip.frames, bool)
         return self._array(clip.part, "valid")[clip.rows]
 
-    def add_input(self, name: str, facts: Mapping[str, Any], keypoints_of: Callable[[Clip], np.ndarray]) -> None:
+    def add_input(self, name: str, facts: Mapping[str, Any], keypoints_of: Callable[[StoredClip], np.ndarray]) -> None:
         """Give the benchmark another input, part by part; parts that have it already are left alone.
 
         Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.angles import sides
+from vidpose.body.joint_angles import sides
 from vidpose.evaluation.figures import LEFT, MIDDLE, RIGHT, figure_file
 
 _COLOURS = {"left": LEFT, "right": RIGHT}
@@ -20,7 +20,7 @@ def draw_angles(angles: Mapping[str, np.ndarray], times: np.ndarray, path: Path,
     """A panel for each angle; where a curve breaks off, the joint was not seen or the angle is not defined.
 
     Args:
-        angles: (N,) degrees by name, as `vidpose.angles.joint_angles` gives them.
+        angles: (N,) degrees by name, as `vidpose.body.joint_angles.joint_angles` gives them.
         times: (N,) seconds.
         path: of a PNG file.
         title: names the person.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vidpose.errors import UsageError
+from vidpose.common.errors import UsageError
 from vidpose.lifters import Lifter
 from vidpose.lifters.stcformer import Pathway
 from vidpose.lifters.transformer import Attention, TemporalAttention

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.datasets.store import Clip, Store
-from vidpose.errors import VidposeError
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import VidposeError
+from vidpose.datasets.store import Store, StoredClip
 from vidpose.evaluation.figures import (
     body_reach,
     draw_body,
@@ -19,7 +20,6 @@ from vidpose.evaluation.figures import (
     figure_file,
     part_name,
 )
-from vidpose.skeletons import Skeleton
 
 _SAMPLES = 200
 """Frames of a clip that are measured."""
@@ -69,7 +69,7 @@ class _Measures:
     missing: dict[str, _Mean] = field(default_factory=dict)
     valid_frames: int = 0
 
-    def add(self, store: Store, clip: Clip) -> None:
+    def add(self, store: Store, clip: StoredClip) -> None:
         """Take in a clip."""
         valid = np.flatnonzero(store.valid(clip))
         self.valid_frames += len(valid)
@@ -148,7 +148,7 @@ def draw_store(store: Store, path: Path) -> None:
         figure.suptitle(f"{store.name}, joints {store.layout.name}")
 
 
-def _chosen(store: Store) -> list[tuple[Clip, int]]:
+def _chosen(store: Store) -> list[tuple[StoredClip, int]]:
     """A frame in the middle of clips from all over the benchmark."""
     clips = [clip for clip in store.clips if store.valid(clip).any()]
     places = np.linspace(0, len(clips) - 1, min(len(clips), _POSES)).astype(np.int64)
@@ -159,12 +159,12 @@ def _chosen(store: Store) -> list[tuple[Clip, int]]:
     return middles
 
 
-def _amount(clips: Sequence[Clip]) -> str:
+def _amount(clips: Sequence[StoredClip]) -> str:
     frames, hours = sum(clip.frames for clip in clips), sum(clip.frames / clip.fps for clip in clips) / 3600
     return f"{len(clips):,} clips, {frames:,} frames, {hours:.2f} hours"
 
 
-def _split(name: str, clips: Sequence[Clip]) -> str:
+def _split(name: str, clips: Sequence[StoredClip]) -> str:
     return f"{name}: {_amount(clips)}; subjects: {_listed(clip.subject for clip in clips)}"
 
 
@@ -209,7 +209,7 @@ def _lengths(skeleton: Skeleton, bones: _Mean) -> str:
     return f"mean bone lengths in cm, left/right: {'; '.join(listed)}"
 
 
-def _label(clip: Clip, row: int) -> str:
+def _label(clip: StoredClip, row: int) -> str:
     sequence = clip.sequence or clip.action
     recording = sequence if sequence.startswith(clip.subject) else f"{clip.subject} {sequence}"
     return f"{recording}, camera {clip.camera}\nframe {row}"

@@ -10,13 +10,14 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
+from vidpose.common.errors import UsageError
+from vidpose.datasets.clips_to_lift import counted, metres_per_unit, with_scores
 from vidpose.datasets.protocol import Protocol
-from vidpose.datasets.store import Clip, Store
-from vidpose.errors import UsageError
-from vidpose.evaluation.keypoint_metrics import keypoint_scores
+from vidpose.datasets.store import Store, StoredClip
+from vidpose.evaluation.keypoints.keypoint_metrics import keypoint_scores
 from vidpose.evaluation.results import Results
 from vidpose.lifters import Lifter
-from vidpose.lifting import lift
+from vidpose.lifters.running import lift
 
 Filter = Callable[[np.ndarray], np.ndarray]
 """Takes and gives the (F, J, 3) joints of a clip."""
@@ -27,19 +28,6 @@ FILTERS: dict[str, Filter] = {
     "median": lambda joints: ndimage.median_filter(joints, (5, 1, 1), mode="nearest"),
 }
 """Over five frames: the baselines of Hossain and Little, ECCV 2018, section 4, for any lifter."""
-
-
-def counted(store: Store, protocol: Protocol, input_name: str) -> list[Clip]:
-    """The clips that a protocol evaluates.
-
-    Raises:
-        UsageError: there are none, or the benchmark has no such input.
-    """
-    clips = [clip for clip in store.clips if protocol.counts(clip)]
-    if not clips:
-        raise UsageError(f"{store.folder}: nothing to evaluate in it by protocol {protocol.name!r}")
-    store.keypoints(clips[0], input_name)
-    return clips
 
 
 def evaluate(
@@ -84,7 +72,7 @@ def evaluate(
 
 def lift_clip(
     store: Store,
-    clip: Clip,
+    clip: StoredClip,
     lifter: Lifter,
     input_name: str,
     *,
@@ -122,25 +110,3 @@ def evaluate_keypoints(store: Store, protocol: Protocol, input_name: str, *, eve
         truth.append(np.array(store.keypoints(clip, "gt")[rows, :, :2]))
     found, truth = np.concatenate(found).astype(np.float64), np.concatenate(truth).astype(np.float64)
     return {"pictures": len(truth)} | keypoint_scores(found[..., :2], truth, found[..., 2], store.layout)
-
-
-def with_scores(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(F, J, 2) keypoints and (F, J) scores: what the store has, or 1 where a keypoint is there."""
-    if keypoints.shape[-1] == 3:
-        return np.array(keypoints[..., :2]), np.array(keypoints[..., 2])
-    return np.array(keypoints), np.isfinite(keypoints).all(axis=-1).astype(np.float32)
-
-
-def metres_per_unit(joints: np.ndarray, keypoints: np.ndarray, width: int) -> np.ndarray:
-    """(F,) what a unit of the normalised picture, half its width, is at the person in each frame.
-
-    Lifters that answer in the picture's units (MotionBERT, MotionAGFormer) are evaluated with the true factor of each
-    frame, which their authors keep with the data: it takes the true joints to their projections, in least squares.
-
-    Args:
-        joints: (F, J, 3) true metres, joint 0 the root.
-        keypoints: (F, J, 2 or 3) true pixels.
-    """
-    offsets = joints[..., :2] - joints[:, :1, :2]
-    pictured = (keypoints[..., :2] - keypoints[:, :1, :2]) * (2 / width)
-    return (offsets * pictured).sum(axis=(1, 2)) / np.square(pictured).sum(axis=(1, 2)).clip(min=1e-12)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidpose.errors import UsageError
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import UsageError
+from vidpose.common.files import replacing
 from vidpose.evaluation.metrics import mpjpe
-from vidpose.files import replacing
-from vidpose.skeletons import Skeleton
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

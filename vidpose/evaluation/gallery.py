@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from vidpose.common.errors import UsageError
+from vidpose.datasets.clips_to_lift import counted, with_scores
 from vidpose.datasets.protocol import Protocol
-from vidpose.datasets.store import Clip, Store
-from vidpose.errors import UsageError
+from vidpose.datasets.store import Store, StoredClip
 from vidpose.evaluation import figures
 from vidpose.evaluation.attention import attention_maps
-from vidpose.evaluation.evaluate import counted, lift_clip, with_scores
+from vidpose.evaluation.evaluate import lift_clip
 from vidpose.lifters import Lifter
 
 _POSES = 4
@@ -68,12 +69,12 @@ def draw_all(
         yield path
 
 
-def _spread(clips: list[Clip]) -> list[Clip]:
+def _spread(clips: list[StoredClip]) -> list[StoredClip]:
     """A few clips, from all over the benchmark."""
     return [clips[i] for i in np.linspace(0, len(clips) - 1, min(_POSES, len(clips))).round().astype(int)]
 
 
-def _row(store: Store, clip: Clip, lifters: Mapping[str, Lifter], input_name: str) -> figures.PoseRow:
+def _row(store: Store, clip: StoredClip, lifters: Mapping[str, Lifter], input_name: str) -> figures.PoseRow:
     """The middle frame of a clip, with what each lifter makes of it."""
     frame = clip.frames // 2
     predictions = {name: lift_clip(store, clip, lifter, input_name)[frame] for name, lifter in lifters.items()}
@@ -82,7 +83,7 @@ def _row(store: Store, clip: Clip, lifters: Mapping[str, Lifter], input_name: st
     return figures.PoseRow(f"{label}, frame {frame}", keypoints, np.array(store.joints(clip)[frame]), predictions)
 
 
-def _window(store: Store, clip: Clip, lifter: Lifter, input_name: str) -> torch.Tensor:
+def _window(store: Store, clip: StoredClip, lifter: Lifter, input_name: str) -> torch.Tensor:
     """(1, T, J, C) one window of a clip, normalised for the lifter."""
     keypoints, scores = with_scores(store.keypoints(clip, input_name))
     rows = np.arange(lifter.config.frames).clip(max=clip.frames - 1)

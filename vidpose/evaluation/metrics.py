@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.geometry import similarity_align
+from vidpose.body.geometry import similarity_align
 
 PCK_THRESHOLD = 0.150
 """Metres: half the size of a head, by MPI-INF-3DHP."""

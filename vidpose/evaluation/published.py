@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from vidpose.errors import UsageError
+from vidpose.common.errors import UsageError
 
 _FOLDER = Path(__file__).parent / "published"
 

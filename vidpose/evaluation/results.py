@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import VidposeError
 from vidpose.datasets.protocol import Protocol
-from vidpose.datasets.store import Clip
-from vidpose.errors import VidposeError
+from vidpose.datasets.store import StoredClip
 from vidpose.evaluation import metrics
 from vidpose.evaluation.metrics import METRICS
-from vidpose.skeletons import Skeleton
 
 BIN_WIDTH = 5
 """Millimetres."""
@@ -84,7 +84,7 @@ class Results:
         self._fps: set[float] = set()
         self._recordings: dict[tuple[str, str, str], _Sums] = {}
 
-    def add(self, clip: Clip, predicted: np.ndarray, target: np.ndarray, valid: np.ndarray) -> None:
+    def add(self, clip: StoredClip, predicted: np.ndarray, target: np.ndarray, valid: np.ndarray) -> None:
         """Take a clip in; one without a frame that counts leaves no trace.
 
         Args:

@@ -15,10 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vidpose.errors import UsageError
+from vidpose.common.errors import UsageError
+from vidpose.common.files import replacing
 from vidpose.evaluation.metrics import METRICS
 from vidpose.evaluation.published import ACTION_HEADINGS, AVERAGE, Row
-from vidpose.files import replacing
 
 _GAP = "-"
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidpose.errors import UsageError, did_you_mean
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.export.bvh import write_bvh
 from vidpose.export.c3d import write_c3d
 from vidpose.export.coco import write_coco
@@ -21,15 +22,14 @@ from vidpose.export.html import write_html
 from vidpose.export.json import write_json
 from vidpose.export.mot import write_mot
 from vidpose.export.openpose import write_openpose
-from vidpose.export.placing import Place, has_pose, place_of
+from vidpose.export.placing import Placement, has_pose, place_of
 from vidpose.export.trc import write_trc
-from vidpose.tracks import PoseResult, Track
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Format:
+class ExportFormat:
     """One way to write a result.
 
     Attributes:
@@ -89,22 +89,22 @@ def _write_page(result: PoseResult, path: Path) -> None:
     write_html(result, path, video=video if video.exists() else None)
 
 
-FORMATS: dict[str, Format] = {
-    "bvh": Format(".bvh", write_person=write_bvh, joints=True),
-    "c3d": Format(".c3d", write_person=write_c3d, joints=True),
-    "coco": Format("_coco.json", write_all=write_coco),
-    "csv": Format(".csv", write_all=write_csv),
-    "gltf": Format(".glb", write_all=write_gltf, joints=True),
-    "html": Format(".html", write_all=_write_page),
-    "json": Format(".json", write_all=write_json),
-    "mot": Format(".mot", write_person=write_mot, joints=True),
-    "openpose": Format("_openpose", write_all=write_openpose),
-    "trc": Format(".trc", write_person=write_trc, joints=True),
+FORMATS: dict[str, ExportFormat] = {
+    "bvh": ExportFormat(".bvh", write_person=write_bvh, joints=True),
+    "c3d": ExportFormat(".c3d", write_person=write_c3d, joints=True),
+    "coco": ExportFormat("_coco.json", write_all=write_coco),
+    "csv": ExportFormat(".csv", write_all=write_csv),
+    "gltf": ExportFormat(".glb", write_all=write_gltf, joints=True),
+    "html": ExportFormat(".html", write_all=_write_page),
+    "json": ExportFormat(".json", write_all=write_json),
+    "mot": ExportFormat(".mot", write_person=write_mot, joints=True),
+    "openpose": ExportFormat("_openpose", write_all=write_openpose),
+    "trc": ExportFormat(".trc", write_person=write_trc, joints=True),
 }
 """Name on the command line -> the format."""
 
 
-def get_formats(names: Iterable[str]) -> dict[str, Format]:
+def get_formats(names: Iterable[str]) -> dict[str, ExportFormat]:
     """The formats of these names, each once, in their order. A name may be several with commas between.
 
     Raises:
@@ -128,4 +128,4 @@ def _with(stem: Path, suffix: str) -> Path:
     return stem.with_name(stem.name + suffix)
 
 
-__all__ = ["FORMATS", "Format", "Place", "get_formats", "has_pose", "place_of", "write_csv", "write_json"]
+__all__ = ["FORMATS", "ExportFormat", "Placement", "get_formats", "has_pose", "place_of", "write_csv", "write_json"]

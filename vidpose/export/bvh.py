@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.export.figure import EULER, Figure, euler_angles
-from vidpose.export.placing import Clock
-from vidpose.files import replacing
-from vidpose.kinematics import relative
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.kinematics import relative
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.files import replacing
+from vidpose.export.placing import EvenClock
+from vidpose.export.rigid_figure import EULER, Figure, euler_angles
 
 _ROTATIONS = " ".join(f"{axis}rotation" for axis in EULER)
 
@@ -27,7 +27,7 @@ def write_bvh(result: PoseResult, track: Track, path: Path) -> None:
         UsageError: no rest pose is known for the result's layout.
         VidposeError: the file cannot be written.
     """
-    clock, figure = Clock.of(result.source), Figure.of(result, track)
+    clock, figure = EvenClock.of(result.source), Figure.of(result, track)
     figure = figure.at(clock.times_of(clock.frames_of(track)))
     turning = [joint for joint in _in_order(figure, figure.layout.parents.index(-1)) if _children(figure, joint)]
     angles = euler_angles(relative(figure.turns, figure.layout)[:, turning])

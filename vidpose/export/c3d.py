@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.errors import VidposeError
-from vidpose.export.placing import Clock, place_of, placed_joints
-from vidpose.files import replacing
-from vidpose.skeletons import get_skeleton
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.skeletons import get_skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import replacing
+from vidpose.export.placing import EvenClock, place_of, placed_joints
 
 _MOST_FRAMES = 65535
 """The header counts frames in 16 bits."""
@@ -28,7 +28,7 @@ def write_c3d(result: PoseResult, track: Track, path: Path) -> None:
     """
     import ezc3d
 
-    clock, names = Clock.of(result.source), get_skeleton(result.joint_layout).joints
+    clock, names = EvenClock.of(result.source), get_skeleton(result.joint_layout).joints
     joints, frames = clock.sample(track, placed_joints(result, track, "z")), clock.frames_of(track)
     if frames[-1] >= _MOST_FRAMES:
         raise VidposeError(

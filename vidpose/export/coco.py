@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.files import replacing
-from vidpose.skeletons import COCO_17, Skeleton, get_skeleton
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.skeletons import COCO_17, Skeleton, get_skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.files import replacing
 
 
 def write_coco(result: PoseResult, path: Path) -> None:

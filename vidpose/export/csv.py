@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.files import replacing
-from vidpose.skeletons import SKELETONS
-from vidpose.tracks import PoseResult
+from vidpose.body.skeletons import SKELETONS
+from vidpose.body.tracks import PoseResult
+from vidpose.common.files import replacing
 
 
 def write_csv(result: PoseResult, path: Path) -> None:

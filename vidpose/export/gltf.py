@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.export.figure import Figure
+from vidpose.body.kinematics import quaternions_of, relative
+from vidpose.body.tracks import PoseResult
+from vidpose.common.files import replacing
 from vidpose.export.placing import has_pose, place_of
-from vidpose.files import replacing
-from vidpose.kinematics import quaternions_of, relative
-from vidpose.tracks import PoseResult
+from vidpose.export.rigid_figure import Figure
 
 _COLOURS = {"left": (0.05, 0.35, 1.0), "right": (1.0, 0.23, 0.03), "centre": (0.78, 0.81, 0.86)}
 """Linear RGB."""

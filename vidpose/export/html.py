@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from vidpose import style
-from vidpose.angles import track_angles
-from vidpose.export.film import frames_to_show, small_film
-from vidpose.export.placing import Place
-from vidpose.export.scene import Scene
-from vidpose.files import replacing
-from vidpose.skeletons import SKELETONS, Skeleton
-from vidpose.tracks import PoseResult, Track
+from vidpose.body import colours as style
+from vidpose.body.joint_angles import track_angles
+from vidpose.body.skeletons import SKELETONS, Skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.files import replacing
+from vidpose.export.page_film import frames_to_show, small_film
+from vidpose.export.placing import Placement
+from vidpose.export.scene import ViewerScene
 
 _PARTS = Path(__file__).parent / "page"
 _SCRIPTS = ("data", "picture", "scene", "curves", "player", "page")
@@ -88,7 +88,7 @@ def _part(name: str) -> str:
 
 def _data(result: PoseResult) -> dict[str, Any]:
     """Everything the scripts read; page/data.js is the other end."""
-    source, frames, scene = result.source, frames_to_show(result), Scene.of(result)
+    source, frames, scene = result.source, frames_to_show(result), ViewerScene.of(result)
     return {
         "facts": _facts(result, frames),
         "width": source.width,
@@ -106,7 +106,7 @@ def _data(result: PoseResult) -> dict[str, Any]:
     }
 
 
-def _person(result: PoseResult, track: Track, scene: Scene, first_frame: int) -> dict[str, Any]:
+def _person(result: PoseResult, track: Track, scene: ViewerScene, first_frame: int) -> dict[str, Any]:
     angles = track_angles(result, track) if track.id in scene.joints else {}
     return {
         "id": track.id,
@@ -130,15 +130,15 @@ def _facts(result: PoseResult, frames: range) -> str:
     return f"{people} · {seconds:.1f} s, {count}{rate} · {source.width} x {source.height}"
 
 
-def _place_note(scene: Scene) -> str:
+def _place_note(scene: ViewerScene) -> str:
     if not scene.joints:
         return "No 3D skeletons in this result."
     place = {
-        Place.ROOT: "Relative to the pelvis.",
-        Place.CAMERA: "Where a level camera would see them; no floor was found.",
-        Place.WORLD: "In the world, on its floor.",
+        Placement.ROOT: "Relative to the pelvis.",
+        Placement.CAMERA: "Where a level camera would see them; no floor was found.",
+        Placement.WORLD: "In the world, on its floor.",
     }[scene.place]
-    if scene.place is Place.ROOT and len(scene.floors) > 1:
+    if scene.place is Placement.ROOT and len(scene.floors) > 1:
         place = "Side by side: where people are is not known."
     return f"{place} Grid {scene.floors[0].spacing:g} m."
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.files import replacing
-from vidpose.skeletons import SKELETONS, Skeleton
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.skeletons import SKELETONS, Skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.files import replacing
 
 FORMAT_VERSION = 1
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from vidpose.export.figure import Figure, euler_angles
-from vidpose.export.placing import Clock, place_of
-from vidpose.files import replacing
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.files import replacing
+from vidpose.export.placing import EvenClock, place_of
+from vidpose.export.rigid_figure import Figure, euler_angles
 
 _TO_OPENSIM = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
 """(3, 3) from the rest pose's axes (x left, y up, z forward) to a model's."""
@@ -40,7 +40,7 @@ def write_mot(result: PoseResult, track: Track, path: Path) -> None:
         UsageError: no rest pose is known for the result's layout.
         VidposeError: the file cannot be written.
     """
-    clock, figure = Clock.of(result.source), Figure.of(result, track)
+    clock, figure = EvenClock.of(result.source), Figure.of(result, track)
     times = clock.times_of(clock.frames_of(track))
     columns = {"time": times, **coordinates(figure.at(times))}
     lines = [

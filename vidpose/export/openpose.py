@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.errors import VidposeError
-from vidpose.files import describe, make_folder, replacing
-from vidpose.skeletons import Skeleton, get_skeleton
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import describe, make_folder, replacing
 
 BODY_25: tuple[tuple[str, ...], ...] = (
     ("nose",), ("left_shoulder", "right_shoulder"), ("right_shoulder",), ("right_elbow",), ("right_wrist",),

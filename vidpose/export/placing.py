@@ -11,15 +11,15 @@ from enum import Enum
 
 import numpy as np
 
-from vidpose.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
-from vidpose.skeletons import get_skeleton
-from vidpose.tracks import PoseResult, Source, Track
+from vidpose.body.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
+from vidpose.body.skeletons import get_skeleton
+from vidpose.body.tracks import PoseResult, Source, Track
 
 _JITTER = 1e-3
 """Seconds. Containers that count in milliseconds round an even frame rate by half of it, so that this is even still."""
 
 
-class Place(Enum):
+class Placement(Enum):
     """What exported positions are measured from; the value is how files and the command line say it."""
 
     WORLD = "metres in the world, the floor at height 0"
@@ -32,20 +32,20 @@ def has_pose(track: Track) -> bool:
     return track.joints.shape[1] > 0 and bool(track.lifted.any())
 
 
-def place_of(result: PoseResult) -> Place:
+def place_of(result: PoseResult) -> Placement:
     """The most that is known of where everybody is: a world, where a floor was found; else the camera's frame.
 
     The same for everybody, so that people in one picture stay together.
     """
     lifted = [track for track in result.tracks if has_pose(track)]
     if result.camera is None or any(not np.isfinite(track.roots[track.lifted]).any() for track in lifted):
-        return Place.ROOT
-    return Place.CAMERA if result.camera.to_world is None else Place.WORLD
+        return Placement.ROOT
+    return Placement.CAMERA if result.camera.to_world is None else Placement.WORLD
 
 
 def axes_of(result: PoseResult, up: str) -> np.ndarray:
     """(3, 3) rotation that turns the camera's frame into the exported one, with "y" or "z" up."""
-    if place_of(result) is Place.WORLD:
+    if place_of(result) is Placement.WORLD:
         to_world = result.camera.to_world[:, :3]
         return Z_UP_TO_Y_UP @ to_world if up == "y" else to_world
     return CAMERA_TO_Y_UP if up == "y" else CAMERA_TO_Z_UP
@@ -55,10 +55,10 @@ def placed_joints(result: PoseResult, track: Track, up: str) -> np.ndarray:
     """(N, J, 3) float64 metres as `place_of` says, with "y" or "z" up; NaN where a joint, or its place, is unknown."""
     place, axes = place_of(result), axes_of(result, up)
     joints = track.joints.astype(np.float64)
-    if place is Place.ROOT:
+    if place is Placement.ROOT:
         return joints @ axes.T
     joints = joints + track.roots[:, None]
-    if place is Place.CAMERA:
+    if place is Placement.CAMERA:
         return joints @ axes.T
     origin = result.camera.to_world[:, 3]
     return joints @ axes.T + (Z_UP_TO_Y_UP @ origin if up == "y" else origin)
@@ -70,7 +70,7 @@ def root_of(result: PoseResult) -> int:
 
 
 @dataclass(frozen=True)
-class Clock:
+class EvenClock:
     """Even frames: frame k is at `start + k / rate` seconds.
 
     `even` says that these are the video's own frames; else they lie between them.
@@ -81,17 +81,17 @@ class Clock:
     even: bool
 
     @staticmethod
-    def of(source: Source) -> Clock:
+    def of(source: Source) -> EvenClock:
         """The video's frame rate: as its container states it where its frames keep to it, else the mean one."""
         times = np.asarray(source.times, np.float64)
         stated = [float(source.fps)] if source.fps else []
         if len(times) < 2 or times[-1] <= times[0]:
-            return Clock(float(times[0]) if len(times) else 0.0, *(stated or [1.0]), even=True)
+            return EvenClock(float(times[0]) if len(times) else 0.0, *(stated or [1.0]), even=True)
         mean = (len(times) - 1) / (times[-1] - times[0])
         for rate in (*stated, mean):
             if np.abs(times - times[0] - np.arange(len(times)) / rate).max() <= _JITTER:
-                return Clock(float(times[0]), rate, even=True)
-        return Clock(float(times[0]), float(mean), even=False)
+                return EvenClock(float(times[0]), rate, even=True)
+        return EvenClock(float(times[0]), float(mean), even=False)
 
     def frames_of(self, track: Track) -> np.ndarray:
         """(M,) numbers of the even frames within a track; at least one."""

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from vidpose import style
-from vidpose.angles import track_angles
-from vidpose.errors import VidposeError
-from vidpose.export.film import film_size, frames_to_show, small_film
-from vidpose.export.scene import Scene
-from vidpose.files import replacing
-from vidpose.skeletons import SKELETONS
-from vidpose.tracks import PoseResult, Track
+from vidpose.body import colours as style
+from vidpose.body.joint_angles import track_angles
+from vidpose.body.skeletons import SKELETONS
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import replacing
+from vidpose.export.page_film import film_size, frames_to_show, small_film
+from vidpose.export.scene import ViewerScene
 
 _LEAST_SCORE = 0.2
 """Keypoints below it are left out, as in the overlay."""
@@ -59,7 +59,7 @@ def write_rrd(
         recording.log("scene", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
         if video:
             _log_film(rr, recording, result, small_film(result, video, progress))
-        scene = Scene.of(result)
+        scene = ViewerScene.of(result)
         for track in result.tracks:
             _log_person(rr, recording, result, track, scene)
         recording.flush()
@@ -101,7 +101,7 @@ def _log_film(rr: ModuleType, recording: Any, result: PoseResult, film: bytes) -
     )  # fmt: skip
 
 
-def _log_person(rr: ModuleType, recording: Any, result: PoseResult, track: Track, scene: Scene) -> None:
+def _log_person(rr: ModuleType, recording: Any, result: PoseResult, track: Track, scene: ViewerScene) -> None:
     to_film = film_size(result.source)[0] / result.source.width
     keypoints = np.where(track.scores[..., None] < _LEAST_SCORE, np.nan, track.keypoints) * to_film
     _log_bones(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.export.placing import Place, has_pose, place_of, placed_joints
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.export.placing import Placement, has_pose, place_of, placed_joints
 
 _BETWEEN = 1.4
 """Metres from one person to the next where their places are unknown."""
@@ -37,7 +37,7 @@ class Floor:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ViewerScene:
     """Everybody in one space.
 
     Attributes:
@@ -49,24 +49,24 @@ class Scene:
             stood level.
     """
 
-    place: Place
+    place: Placement
     joints: Mapping[int, np.ndarray]
     low: np.ndarray
     high: np.ndarray
     floors: tuple[Floor, ...]
 
     @staticmethod
-    def of(result: PoseResult) -> Scene:
+    def of(result: PoseResult) -> ViewerScene:
         """The scene of a result; an empty one where nobody has 3D joints."""
         joints = {track.id: placed_joints(result, track, "z") for track in result.tracks if has_pose(track)}
-        place = place_of(result) if joints else Place.ROOT
-        if place is Place.ROOT:
+        place = place_of(result) if joints else Placement.ROOT
+        if place is Placement.ROOT:
             slots = _slots(tuple(track for track in result.tracks if track.id in joints))
             for id_, points in joints.items():
                 points[..., 2] -= points[..., 2].min(axis=1, keepdims=True)
                 points[..., 0] += _BETWEEN * (slots[id_] - max(slots.values()) / 2)
         low, high = _corners(joints)
-        return Scene(place, joints, low, high, _floors(joints, place, low, high))
+        return ViewerScene(place, joints, low, high, _floors(joints, place, low, high))
 
 
 def _slots(tracks: tuple[Track, ...]) -> dict[int, int]:
@@ -96,12 +96,12 @@ def _corners(joints: Mapping[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return low - 0.1, high + 0.1
 
 
-def _floors(joints: Mapping[int, np.ndarray], place: Place, low: np.ndarray, high: np.ndarray) -> tuple[Floor, ...]:
-    if place is Place.ROOT:
+def _floors(joints: Mapping[int, np.ndarray], place: Placement, low: np.ndarray, high: np.ndarray) -> tuple[Floor, ...]:
+    if place is Placement.ROOT:
         middles = {round(float(np.nanmedian(one[:, 0, 0])), 3) for one in joints.values()}
         return tuple(Floor(x, 0.0, 0.0, _FLOOR_REACH) for x in sorted(middles) or [0.0])
     height = 0.0
-    if place is Place.CAMERA:
+    if place is Placement.CAMERA:
         lowest = np.concatenate([one[..., 2].min(axis=1) for one in joints.values()])
         height = float(np.nanpercentile(lowest, _LOW))
     x, y = np.rint((low + high) / 2)[:2]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.export.placing import Clock, placed_joints
-from vidpose.files import replacing
-from vidpose.skeletons import get_skeleton
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.skeletons import get_skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.files import replacing
+from vidpose.export.placing import EvenClock, placed_joints
 
 
 def write_trc(result: PoseResult, track: Track, path: Path) -> None:
@@ -22,7 +22,7 @@ def write_trc(result: PoseResult, track: Track, path: Path) -> None:
     Raises:
         VidposeError: the file cannot be written.
     """
-    clock, names = Clock.of(result.source), get_skeleton(result.joint_layout).joints
+    clock, names = EvenClock.of(result.source), get_skeleton(result.joint_layout).joints
     joints, frames = clock.sample(track, placed_joints(result, track, "y")), clock.frames_of(track)
     rate = f"{clock.rate:.6g}"
     lines = [

@@ -7,7 +7,7 @@
 that is varied.
 """
 
-from vidpose.keypoint_data.clips import Clip, View, open_clips
-from vidpose.keypoint_data.coco import Person, read_people
+from vidpose.keypoint_data.clips import ClipView, FilmedClip, open_clips
+from vidpose.keypoint_data.coco_annotations import AnnotatedPerson, read_people
 
-__all__ = ["Clip", "Person", "View", "open_clips", "read_people"]
+__all__ = ["AnnotatedPerson", "ClipView", "FilmedClip", "open_clips", "read_people"]

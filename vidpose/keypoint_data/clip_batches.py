@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from vidpose.errors import UsageError
-from vidpose.keypoint_data.augmentation import Augmentation, augmented, of_step
-from vidpose.keypoint_data.clips import Clip
-from vidpose.keypoints.base import Processing
-from vidpose.skeletons import Skeleton
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import UsageError
+from vidpose.keypoint_data.clips import FilmedClip
+from vidpose.keypoint_data.picture_augmentation import PictureAugmentation, augmented, of_step
+from vidpose.keypoints.keypoint_network import Processing
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class ClipBatches(Dataset):
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[FilmedClip],
         layout: Skeleton,
         processing: Processing,
-        augmentation: Augmentation,
+        augmentation: PictureAugmentation,
         views: int,
         frames: int,
         batch: int,

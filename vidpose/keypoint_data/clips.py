@@ -27,11 +27,12 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.errors import VidposeError
-from vidpose.files import make_folder, replacing
-from vidpose.keypoint_data.coco import (
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import make_folder, replacing
+from vidpose.keypoint_data.coco_annotations import (
     ANNOTATIONS,
-    Person,
+    AnnotatedPerson,
     annotation,
     category,
     person_of,
@@ -40,7 +41,6 @@ from vidpose.keypoint_data.coco import (
     rows_of,
     write_json,
 )
-from vidpose.skeletons import Skeleton
 
 _QUALITY = 90
 
@@ -49,7 +49,7 @@ COVERED = 0.53
 
 
 @dataclass(frozen=True)
-class View:
+class ClipView:
     """What one camera saw in a clip of F frames.
 
     Attributes:
@@ -62,7 +62,7 @@ class View:
     """
 
     number: int
-    people: tuple[Person, ...]
+    people: tuple[AnnotatedPerson, ...]
     times: np.ndarray
     focals: np.ndarray
     centres: np.ndarray
@@ -87,7 +87,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Clip:
+class FilmedClip:
     """A person before one or more cameras.
 
     Attributes:
@@ -96,14 +96,14 @@ class Clip:
     """
 
     number: int
-    views: tuple[View, ...]
+    views: tuple[ClipView, ...]
 
     def __len__(self) -> int:
         """Frames."""
         return len(self.views[0])
 
 
-def open_clips(folder: Path, layout: Skeleton) -> list[Clip]:
+def open_clips(folder: Path, layout: Skeleton) -> list[FilmedClip]:
     """Every clip that is there, in order; pictures are read when asked for.
 
     Raises:
@@ -115,7 +115,7 @@ def open_clips(folder: Path, layout: Skeleton) -> list[Clip]:
     return [_clip(file, layout) for file in files]
 
 
-def _clip(file: Path, layout: Skeleton) -> Clip:
+def _clip(file: Path, layout: Skeleton) -> FilmedClip:
     content = read_json(file)
     views: dict[int, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
     try:
@@ -129,7 +129,7 @@ def _clip(file: Path, layout: Skeleton) -> Clip:
             images = [image for _, image in sorted(frames, key=lambda pair: pair[0])]
             cameras = [image["camera"] for image in images]
             found.append(
-                View(
+                ClipView(
                     view,
                     tuple(person_of(people[image["id"]], image, rows, file.parent) for image in images),
                     np.array([image["time"] for image in images], float),
@@ -142,7 +142,7 @@ def _clip(file: Path, layout: Skeleton) -> Clip:
         raise VidposeError(f"{file}: not a clip (an entry lacks or spoils {error})") from None
     if any(not np.array_equal(view.times, found[0].times) for view in found):
         raise VidposeError(f"{file}: its views are not of the same moments; take the clip away, or make it again")
-    return Clip(number, tuple(found))
+    return FilmedClip(number, tuple(found))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-from vidpose.keypoints.base import Processing
+from vidpose.keypoints.keypoint_network import Processing
 
 _REACH = 3.0
 """Deviations from the edge of a heatmap beyond which a joint leaves no trace in it."""

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, layout_of, register
+from vidpose.common.registry import count_blocks
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
 from vidpose.keypoints.residual import Bottleneck, norm_conv, residual_layer
-from vidpose.registry import count_blocks
 
 _LEVELS = 4
 

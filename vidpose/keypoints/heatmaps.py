@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch.nn.functional import conv2d
 
-from vidpose.errors import UsageError
+from vidpose.common.errors import UsageError
 
 _BLUR = 11  # cells; of DARK and UDP, for heatmaps of deviation 2 as the published networks have
 

@@ -26,9 +26,9 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, layout_of, register
+from vidpose.common.registry import count_blocks
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
 from vidpose.keypoints.residual import BasicBlock, heatmap_layer, norm_conv, residual_block, residual_layer
-from vidpose.registry import count_blocks
 
 _PAPER = "Stacked Hourglass Networks for Human Pose Estimation, ECCV 2016"
 
@@ -70,7 +70,7 @@ class HourglassModule(nn.Module):
         return self.up1(features) + interpolate(self.low3(self.low2(self.low1(features))), scale_factor=2.0)
 
 
-class Backbone(nn.Module):
+class HourglassBackbone(nn.Module):
     """(B, 3, H, W) -> (B, features, H / 4, W / 4) of each stack."""
 
     def __init__(self, config: Hourglass.Config):
@@ -100,7 +100,7 @@ class Backbone(nn.Module):
         return outputs
 
 
-class Head(nn.Module):
+class HourglassHead(nn.Module):
     """Features of each stack -> heatmaps of each."""
 
     def __init__(self, config: Hourglass.Config, joints: int):
@@ -138,8 +138,8 @@ class Hourglass(KeypointNetwork):
     def __init__(self, config: Config):
         super().__init__(config)
         self.multiple = 4 * 2 ** (len(config.widths) - 1)
-        self.backbone = Backbone(config)
-        self.head = Head(config, len(self.layout))
+        self.backbone = HourglassBackbone(config)
+        self.head = HourglassHead(config, len(self.layout))
 
     def predictions(self, crops_BCHW: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return self.head(self.backbone(crops_BCHW))

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.keypoints.base import KeypointNetwork, NetworkConfig, Processing, layout_of, register
+from vidpose.common.registry import count_blocks
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
 from vidpose.keypoints.residual import BasicBlock, Bottleneck, heatmap_layer, norm_conv, residual_layer
-from vidpose.registry import count_blocks
 
 _PAPER = "Deep High-Resolution Representation Learning for Human Pose Estimation, CVPR 2019"
 _STEM = 64
@@ -58,7 +58,7 @@ def _halve(inputs: int, outputs: int, *activation: nn.Module) -> nn.Sequential:
     return nn.Sequential(*norm_conv(inputs, outputs, 3, stride=2), *activation)
 
 
-class Backbone(nn.Module):
+class HrnetBackbone(nn.Module):
     """(B, 3, H, W) -> (B, width, H / 4, W / 4)."""
 
     def __init__(self, config: HRNet.Config):
@@ -95,7 +95,7 @@ def _transition(have: Sequence[int], widths: Sequence[int]) -> nn.ModuleList:
     return nn.ModuleList([*layers, nn.Sequential(_halve(have[-1], widths[-1], nn.ReLU()))])
 
 
-class Head(nn.Module):
+class HrnetHead(nn.Module):
     """(B, width, Y, X) -> (B, J, Y, X)."""
 
     def __init__(self, width: int, joints: int):
@@ -130,8 +130,8 @@ class HRNet(KeypointNetwork):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.backbone = Backbone(config)
-        self.head = Head(config.width, len(self.layout))
+        self.backbone = HrnetBackbone(config)
+        self.head = HrnetHead(config.width, len(self.layout))
 
     def predictions(self, crops_BCHW: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (self.head(self.backbone(crops_BCHW)),)

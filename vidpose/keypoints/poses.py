@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
-from vidpose.skeletons import Skeleton
+from vidpose.body.skeletons import Skeleton
 
 _OUTSIDE = 0.1  # what the score of a joint beyond the edge of the picture is worth: it is a guess however sure
 _SURE = 0.3  # score of a joint that says where the body is

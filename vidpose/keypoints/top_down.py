@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-from vidpose.errors import UsageError
-from vidpose.keypoints.base import KeypointNetwork, Processing
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import UsageError
 from vidpose.keypoints.heatmaps import decoding, mirrored
-from vidpose.skeletons import Skeleton
+from vidpose.keypoints.keypoint_network import KeypointNetwork, Processing
 
 
 class TopDown:

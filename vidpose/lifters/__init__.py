@@ -18,7 +18,7 @@ from vidpose.lifters import (
     strided_transformer,
     videopose3d,
 )
-from vidpose.lifters.base import FrameEncoder, Lifter, LifterConfig, Paper, create_lifter, lifter_class, lifter_names
+from vidpose.lifters.lifter import FrameEncoder, Lifter, LifterConfig, Paper, create_lifter, lifter_class, lifter_names
 
 __all__ = [
     "FrameEncoder",

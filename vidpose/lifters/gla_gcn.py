@@ -31,9 +31,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.videopose3d import check_window
-from vidpose.registry import count_blocks
 
 _GRAPHS = 3
 

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
-from vidpose.lifters.transformer import Block, drop_path_rates
-from vidpose.registry import count_blocks
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
 def neighbours(parents: Sequence[int]) -> torch.Tensor:
@@ -156,10 +156,10 @@ class KTPFormer(Lifter):
         self.temporal_norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3))
 
-    def block(self, drop_path: float, *, temporal: bool) -> Block:
+    def block(self, drop_path: float, *, temporal: bool) -> TransformerBlock:
         """A Transformer block with the settings of all."""
         config = self.config
-        return Block(config.width, config.heads, config.mlp_ratio, drop_path=drop_path, temporal=temporal)
+        return TransformerBlock(config.width, config.heads, config.mlp_ratio, drop_path=drop_path, temporal=temporal)
 
     @property
     def frame_range(self) -> tuple[int, int | None]:

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 
 _TITLE, _VENUE = "Hybrid LSTM & Transformer for 3D Human Pose Estimation", "ITM Web Conf. 2025"
 

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
-from vidpose.registry import count_blocks
-from vidpose.skeletons import get_skeleton
+from vidpose.body.skeletons import get_skeleton
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 
 
 class Standardised(Lifter):

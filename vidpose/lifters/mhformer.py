@@ -25,9 +25,9 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
-from vidpose.lifters.transformer import Attention, Block, DropPath, Mlp, drop_path_rates
-from vidpose.registry import count_blocks
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.transformer import Attention, DropPath, Mlp, TransformerBlock, drop_path_rates
 
 _HYPOTHESES = 3
 
@@ -43,7 +43,9 @@ class HypothesisGenerator(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.layers = nn.Sequential(
             *(
-                Block(frames, config.generation_heads, 2.0, dropout=dropout, attention_dropout=0.0, drop_path=rate)
+                TransformerBlock(
+                    frames, config.generation_heads, 2.0, dropout=dropout, attention_dropout=0.0, drop_path=rate
+                )
                 for rate in drop_path_rates(config.drop_path, config.generation_depth)
             )
         )

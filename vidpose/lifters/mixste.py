@@ -25,9 +25,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
-from vidpose.lifters.transformer import Block, drop_path_rates
-from vidpose.registry import count_blocks
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
 @register(
@@ -81,10 +81,12 @@ class MixSTE(Lifter):
         self.spatial_positions = nn.Parameter(torch.zeros(1, joints, width))
         self.temporal_positions = nn.Parameter(torch.zeros(1, config.frames, time_width))
         self.spatial_blocks = nn.ModuleList(
-            Block(width, config.heads, config.mlp_ratio, drop_path=rate) for rate in rates
+            TransformerBlock(width, config.heads, config.mlp_ratio, drop_path=rate) for rate in rates
         )
         self.temporal_blocks = nn.ModuleList(
-            Block(time_width, config.heads, config.mlp_ratio, drop_path=rate, temporal=config.joint_separation)
+            TransformerBlock(
+                time_width, config.heads, config.mlp_ratio, drop_path=rate, temporal=config.joint_separation
+            )
             for rate in rates
         )
         self.spatial_norm = nn.LayerNorm(width, eps=1e-6)

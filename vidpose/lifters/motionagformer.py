@@ -35,10 +35,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.transformer import AdaptiveFusion, Attention, Mlp, TemporalAttention
-from vidpose.registry import count_blocks
-from vidpose.skeletons import Skeleton
 
 _MISSING_EDGES = (("pelvis", "left_hip"), ("thorax", "left_shoulder"), ("thorax", "right_shoulder"))
 """(joint, neighbour) pairs along bones that the released network leaves out: here only the limb sees the trunk."""

@@ -22,9 +22,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
-from vidpose.lifters.transformer import AdaptiveFusion, Block
-from vidpose.registry import count_blocks
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.transformer import AdaptiveFusion, TransformerBlock
 
 _STD = 0.02
 """Standard deviation of fresh weights and positions in the authors' network."""
@@ -80,7 +80,8 @@ class MotionBERT(Lifter):
         def stream(*order: str) -> nn.Sequential:
             return nn.Sequential(
                 OrderedDict(
-                    (axis, Block(width, config.heads, config.mlp_ratio, temporal=axis == "temporal")) for axis in order
+                    (axis, TransformerBlock(width, config.heads, config.mlp_ratio, temporal=axis == "temporal"))
+                    for axis in order
                 )
             )
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn.functional import leaky_relu
 
-from vidpose.lifters.base import Paper, register
+from vidpose.lifters.lifter import Paper, register
 from vidpose.lifters.strided_transformer import ENCODER_KEYS, StridedTransformer
 
 

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import FrameEncoder, LifterConfig, Paper, register
-from vidpose.lifters.transformer import Block, drop_path_rates
-from vidpose.registry import count_blocks
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, register
+from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
 class SpatialTransformer(nn.Module):
@@ -32,7 +32,7 @@ class SpatialTransformer(nn.Module):
         super().__init__()
         self.embed = nn.Linear(channels, width)
         self.positions = nn.Parameter(torch.zeros(1, joints, width))
-        self.layers = nn.Sequential(*(Block(width, heads, mlp_ratio, drop_path=rate) for rate in drop_paths))
+        self.layers = nn.Sequential(*(TransformerBlock(width, heads, mlp_ratio, drop_path=rate) for rate in drop_paths))
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,9 @@ class PoseFormer(FrameEncoder):
         rates = drop_path_rates(config.drop_path, config.depth)
         self.spatial = SpatialTransformer(config.channels, joints, config.width, heads, mlp_ratio, rates)
         self.temporal_positions = nn.Parameter(torch.zeros(1, config.frames, width))
-        self.temporal_layers = nn.Sequential(*(Block(width, heads, mlp_ratio, drop_path=rate) for rate in rates))
+        self.temporal_layers = nn.Sequential(
+            *(TransformerBlock(width, heads, mlp_ratio, drop_path=rate) for rate in rates)
+        )
         self.temporal_norm = nn.LayerNorm(width, eps=1e-6)
         self.weighted_mean = nn.Conv1d(config.frames, 1, kernel_size=1, bias=False)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, joints * 3))

@@ -25,10 +25,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.poseformer import SpatialTransformer
 from vidpose.lifters.transformer import Attention, DropPath, Mlp, drop_path_rates
-from vidpose.registry import count_blocks
 
 
 def dct_matrix(coefficients: int, length: int) -> torch.Tensor:

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidpose.lifters.base import LifterConfig, Paper, register
+from vidpose.lifters.lifter import LifterConfig, Paper, register
 from vidpose.lifters.martinez import Standardised
 
 

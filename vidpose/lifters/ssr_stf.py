@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.stcformer import STCAttention
 from vidpose.lifters.transformer import AdaptiveFusion, Attention, Mlp, TemporalAttention
 
@@ -104,7 +104,7 @@ class Former(nn.Module):
         return features_BTJC + self.mlp(self.norm2(features_BTJC))
 
 
-class Block(nn.Module):
+class SsrStfBlock(nn.Module):
     """The local and the global stream, and what joins them: (B, T, J, C) -> the same shape (section III.A)."""
 
     def __init__(self, config: SSRSTF.Config):
@@ -178,7 +178,7 @@ class SSRSTF(Lifter):
         super().__init__(config)
         self.embed = nn.Linear(config.channels, config.width)
         self.positions = nn.Parameter(torch.zeros(1, len(self.layout), config.width))
-        self.blocks = nn.Sequential(*(Block(config) for _ in range(config.depth)))
+        self.blocks = nn.Sequential(*(SsrStfBlock(config) for _ in range(config.depth)))
         self.representation = nn.Linear(config.width, config.representation)
         self.head = nn.Linear(config.representation, 3)
 

@@ -31,9 +31,9 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.transformer import DropPath, Mlp
-from vidpose.registry import count_blocks
 
 _PARTS = (0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4)
 """The part of the body that each joint of `H36M_17` belongs to: trunk and head, a leg, an arm (eq. 8)."""

@@ -29,10 +29,10 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from vidpose.lifters.base import FrameEncoder, LifterConfig, Paper, register
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, register
 from vidpose.lifters.transformer import Attention, Mlp
 from vidpose.lifters.videopose3d import check_window
-from vidpose.registry import count_blocks
 
 
 class FrameEmbedding(nn.Module):

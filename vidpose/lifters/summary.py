@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidpose.lifters.base import Lifter, Paper, lifter_class
+from vidpose.lifters.lifter import Lifter, Paper, lifter_class
 
 _MANY = 1000
 
 
 @dataclass(frozen=True)
-class Summary:
+class LifterSummary:
     """A registered lifter at its paper's setting.
 
     Attributes:
@@ -35,7 +35,7 @@ class Summary:
     predicts: str
 
 
-def summarise(name: str) -> Summary:
+def summarise(name: str) -> LifterSummary:
     """Build a lifter without memory for its weights, and count.
 
     Raises:
@@ -44,7 +44,7 @@ def summarise(name: str) -> Summary:
     kind = lifter_class(name)
     with torch.device("meta"):
         lifter = kind(kind.Config()).eval()
-    return Summary(
+    return LifterSummary(
         name,
         lifter.paper,
         sum(parameter.numel() for parameter in lifter.parameters()),

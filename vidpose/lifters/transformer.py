@@ -93,7 +93,7 @@ class DropPath(nn.Module):
         return branch * kept / (1 - self.rate)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and MLP, each after a layer norm and inside a residual: tokens -> the same shape.
 
     Args:

@@ -26,9 +26,9 @@ import torch
 from torch import nn
 from torch.nn.functional import conv1d
 
-from vidpose.errors import UsageError
-from vidpose.lifters.base import Lifter, LifterConfig, Paper, register
-from vidpose.registry import count_blocks
+from vidpose.common.errors import UsageError
+from vidpose.common.registry import count_blocks
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 
 
 def check_window(factors: Sequence[int], frames: int) -> None:

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.errors import VidposeError
-from vidpose.people.detections import Detections, Detector
+from vidpose.common.errors import VidposeError
+from vidpose.people.detections import Detections, PersonDetector
 
 log = logging.getLogger(__name__)
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 
 
-class BoxesFile(Detector):
+class BoxesFile(PersonDetector):
     """Gives back the boxes of a CSV or JSON file."""
 
     def __init__(self, path: Path) -> None:

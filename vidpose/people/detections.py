@@ -17,7 +17,7 @@ class Detections:
         boxes: (P, 4) float32 pixels, x0 y0 x1 y1, of some area inside the picture.
         scores: (P,) float32, 0 to 1.
         regions: (P, 2, 2) float64 pixels, from a detector that knows how a body lies: mid-hip, and the top of the
-            body's circle (`vidpose.blazepose`).
+            body's circle (`vidpose.runtimes.mediapipe`).
         ids: (P,) int64 from 1, from a detector that knows who is who.
     """
 
@@ -30,7 +30,7 @@ class Detections:
         return len(self.scores)
 
 
-class Detector:
+class PersonDetector:
     """Finds people. Use it in a `with` block, or call `close`.
 
     Attributes:

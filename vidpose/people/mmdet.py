@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidpose.errors import VidposeError
-from vidpose.openmmlab import check_weights, failing, load_weights, read_config
-from vidpose.people.detections import Detections, Detector, in_picture
+from vidpose.common.errors import VidposeError
+from vidpose.people.detections import Detections, PersonDetector, in_picture
+from vidpose.runtimes.openmmlab import check_weights, failing, load_weights, read_config
 
 log = logging.getLogger(__name__)
 
 
-class MmDet(Detector):
+class MmDet(PersonDetector):
     """Finds people."""
 
     def __init__(self, name: str, weights: Path | None, device: str = "cpu", min_score: float = 0.5) -> None:

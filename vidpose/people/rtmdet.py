@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidpose.onnx_network import OnnxNetwork
-from vidpose.people.detections import Detections, Detector, in_picture
+from vidpose.people.detections import Detections, PersonDetector, in_picture
+from vidpose.runtimes.onnx_network import OnnxNetwork
 
 # Of mmdet's configurations, in the order blue, green, red: RTMDet sees pictures as OpenCV reads them.
 _MEAN = np.array([103.53, 116.28, 123.675], np.float32)
@@ -22,7 +22,7 @@ _PERSON = 0
 """The class of a person, the first of COCO's and the only one of the networks trained on people alone."""
 
 
-class RtmDet(Detector):
+class RtmDet(PersonDetector):
     """Finds people."""
 
     def __init__(self, path: Path, device: str = "cpu", size: int = 640, min_score: float = 0.5) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from vidpose.skeletons import Skeleton
+from vidpose.body.skeletons import Skeleton
 
 NOBODY = 0
 """The id of a candidate that is not a person, or not one of its own."""

@@ -1,6 +1,6 @@
 """How well a body agrees with a stretch of a track, and the body that agrees best.
 
-The cost of a body (`vidpose.refine.body`) is the integral over time of
+The cost of a body (`vidpose.refine.hinged_body`) is the integral over time of
 
 - how far its bones are from the lifted ones; a lifter is surer across the line of sight than along it,
 - how far its joints appear from the 2D keypoints, by their scores, in the camera's perspective,
@@ -26,9 +26,20 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.linalg import solveh_banded
 
-from vidpose.kinematics import rest_directions
-from vidpose.refine.body import BENDS, HINGED, LAYOUT, ROOT, TRUNK, UNKNOWNS, UPPER, Body, cross_matrices, turn_of
-from vidpose.tracks import Camera
+from vidpose.body.kinematics import rest_directions
+from vidpose.body.tracks import PinholeCamera
+from vidpose.refine.hinged_body import (
+    BENDS,
+    HINGED,
+    LAYOUT,
+    ROOT,
+    TRUNK,
+    UNKNOWNS,
+    UPPER,
+    Body,
+    cross_matrices,
+    turn_of,
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ class Evidence:
     @staticmethod
     def of(
         joints: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, roots: np.ndarray, times: np.ndarray,
-        camera: Camera,
+        camera: PinholeCamera,
     ) -> Evidence:  # fmt: skip
         """From a stretch of a track: joints relative to the root, keypoints of these joints, and the root's path."""
         parents = [max(parent, 0) for parent in LAYOUT.parents]

@@ -15,15 +15,15 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from vidpose.errors import UsageError
-from vidpose.kinematics import quaternions_of, rest_directions, rest_offsets
+from vidpose.body.kinematics import quaternions_of, rest_directions, rest_offsets
+from vidpose.body.skeletons import get_skeleton
+from vidpose.body.tracks import PinholeCamera, PoseResult, Track
+from vidpose.common.errors import UsageError
 from vidpose.refine.agreement import Evidence, best_body
-from vidpose.refine.body import LAYOUT, Body
 from vidpose.refine.gaps import fill_gaps, stretches
+from vidpose.refine.hinged_body import LAYOUT, Body
 from vidpose.refine.roots import reprojection_by_id, root_path, seen_joints
 from vidpose.refine.scale import Heights, stature
-from vidpose.skeletons import get_skeleton
-from vidpose.tracks import Camera, PoseResult, Track
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def fit(result: PoseResult, height: Heights | None = None) -> PoseResult:
 
 
 def fit_track(
-    track: Track, keypoints: np.ndarray, scores: np.ndarray, camera: Camera, height: float | None = None
+    track: Track, keypoints: np.ndarray, scores: np.ndarray, camera: PinholeCamera, height: float | None = None
 ) -> Track:
     """One person's track, with a body fitted to it.
 

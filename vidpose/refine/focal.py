@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from vidpose.errors import UsageError
-from vidpose.tracks import Camera
+from vidpose.body.tracks import PinholeCamera
+from vidpose.common.errors import UsageError
 
 ASSUMED_FOV = 60.0
 """Degrees along the longer side: of most phones' main lens, which is like 26 mm on film (69 degrees) less what filming
@@ -21,7 +21,7 @@ _NARROWEST, _WIDEST = 1.0, 150.0
 
 def choose_camera(
     width: int, height: int, *, fov: float | None = None, focal: float | None = None, stated_fov: float | None = None
-) -> tuple[Camera, str]:
+) -> tuple[PinholeCamera, str]:
     """The camera from what the user says, else from what the video says, else an assumed one.
 
     Args:
@@ -75,5 +75,5 @@ def focal_of(fov: float, longer: int) -> float:
     return longer / 2 / math.tan(math.radians(fov) / 2)
 
 
-def _camera(focal: float, width: int, height: int) -> Camera:
-    return Camera((focal, focal), (width / 2, height / 2))
+def _camera(focal: float, width: int, height: int) -> PinholeCamera:
+    return PinholeCamera((focal, focal), (width / 2, height / 2))

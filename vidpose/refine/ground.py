@@ -20,8 +20,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vidpose.body.skeletons import Skeleton
 from vidpose.refine.scale import stature
-from vidpose.skeletons import Skeleton
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from vidpose.refine.body import LAYOUT
+from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.body.tracks import PoseResult, Track
 from vidpose.refine.fit import fit as fit_bodies
 from vidpose.refine.focal import choose_camera
 from vidpose.refine.ground import find_ground
+from vidpose.refine.hinged_body import LAYOUT
 from vidpose.refine.roots import reprojection_by_id, root_path, seen_joints
 from vidpose.refine.scale import Heights, check_height, stature
-from vidpose.skeletons import Skeleton, get_skeleton
-from vidpose.tracks import PoseResult, Track
 
 log = logging.getLogger(__name__)
 

@@ -26,9 +26,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import solveh_banded
 
+from vidpose.body.skeletons import get_conversion
+from vidpose.body.tracks import PinholeCamera, PoseResult, Track
 from vidpose.refine.gaps import stretches
-from vidpose.skeletons import get_conversion
-from vidpose.tracks import Camera, PoseResult, Track
 
 _STIFFNESS = 15 / (2 * np.pi * 3.0) ** 4 / 0.02**2
 """Lambda, which halves motion across the line of sight at 3 Hz where 15 joints are off by 2 cm, at 4.2 Hz where they
@@ -57,7 +57,7 @@ _NEAREST = 0.1
 
 
 def root_path(
-    joints_NJ3: np.ndarray, keypoints_NJ2: np.ndarray, scores_NJ: np.ndarray, camera: Camera, times: np.ndarray
+    joints_NJ3: np.ndarray, keypoints_NJ2: np.ndarray, scores_NJ: np.ndarray, camera: PinholeCamera, times: np.ndarray
 ) -> np.ndarray:
     """The path of one person's root joint.
 
@@ -80,7 +80,7 @@ def root_path(
 
 
 def frame_roots(
-    joints_NJ3: np.ndarray, keypoints_NJ2: np.ndarray, scores_NJ: np.ndarray, camera: Camera
+    joints_NJ3: np.ndarray, keypoints_NJ2: np.ndarray, scores_NJ: np.ndarray, camera: PinholeCamera
 ) -> tuple[np.ndarray, np.ndarray]:
     """The root in every frame for itself.
 
@@ -199,7 +199,11 @@ def _stiff_path(roots_N3: np.ndarray, known_N33: np.ndarray, times: np.ndarray) 
 
 
 def reprojection_error(
-    joints_NJ3: np.ndarray, roots_N3: np.ndarray, keypoints_NJ2: np.ndarray, scores_NJ: np.ndarray, camera: Camera
+    joints_NJ3: np.ndarray,
+    roots_N3: np.ndarray,
+    keypoints_NJ2: np.ndarray,
+    scores_NJ: np.ndarray,
+    camera: PinholeCamera,
 ) -> np.ndarray:
     """How far from its keypoint each joint appears in the picture.
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vidpose.errors import UsageError
-from vidpose.skeletons import Skeleton
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import UsageError
 
 Heights = float | Mapping[int, float]
 """Metres of everybody, or by the people's ids."""

@@ -12,7 +12,7 @@ import itertools
 
 import numpy as np
 
-from vidpose.skeletons import Skeleton
+from vidpose.body.skeletons import Skeleton
 
 _PRICE = 0.4
 """Of a swapped half of the body, in body lengths a second: an episode longer than the jumps at its ends, divided by

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.signal import butter, savgol_filter, sosfiltfilt
 
-from vidpose.errors import UsageError
+from vidpose.common.errors import UsageError
 
 CLOCK_HZ = 240.0
 

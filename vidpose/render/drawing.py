@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidpose.style import OUTLINE, Colour
+from vidpose.body.colours import OUTLINE, Colour
 
 _SHIFT = 4
 _FONT = cv2.FONT_HERSHEY_DUPLEX

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidpose.errors import VidposeError
+from vidpose.body.colours import id_colour
+from vidpose.body.skeletons import get_skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import VidposeError
 from vidpose.render.panel import Panel
 from vidpose.render.picture import draw_box, draw_person
-from vidpose.skeletons import get_skeleton
-from vidpose.style import id_colour
-from vidpose.tracks import PoseResult, Track
 from vidpose.video import VideoReader, VideoWriter
 
 MAX_WIDTH, MAX_HEIGHT = 1920, 1080

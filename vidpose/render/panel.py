@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from vidpose.render.drawing import chip, dot, stroke, text, text_width
-from vidpose.skeletons import Skeleton
-from vidpose.style import (
+from vidpose.body.colours import (
     BACKGROUND,
     FLOOR,
     LEFT,
@@ -26,7 +24,9 @@ from vidpose.style import (
     joint_colours,
     mix,
 )
-from vidpose.tracks import PoseResult, Track
+from vidpose.body.skeletons import Skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.render.drawing import chip, dot, stroke, text, text_width
 
 MAX_CELLS = 12
 
@@ -47,7 +47,7 @@ _FLOOR_MEMORY = 0.3
 
 
 @dataclass(frozen=True)
-class View:
+class PanelView:
     """A virtual camera for one cell: metres, y = 0 on the floor and negative above, to pixels of the cell."""
 
     width: int
@@ -96,7 +96,7 @@ class Panel:
             for slot in range(columns * rows)
         ]
         cell_width, cell_height = width // columns, (height - footer) // rows
-        self._view = View(cell_width, cell_height, scale, tall / 2)
+        self._view = PanelView(cell_width, cell_height, scale, tall / 2)
         self._background = self._empty_panel(width, height, footer)
 
     def draw(self, panel: np.ndarray, people: list[tuple[Track, int]]) -> None:

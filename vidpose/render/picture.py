@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidpose.render.drawing import chip, dot, stroke
-from vidpose.skeletons import Skeleton
-from vidpose.style import (
+from vidpose.body.colours import (
     BACKGROUND,
     OUTLINE,
     Colour,
@@ -17,6 +15,8 @@ from vidpose.style import (
     main_joints,
     mix,
 )
+from vidpose.body.skeletons import Skeleton
+from vidpose.render.drawing import chip, dot, stroke
 
 _HIDDEN_BELOW = 0.2
 _FAINT_BELOW = 0.5

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidpose.skeletons import COCO_17, H36M_17
+from vidpose.body.skeletons import COCO_17, H36M_17
 from vidpose.synth.figure import SIDES, Size
 from vidpose.synth.frames import frames
 from vidpose.synth.head import eyes_and_ears

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Camera:
+class StudioCamera:
     """A camera without distortion, its picture level.
 
     World: metres, z up. Camera frame: x right, y down, z forward. Pixels: (0, 0) is the top left corner of the picture,

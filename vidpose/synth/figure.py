@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.skeletons import H36M_17
+from vidpose.body.skeletons import H36M_17
 
 LEFT, RIGHT = 0, 1
 SIDES = ("left", "right")

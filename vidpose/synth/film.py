@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.files import write_npz
-from vidpose.skeletons import H36M_17
+from vidpose.body.skeletons import H36M_17
+from vidpose.common.files import write_npz
 from vidpose.synth.scenes import Scene
 from vidpose.synth.studio import Studio
 from vidpose.video import VideoWriter

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.skeletons import H36M_17
+from vidpose.body.skeletons import H36M_17
 from vidpose.synth.figure import OUTWARD, SIDES
 
 UP = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True)
-class Frame:
+class LocalFrame:
     """A place and three axes.
 
     Attributes:
@@ -51,11 +51,11 @@ def unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def frame(origin: np.ndarray, up: np.ndarray, forward: np.ndarray) -> Frame:
+def frame(origin: np.ndarray, up: np.ndarray, forward: np.ndarray) -> LocalFrame:
     """The frame whose up axis is `up` and whose forward axis is as near to `forward` as that allows."""
     up = unit(up)
     right = unit(np.cross(forward, up))
-    return Frame(origin, np.column_stack([right, np.cross(up, right), up]))
+    return LocalFrame(origin, np.column_stack([right, np.cross(up, right), up]))
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Limb:
         outward: +1 where the frames' right axes point outward, -1 where inward.
     """
 
-    upper: Frame
-    lower: Frame
-    end: Frame
+    upper: LocalFrame
+    lower: LocalFrame
+    end: LocalFrame
     outward: float
 
 
@@ -80,9 +80,9 @@ class Frames:
     """All segments of a body. `chest` lies at the thorax, `pelvis` at the pelvis, `head` at the thorax too."""
 
     joints: Mapping[str, np.ndarray]
-    pelvis: Frame
-    chest: Frame
-    head: Frame
+    pelvis: LocalFrame
+    chest: LocalFrame
+    head: LocalFrame
     arms: tuple[Limb, Limb]
     legs: tuple[Limb, Limb]
 
@@ -98,27 +98,27 @@ def frames(joints: np.ndarray) -> Frames:
     return Frames(at, pelvis, chest, head, arms, legs)
 
 
-def _trunk(origin: np.ndarray, right: np.ndarray, up: np.ndarray) -> Frame:
+def _trunk(origin: np.ndarray, right: np.ndarray, up: np.ndarray) -> LocalFrame:
     return frame(origin, up, np.cross(up, right))
 
 
-def _arm(at: Mapping[str, np.ndarray], side: str, outward: float, chest: Frame) -> Limb:
+def _arm(at: Mapping[str, np.ndarray], side: str, outward: float, chest: LocalFrame) -> Limb:
     shoulder, elbow, wrist = (at[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
     # A bent elbow shows where the thumb is; the chest decides where the arm is straight.
     thumb = unit(shoulder - elbow) + 0.25 * chest.forward
     upper = frame(shoulder, shoulder - elbow, unit(wrist - elbow) + 0.25 * chest.forward)
     lower = frame(elbow, elbow - wrist, thumb)
-    return Limb(upper, lower, Frame(wrist, lower.axes), outward)
+    return Limb(upper, lower, LocalFrame(wrist, lower.axes), outward)
 
 
-def _leg(at: Mapping[str, np.ndarray], side: str, outward: float, pelvis: Frame) -> Limb:
+def _leg(at: Mapping[str, np.ndarray], side: str, outward: float, pelvis: LocalFrame) -> Limb:
     hip, knee, ankle = (at[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle"))
     kneecap = unit(knee - hip) - unit(ankle - knee) + 0.25 * pelvis.forward
     upper, lower = frame(hip, hip - knee, kneecap), frame(knee, knee - ankle, kneecap)
     return Limb(upper, lower, _foot(ankle, lower), outward)
 
 
-def _foot(ankle: np.ndarray, shank: Frame) -> Frame:
+def _foot(ankle: np.ndarray, shank: LocalFrame) -> LocalFrame:
     """Flat on the floor while the ankle is low, square to the shank in the air, never through the floor."""
     level = unit(shank.forward * (1, 1, 0))
     lifted = np.clip((ankle[2] - 0.09) / 0.08, 0, 1)

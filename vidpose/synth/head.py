@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from vidpose.synth.frames import Frame
+from vidpose.synth.frames import LocalFrame
 from vidpose.synth.shapes import Capsule, Ellipsoid, Group, Plane, Shape
 
 HairStyle = Literal["short", "bob", "bun"]
@@ -28,7 +28,7 @@ class _Modeller:
 
     _CENTRE = (0.0, 0.010, 0.210)  # from the thorax
 
-    def __init__(self, thorax: Frame, scale: float) -> None:
+    def __init__(self, thorax: LocalFrame, scale: float) -> None:
         self.frame, self.scale = thorax, scale
 
     def point(self, x: float, y: float, z: float) -> np.ndarray:
@@ -63,7 +63,7 @@ class _Modeller:
         return self.frame.axes @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
 
 
-def head(thorax: Frame, scale: float, neck: np.ndarray, skin: np.ndarray, hair_colour: np.ndarray) -> Group:
+def head(thorax: LocalFrame, scale: float, neck: np.ndarray, skin: np.ndarray, hair_colour: np.ndarray) -> Group:
     """Skull, face, ears and neck.
 
     Args:
@@ -93,7 +93,7 @@ def head(thorax: Frame, scale: float, neck: np.ndarray, skin: np.ndarray, hair_c
     return Group(tuple(shapes), 0.008, tuple(_face_paint(m, skin, hair_colour)), gloss=0.06, fine=True)
 
 
-def eyes_and_ears(thorax: Frame, crown: float) -> np.ndarray:
+def eyes_and_ears(thorax: LocalFrame, crown: float) -> np.ndarray:
     """(4, 3) world metres of left eye, right eye, left ear and right ear, on the surface.
 
     Args:
@@ -124,7 +124,7 @@ def _face_paint(m: _Modeller, skin: np.ndarray, hair_colour: np.ndarray) -> list
     return paint
 
 
-def hair(thorax: Frame, scale: float, style: HairStyle, colour: np.ndarray) -> Group:
+def hair(thorax: LocalFrame, scale: float, style: HairStyle, colour: np.ndarray) -> Group:
     """Hair on the head of the same `thorax` and `scale`."""
     m = _Modeller(thorax, scale)
     hairline = Plane(m.point(0, 0.064, 0.072), thorax.direction(0, 0.80, -0.60))

@@ -27,7 +27,7 @@ class Action(Protocol):
 
 
 @dataclass(frozen=True)
-class Motion:
+class ProceduralMotion:
     """What one person does.
 
     Attributes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidpose.synth.camera import Camera
+from vidpose.synth.camera import StudioCamera
 from vidpose.synth.light import Light, direction
 from vidpose.synth.room import Surface
 
@@ -23,7 +23,7 @@ _TEXEL = 0.012
 
 
 @dataclass(frozen=True)
-class Place:
+class Surroundings:
     """Four walls around the middle of the world, and a floor at z = 0.
 
     Attributes:
@@ -39,7 +39,7 @@ class Place:
     floor: np.ndarray
     blur: float
 
-    def seen_by(self, camera: Camera) -> Surface:
+    def seen_by(self, camera: StudioCamera) -> Surface:
         """What each pixel of the empty place shows."""
         row, column = np.mgrid[: camera.height, : camera.width]
         pixels = np.stack([column.ravel(), row.ravel()], axis=-1) + 0.5
@@ -71,9 +71,9 @@ def _look_up(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).reshape(-1, 3).T
 
 
-def random_place(random: np.random.Generator, reach: float) -> Place:
+def random_place(random: np.random.Generator, reach: float) -> Surroundings:
     """A place with room for cameras up to `reach` metres from its middle."""
-    return Place(
+    return Surroundings(
         half=reach + random.uniform(0.2, 4.0),
         yaw=random.uniform(0, np.pi),
         walls=_texture(random, random.integers(0, 60)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.synth.camera import Camera
+from vidpose.synth.camera import StudioCamera
 from vidpose.synth.shapes import Field
 
 TILE = 6
@@ -36,7 +36,7 @@ class Tiles:
     leave: np.ndarray
 
     @staticmethod
-    def of(camera: Camera, fields: Sequence[Field]) -> Tiles:
+    def of(camera: StudioCamera, fields: Sequence[Field]) -> Tiles:
         """Test every tile against every shape."""
         columns, rows = -(-camera.width // TILE), -(-camera.height // TILE)
         x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
@@ -112,7 +112,7 @@ def trace(field: Field, origin: np.ndarray, rays: np.ndarray, enter: np.ndarray,
 
 
 def cast(
-    camera: Camera, fields: Sequence[Field], tiles: Tiles, pixels: np.ndarray
+    camera: StudioCamera, fields: Sequence[Field], tiles: Tiles, pixels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Look through pixel positions (N, 2).
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.synth.camera import Camera
+from vidpose.synth.camera import StudioCamera
 
 WALL = 2.3
 """The wall is the plane y = WALL; the camera stands on the side of smaller y."""
@@ -33,7 +33,7 @@ class Surface:
     normals: np.ndarray
 
 
-def room(camera: Camera) -> Surface:
+def room(camera: StudioCamera) -> Surface:
     """The empty room as the camera sees it."""
     row, column = np.mgrid[: camera.height, : camera.width]
     albedo = np.zeros((3, camera.height, camera.width), np.float32)
@@ -47,7 +47,7 @@ def room(camera: Camera) -> Surface:
     return Surface(albedo, points, np.where(floor, up, front).astype(np.float32))
 
 
-def _meet(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _meet(camera: StudioCamera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """World points (3, H, W) seen at pixel positions (H, W), and whether they are on the floor."""
     rays = camera.rays(np.stack([x.ravel(), y.ravel()], axis=-1)).reshape(3, *x.shape)
     origin = np.asarray(camera.position, np.float32)

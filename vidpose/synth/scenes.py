@@ -9,19 +9,19 @@ from math import pi, radians
 
 import numpy as np
 
-from vidpose.errors import UsageError
-from vidpose.synth.body import Look
-from vidpose.synth.camera import Camera
+from vidpose.common.errors import UsageError
+from vidpose.synth.camera import StudioCamera
 from vidpose.synth.figure import LEFT, RIGHT, Size
-from vidpose.synth.motion import Bend, Kick, Motion, Punch, SideStep, Squat, Stand, Walk, Wave
+from vidpose.synth.motion import Bend, Kick, ProceduralMotion, Punch, SideStep, Squat, Stand, Walk, Wave
+from vidpose.synth.physique import Look
 
 TO_CAMERA = -pi / 2
 """The heading of a person who faces the camera."""
 
 
 @dataclass(frozen=True)
-class Person:
-    motion: Motion
+class ScenePerson:
+    motion: ProceduralMotion
     look: Look
 
 
@@ -38,8 +38,8 @@ class Scene:
 
     name: str
     summary: str
-    camera: Camera
-    people: tuple[Person, ...]
+    camera: StudioCamera
+    people: tuple[ScenePerson, ...]
     seconds: float = 6.0
     fps: Fraction = Fraction(25)
 
@@ -81,10 +81,12 @@ _CEM = Look(
 _WALK_WAVE = Scene(
     "walk-wave",
     "one person walks in a circle and waves: seen from the front, the sides and the back",
-    Camera(640, 480, 720.0, (0.0, -4.5, 1.35), (0.0, 0.0, 0.97)),
+    StudioCamera(640, 480, 720.0, (0.0, -4.5, 1.35), (0.0, 0.0, 0.97)),
     (
-        Person(
-            Motion(Walk((0.0, 0.1), 0.72, radians(140), speed=0.72, cycle=1.16), (Wave(0.2, 2.7, RIGHT),), seed=1),
+        ScenePerson(
+            ProceduralMotion(
+                Walk((0.0, 0.1), 0.72, radians(140), speed=0.72, cycle=1.16), (Wave(0.2, 2.7, RIGHT),), seed=1
+            ),
             _ADA,
         ),
     ),
@@ -93,10 +95,10 @@ _WALK_WAVE = Scene(
 _TWO_PEOPLE = Scene(
     "two-people",
     "one person punches and squats; another comes in from the right, turns to the camera and waves",
-    Camera(848, 480, 790.0, (0.0, -4.9, 1.45), (0.0, 0.0, 0.97)),
+    StudioCamera(848, 480, 790.0, (0.0, -4.9, 1.45), (0.0, 0.0, 0.97)),
     (
-        Person(
-            Motion(
+        ScenePerson(
+            ProceduralMotion(
                 Stand((-0.55, -0.1), TO_CAMERA + 0.25),
                 (Punch(0.2, 2.7, LEFT), Squat(2.9, 1.6), Bend(4.5, 1.5, RIGHT)),
                 Size.of(1.80, 1.05),
@@ -104,8 +106,8 @@ _TWO_PEOPLE = Scene(
             ),
             _ADA,
         ),
-        Person(
-            Motion(
+        ScenePerson(
+            ProceduralMotion(
                 Walk((3.0, -1.2), 2.6, radians(72), speed=0.79, cycle=1.14, phase=0.3),
                 (Wave(3.3, 2.5, LEFT),),
                 Size.of(1.68, 0.95),
@@ -119,10 +121,10 @@ _TWO_PEOPLE = Scene(
 _WORKOUT = Scene(
     "workout",
     "one person steps to the side and back, bends and kicks",
-    Camera(480, 640, 880.0, (0.0, -4.5, 1.35), (0.0, 0.0, 0.97)),
+    StudioCamera(480, 640, 880.0, (0.0, -4.5, 1.35), (0.0, 0.0, 0.97)),
     (
-        Person(
-            Motion(
+        ScenePerson(
+            ProceduralMotion(
                 SideStep((-0.22, 0.0), TO_CAMERA - 0.15, period=2.4, length=2.4),
                 (Bend(2.2, 1.9, RIGHT), Kick(4.2, 1.6, RIGHT)),
                 Size.of(1.72),

@@ -18,11 +18,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from vidpose.synth.actors import enact, points
-from vidpose.synth.body import Look
-from vidpose.synth.camera import Camera
+from vidpose.synth.camera import StudioCamera
 from vidpose.synth.figure import Size
 from vidpose.synth.light import Light
-from vidpose.synth.places import Place, random_light, random_place
+from vidpose.synth.physique import Look
+from vidpose.synth.places import Surroundings, random_light, random_place
 from vidpose.synth.studio import Picture, Studio
 
 _FLESH = 0.12
@@ -33,7 +33,7 @@ _PAN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Format:
+class PictureFormat:
     """What every clip of a set has in common.
 
     Attributes:
@@ -59,9 +59,9 @@ class Shoot:
     """
 
     joints: np.ndarray
-    cameras: tuple[tuple[Camera, ...], ...]
+    cameras: tuple[tuple[StudioCamera, ...], ...]
     look: Look
-    place: Place
+    place: Surroundings
     light: Light
 
     @cached_property
@@ -76,7 +76,7 @@ class Shoot:
             yield studio.shoot([(joints, self.look)]), camera.project(known)
 
 
-def random_shoot(sequences: Sequence[np.ndarray], rate: float, format: Format, seed: int, index: int) -> Shoot:
+def random_shoot(sequences: Sequence[np.ndarray], rate: float, format: PictureFormat, seed: int, index: int) -> Shoot:
     """The shoot of that number.
 
     Args:
@@ -105,7 +105,9 @@ def _yaws(views: int, random: np.random.Generator) -> np.ndarray:
     return random.uniform(0, 2 * np.pi) + np.arange(views) * 2 * np.pi / views + random.uniform(-spread, spread, views)
 
 
-def _camera(joints: np.ndarray, format: Format, yaw: float, random: np.random.Generator) -> tuple[Camera, ...]:
+def _camera(
+    joints: np.ndarray, format: PictureFormat, yaw: float, random: np.random.Generator
+) -> tuple[StudioCamera, ...]:
     """A camera in a direction, for every frame; the person fills most of its picture in one frame at least."""
     distance = np.exp(random.uniform(np.log(2.2), np.log(7.0)))
     height = np.clip(random.normal(1.4, 0.6), 0.3, 3.4)
@@ -115,7 +117,7 @@ def _camera(joints: np.ndarray, format: Format, yaw: float, random: np.random.Ge
     middles = (joints.min(axis=1) + joints.max(axis=1)) / 2
     sway = gaussian_filter1d(random.normal(0, 0.05, joints.shape[::2]), 3 * format.fps / 25, axis=0, mode="nearest")
     targets = gaussian_filter1d(middles, _PAN_SECONDS * format.fps, axis=0, mode="nearest") + sway
-    unit = [Camera(format.size, format.size, 1.0, position, tuple(target)) for target in targets]
+    unit = [StudioCamera(format.size, format.size, 1.0, position, tuple(target)) for target in targets]
     reach = 0.0
     for camera, some in zip(unit, joints, strict=True):
         seen = camera.to_camera(some)

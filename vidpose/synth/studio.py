@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidpose.synth.body import Look, body
-from vidpose.synth.camera import Camera
+from vidpose.synth.camera import StudioCamera
 from vidpose.synth.frames import frames
 from vidpose.synth.light import STUDIO, Caster, Light, casters, encode, glance, illuminate, openness
+from vidpose.synth.physique import Look, body
 from vidpose.synth.raycast import Tiles, cast
 from vidpose.synth.room import Surface, room
 from vidpose.synth.shapes import Field
@@ -42,7 +42,7 @@ class Studio:
         light: what all is lit by.
     """
 
-    def __init__(self, camera: Camera, surroundings: Surface | None = None, light: Light = STUDIO) -> None:
+    def __init__(self, camera: StudioCamera, surroundings: Surface | None = None, light: Light = STUDIO) -> None:
         self.camera, self._light = camera, light
         self._room = surroundings or room(camera)
 

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidpose.common.devices import choose_device
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets import get_dataset
+from vidpose.datasets.clips_to_lift import counted
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Store
-from vidpose.devices import choose_device
-from vidpose.errors import UsageError, VidposeError
-from vidpose.evaluation.evaluate import counted, evaluate
+from vidpose.evaluation.evaluate import evaluate
 from vidpose.evaluation.metrics import METRICS
 from vidpose.evaluation.published import AVERAGE, Row, published_line
 from vidpose.evaluation.tables import Line, Table, measure_table, write_table
+from vidpose.lifters.zoo import load_weights
 from vidpose.training.checkpoints import CHECKPOINT, WEIGHTS
 from vidpose.training.loop import train
 from vidpose.training.recipe import CMU17, Recipe, read_recipe, rows_of
-from vidpose.zoo import load_weights
 
 _METRICS = ("mpjpe", "p_mpjpe", "mpjve", "pck", "auc")
 """Those of a table's columns that a row has a figure of, here or in the paper."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from vidpose.errors import UsageError, VidposeError, one_line
-from vidpose.files import make_folder, replacing
+from vidpose.common.errors import UsageError, VidposeError, one_line
+from vidpose.common.files import make_folder, replacing
 from vidpose.training.plan import Plan
 
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.pt", "best.safetensors", "weights.safetensors"

@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vidpose.errors import UsageError, did_you_mean
-from vidpose.keypoint_data.augmentation import Augmentation
-from vidpose.keypoints.base import Processing
+from vidpose.common.errors import UsageError, did_you_mean
+from vidpose.common.settings import apply_settings, with_tuples
+from vidpose.keypoint_data.picture_augmentation import PictureAugmentation
+from vidpose.keypoints.clips.clip_network import clip_network_class, clip_network_names
 from vidpose.keypoints.heatmaps import DECODINGS
-from vidpose.keypoints.networks import network_class, network_names
-from vidpose.keypoints.temporal_relational import clip_network_class, clip_network_names
-from vidpose.settings import apply_settings, with_tuples
-from vidpose.shipped import shipped
+from vidpose.keypoints.keypoint_network import Processing
+from vidpose.keypoints.native_networks import network_class, network_names
 from vidpose.training.plan import NEVER_NEGATIVE, NEVER_ZERO, PLAN_CHOICES, Plan, check_choices, check_keys, put_over
+from vidpose.weights.shipped import shipped
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _PictureRecipe(Plan):
     Attributes:
         arch, model: registered network, and the fields of its config that differ from the default.
         name: of the recipe.
-        augmentation: fields of `Augmentation` that differ from the default.
+        augmentation: fields of `PictureAugmentation` that differ from the default.
         init: weights to start from: a file of the same network; "": none.
         epochs, steps, batch, ...: as of `Recipe`.
     """
@@ -54,9 +54,9 @@ class _PictureRecipe(Plan):
     bf16: bool = True
 
     @property
-    def varied(self) -> Augmentation:
+    def varied(self) -> PictureAugmentation:
         """How crops are varied."""
-        return Augmentation(**self.augmentation)
+        return PictureAugmentation(**self.augmentation)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ _NEVER_NEGATIVE = NEVER_NEGATIVE | _NEVER_ZERO | {"hardest", "missing"}
 def _check(values: Mapping[str, Any], where: str) -> type[KeypointRecipe | ClipRecipe]:
     """See that a recipe's keys are known and their values possible; gives its class."""
     check_choices(values, PLAN_CHOICES | _CHOICES, where)
-    tables = {"augmentation": asdict(Augmentation())}
+    tables = {"augmentation": asdict(PictureAugmentation())}
     if values["arch"] in clip_network_names():
         kind, network = ClipRecipe, clip_network_class(values["arch"])
     else:

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import describe, replacing
 from vidpose.evaluation.figures import figure_file
-from vidpose.files import describe, replacing
 
 _STYLES = (("#0072B2", "-"), ("#D55E00", "-"), ("#D55E00", "--"))
 """Colours and styles of lines, in order."""

@@ -17,13 +17,13 @@ from lightning.fabric import Fabric
 from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.lifters import Lifter, create_lifter
 from vidpose.lifters.martinez import Standardised
+from vidpose.lifters.zoo import save_lifter
 from vidpose.training.logs import MPJPE
 from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
 from vidpose.training.recipe import Recipe
 from vidpose.training.run import Run, Running, carry_out
 from vidpose.training.starting import start_from
 from vidpose.training.windows import Batch, open_windows
-from vidpose.zoo import save_lifter
 
 _AT_ONCE = 2592
 """Frames that validation lifts at once."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from vidpose.errors import UsageError
-from vidpose.skeletons import Skeleton
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import UsageError
 
 JOINT_WEIGHTS: Mapping[str, Mapping[str, float]] = {
     "uniform": {},

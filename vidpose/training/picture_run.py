@@ -14,8 +14,8 @@ from lightning.fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from vidpose.errors import VidposeError, one_line
-from vidpose.keypoints.base import Processing
+from vidpose.common.errors import VidposeError, one_line
+from vidpose.keypoints.keypoint_network import Processing
 from vidpose.training.keypoint_recipe import ClipRecipe, KeypointRecipe
 from vidpose.training.logs import Chart
 from vidpose.training.run import Run, Running, carry_out

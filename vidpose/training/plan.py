@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict
 from typing import Any
 
-from vidpose.errors import UsageError, did_you_mean
+from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.training.schedules import SCHEDULES
 
 OPTIMISERS = ("adam", "adam-amsgrad", "adamw")

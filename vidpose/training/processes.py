@@ -12,8 +12,8 @@ import torch
 from lightning.fabric import Fabric
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from vidpose.devices import choose_device
-from vidpose.errors import UsageError
+from vidpose.common.devices import choose_device
+from vidpose.common.errors import UsageError
 
 # They tell of every process that starts, and of the precision.
 for _talker in ("lightning.fabric", "lightning.pytorch"):

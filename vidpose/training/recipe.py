@@ -17,13 +17,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vidpose.common.errors import UsageError, did_you_mean
+from vidpose.common.settings import apply_settings
 from vidpose.datasets import DATASETS
-from vidpose.errors import UsageError, did_you_mean
 from vidpose.lifters import lifter_class, lifter_names
-from vidpose.settings import apply_settings
-from vidpose.shipped import shipped
-from vidpose.training.augmentation import Augmentation
 from vidpose.training.losses import JOINT_WEIGHTS, LOSSES
+from vidpose.training.motion_augmentation import MotionAugmentation
 from vidpose.training.plan import (
     NEVER_NEGATIVE,
     NEVER_ZERO,
@@ -34,6 +33,7 @@ from vidpose.training.plan import (
     flat,
     put_over,
 )
+from vidpose.weights.shipped import shipped
 
 CMU17 = "cmu17"
 """The data set of motion capture that random cameras film, without an end; all others are benchmarks."""
@@ -75,7 +75,7 @@ class Recipe(Plan):
         arch, model: registered lifter, and the fields of its config that differ from the default.
         name: of the recipe; of a row, "table/row".
         data: see `Data`.
-        augmentation: fields of `Augmentation` that differ from the default; only for `CMU17`.
+        augmentation: fields of `MotionAugmentation` that differ from the default; only for `CMU17`.
         epochs, steps: length of the run; one of them is 0.
         steps_per_epoch: what an epoch is of data without an end.
         batch: windows a step, over all devices.
@@ -259,7 +259,7 @@ def _check(values: Mapping[str, Any], where: str) -> None:
     check_choices(values, _CHOICES, where)
     blank = asdict(Recipe("")) | {
         "model": asdict(lifter_class(values["arch"]).Config()),
-        "augmentation": asdict(Augmentation()),
+        "augmentation": asdict(MotionAugmentation()),
         "loss": dict.fromkeys(LOSSES, 1.0),
         "reported": {"paper": "", "table": "", "line": "", "frames": 0},
     }

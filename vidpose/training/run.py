@@ -24,8 +24,8 @@ from lightning.fabric import Fabric
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import replacing
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import replacing
 from vidpose.training.checkpoints import BEST, CHECKPOINT, WEIGHTS, check_folder, read_checkpoint, write_checkpoint
 from vidpose.training.logs import Chart, Logs
 from vidpose.training.plan import Plan

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from vidpose.errors import VidposeError
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
-from vidpose.skeletons import Skeleton
+from vidpose.lifters.zoo import ZOO, load_lifter
 from vidpose.training.recipe import Recipe, recipe_names
-from vidpose.zoo import ZOO, load_lifter
 
 
 def start_from(lifter: Lifter, recipe: Recipe, out: Path, say: Callable[[str], None]) -> None:

@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from vidpose.body.skeletons import BLAZEPOSE_TO_H36M
+from vidpose.common.errors import UsageError
+from vidpose.datasets.clips_to_lift import metres_per_unit, with_scores
 from vidpose.datasets.cmu import load_cmu
-from vidpose.datasets.store import Clip, Store
-from vidpose.errors import UsageError
-from vidpose.evaluation.evaluate import metres_per_unit, with_scores
+from vidpose.datasets.store import Store, StoredClip
 from vidpose.lifters import Lifter
-from vidpose.skeletons import BLAZEPOSE_TO_H36M
-from vidpose.training.augmentation import Augmentation, MotionSampler
+from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler
 from vidpose.training.recipe import Data, Recipe
 
-VALIDATION = Augmentation(bone_scale=0.0, body_scale=0.0, recombine=0.0, perturb=0.0, reverse=0.0)
+VALIDATION = MotionAugmentation(bone_scale=0.0, body_scale=0.0, recombine=0.0, perturb=0.0, reverse=0.0)
 """Recorded bodies and motion; cameras and detector noise as in training."""
 
 _HELD_OUT, _HELD_OUT_FRAMES = 256, 20_000
@@ -72,7 +72,7 @@ def open_windows(
     """
     data = recipe.data
     if data.dataset == "cmu17":
-        training = CameraWindows(folder, "train", lifter, Augmentation(**recipe.augmentation), recipe, device)
+        training = CameraWindows(folder, "train", lifter, MotionAugmentation(**recipe.augmentation), recipe, device)
         held_out = CameraWindows(folder, data.validation, lifter, VALIDATION, replace(recipe, seed=0), device)
         return training, held_out.batch(0, _HELD_OUT)
     store = Store(folder)
@@ -227,7 +227,13 @@ class CameraWindows:
     """
 
     def __init__(
-        self, folder: Path, split: str, lifter: Lifter, augmentation: Augmentation, recipe: Recipe, device: torch.device
+        self,
+        folder: Path,
+        split: str,
+        lifter: Lifter,
+        augmentation: MotionAugmentation,
+        recipe: Recipe,
+        device: torch.device,
     ):
         config = lifter.config
         due = {"layout": "h36m17", "normalisation": "person", "units": "metres"}
@@ -271,7 +277,7 @@ class CameraWindows:
         }
 
 
-def _read(store: Store, clip: Clip, input_name: str, lifter: Lifter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read(store: Store, clip: StoredClip, input_name: str, lifter: Lifter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A clip's (F, J, 3) keypoints and scores in `_PICTURE`, (F, J, 3) joints and (F,) metres a unit, see `Batch`."""
     pixels, scores = with_scores(store.keypoints(clip, input_name))
     pictured = (pixels - np.array([clip.width, clip.height]) / 2) * (2 / clip.width) + 1
@@ -284,7 +290,7 @@ def _read(store: Store, clip: Clip, input_name: str, lifter: Lifter) -> tuple[np
     return np.concatenate([pictured, scores[..., None]], axis=-1), answers, np.where(counts, metres, 0)
 
 
-def _windows(clips: list[Clip], answered: int, stride: int) -> np.ndarray:
+def _windows(clips: list[StoredClip], answered: int, stride: int) -> np.ndarray:
     """(W, 4) of each window the first frame it answers for, first and last frame of its clip, width of its picture."""
     windows, start = [], 0
     for clip in clips:

@@ -17,7 +17,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
 
 MAX_SIDE = 16384
 """Pixels of the longer side that are decoded; a damaged header can claim anything."""

@@ -12,15 +12,15 @@ from types import TracebackType
 
 import numpy as np
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.tracks import Source
+from vidpose.body.tracks import Source
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.video.ahead import Ahead
 from vidpose.video.decoding import VideoFile
 from vidpose.video.images import ImageFolder
 
 
 @dataclass(frozen=True)
-class Frame:
+class VideoFrame:
     """One decoded frame.
 
     Attributes:
@@ -90,7 +90,7 @@ class VideoReader:
             self._ahead.close()
         self._frames.close()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[VideoFrame]:
         assert not self.times, "a VideoReader is read once"
         any_given = False
         self._ahead = Ahead(self._decode())
@@ -98,7 +98,7 @@ class VideoReader:
             self.times.append(time)
             if image is not None:
                 any_given = True
-                yield Frame(index, time, image)
+                yield VideoFrame(index, time, image)
         if not any_given:
             until = "on" if self._end is None else f"to {self._end:g} s"
             last = f"{self.times[-1]:.3f} s" if self.times else "none"

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.files import replacing
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import replacing
 
 _log = logging.getLogger(__name__)
 

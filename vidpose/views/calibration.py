@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from vidpose.errors import VidposeError
-from vidpose.files import describe
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import describe
 from vidpose.views.cameras import Calibration, ViewCamera
 
 _MAX_BYTES = 10_000_000

@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidpose.errors import UsageError, VidposeError
-from vidpose.tracks import Camera
+from vidpose.body.tracks import PinholeCamera
+from vidpose.common.errors import UsageError, VidposeError
 
 _MAX_CUT = 16
 """Pixels by which a video may be smaller or larger than its calibration: encoders cut pictures to multiples of 16."""
@@ -94,10 +94,10 @@ class ViewCamera:
                          for pair in (self.focal, self.centre))  # fmt: skip
         return replace(self, size=size, focal=focal, centre=centre)
 
-    def pinhole(self) -> Camera:
+    def pinhole(self) -> PinholeCamera:
         """The same camera without its lens's distortion, for a result."""
         to_world = np.column_stack([self.rotation.T, self.position]) if self.z_up else None
-        return Camera(self.focal, self.centre, to_world)
+        return PinholeCamera(self.focal, self.centre, to_world)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.errors import VidposeError
-from vidpose.tracks import Source
+from vidpose.body.tracks import Source
+from vidpose.common.errors import VidposeError
 
 _MAX_FRAMES_APART = 2
 _SAME_RATE = 1e-3
@@ -21,7 +21,7 @@ _ON_FRAME = 0.05
 
 
 @dataclass(frozen=True)
-class Clock:
+class CommonClock:
     """How the frames of V videos lie in time.
 
     Attributes:
@@ -51,7 +51,7 @@ class Clock:
         return moments
 
 
-def synchronise(sources: Sequence[Source]) -> Clock:
+def synchronise(sources: Sequence[Source]) -> CommonClock:
     """The clock of videos that start together and end together.
 
     Frame n of one is frame n of the other when their rates and lengths agree; otherwise timestamps decide.
@@ -77,7 +77,7 @@ def synchronise(sources: Sequence[Source]) -> Clock:
         else:
             positions.append(_places(leading.times, source.times, step))
             ticks.append(np.interp(source.times, leading.times, np.arange(leading.num_frames)))
-    return Clock(leading.times, tuple(positions), tuple(ticks))
+    return CommonClock(leading.times, tuple(positions), tuple(ticks))
 
 
 def sample(values: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidpose.skeletons import Skeleton
+from vidpose.body.skeletons import Skeleton
 from vidpose.views.cameras import ViewCamera
 
 _LEAST_JOINTS = 4

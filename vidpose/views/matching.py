@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.skeletons import Conversion, Skeleton
+from vidpose.body.skeletons import Conversion, Skeleton
 from vidpose.views.cameras import ViewCamera
 from vidpose.views.triangulation import distances, triangulate
 

@@ -1,0 +1,1 @@
+"""What a person is: joint layouts, geometry, angles, colours; and the data that travels, tracks and results."""

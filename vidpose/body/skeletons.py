@@ -1,0 +1,239 @@
+"""Joint layouts, and the named conversions between them.
+
+Left and right are the person's own. A conversion is a matrix: every joint of the target is a weighted sum of joints
+of the source, with weights that add up to one. A weighted sum survives any affine camera, so a conversion that is
+right in 3D is right in the picture too, up to perspective over the size of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from vidpose.common.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A joint layout.
+
+    Attributes:
+        name: how files and the command line call it.
+        joints: joint names in order; a side is a prefix, `left_` or `right_`.
+        parents: the index of each joint's parent, -1 for a root. Layouts whose joints form no tree (a face, a hand)
+            have several roots.
+        extra_bones: further pairs of joints to draw, where the picture of a body is no tree.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    extra_bones: tuple[tuple[int, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def index(self, joint: str) -> int:
+        """The index of a joint name; ValueError when there is none."""
+        return self.joints.index(joint)
+
+    @cached_property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """(parent, child) pairs, then the extra bones."""
+        tree = tuple((parent, child) for child, parent in enumerate(self.parents) if parent >= 0)
+        return tree + self.extra_bones
+
+    @cached_property
+    def left(self) -> tuple[int, ...]:
+        """Joints of the left side."""
+        return tuple(i for i, joint in enumerate(self.joints) if joint.startswith("left_"))
+
+    @cached_property
+    def right(self) -> tuple[int, ...]:
+        """Joints of the right side, in the order of their partners in `left`."""
+        return tuple(self.index("right_" + self.joints[i].removeprefix("left_")) for i in self.left)
+
+    @cached_property
+    def mirror(self) -> tuple[int, ...]:
+        """The permutation that swaps left and right: `mirrored = joints[..., mirror, :]`."""
+        order = list(range(len(self)))
+        for left, right in zip(self.left, self.right, strict=True):
+            order[left], order[right] = right, left
+        return tuple(order)
+
+
+H36M_17 = Skeleton(
+    "h36m17",
+    ("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "spine", "thorax",
+     "nose", "head_top", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
+    (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+)  # fmt: skip
+"""Human3.6M's 17 of 32 joints, in the order every lifting paper uses."""
+
+COCO_17 = Skeleton(
+    "coco17",
+    ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+     "right_ankle"),
+    (-1, 0, 0, 1, 2, -1, 5, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    ((11, 12),),
+)  # fmt: skip
+
+MPII_16 = Skeleton(
+    "mpii16",
+    ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax", "upper_neck",
+     "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+    (1, 2, 6, 6, 3, 4, -1, 6, 7, 8, 11, 12, 7, 7, 13, 14),
+)  # fmt: skip
+"""MPII Human Pose's joints. Its thorax is near H36M's; its upper neck is where the neck meets the head."""
+
+BLAZEPOSE_33 = Skeleton(
+    "blazepose33",
+    ("nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
+     "left_ear", "right_ear", "left_mouth", "right_mouth", "left_shoulder", "right_shoulder", "left_elbow",
+     "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index", "left_thumb",
+     "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel",
+     "right_heel", "left_foot_index", "right_foot_index"),
+    (-1, 0, 1, 2, 0, 4, 5, 3, 6, -1, 9, -1, 11, 11, 12, 13, 14, 15, 16, 15, 16, 15, 16, 11, 12, 23, 24, 25, 26, 27, 28,
+     29, 30),
+    ((23, 24), (17, 19), (18, 20), (27, 31), (28, 32)),
+)  # fmt: skip
+
+MPI_INF_3DHP_17 = Skeleton(
+    "mpi-inf-3dhp17",
+    ("head_top", "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+     "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "nose"),
+    (16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1, 14, 1),
+)  # fmt: skip
+"""MPI-INF-3DHP's 17 joints in the order of its test set. Its neck and head are near H36M's thorax and nose."""
+
+MPI_INF_3DHP_28 = Skeleton(
+    "mpi-inf-3dhp28",
+    ("spine3", "spine4", "spine2", "spine", "pelvis", "neck", "head", "head_top", "left_clavicle", "left_shoulder",
+     "left_elbow", "left_wrist", "left_hand", "right_clavicle", "right_shoulder", "right_elbow", "right_wrist",
+     "right_hand", "left_hip", "left_knee", "left_ankle", "left_foot", "left_toe", "right_hip", "right_knee",
+     "right_ankle", "right_foot", "right_toe"),
+    (2, 0, 3, 4, -1, 1, 5, 6, 5, 8, 9, 10, 11, 5, 13, 14, 15, 16, 4, 18, 19, 20, 21, 4, 23, 24, 25, 26),
+)  # fmt: skip
+"""All joints of MPI-INF-3DHP's training annotations."""
+
+HUMANEVA_15 = Skeleton(
+    "humaneva15",
+    ("pelvis", "thorax", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist",
+     "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle", "head"),
+    (-1, 0, 1, 2, 3, 1, 5, 6, 0, 8, 9, 0, 11, 12, 1),
+)  # fmt: skip
+"""HumanEva-I's joints in VideoPose3D's order."""
+
+SKELETONS: Mapping[str, Skeleton] = {
+    s.name: s for s in (H36M_17, COCO_17, MPII_16, BLAZEPOSE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, HUMANEVA_15)
+}
+
+
+def get_skeleton(name: str) -> Skeleton:
+    """The layout of that name.
+
+    Raises:
+        UsageError: there is no such layout.
+    """
+    if name not in SKELETONS:
+        raise UsageError(f"unknown joint layout {name!r}; known are {', '.join(SKELETONS)}")
+    return SKELETONS[name]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A named way from one joint layout to another; files store the name beside the joints it gave."""
+
+    name: str
+    source: Skeleton
+    target: Skeleton
+    recipe: Mapping[str, Mapping[str, float]]
+    """Target joint -> {source joint: weight}; a joint that is not named is copied from its namesake."""
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """(target joints, source joints) float64 weights; every row adds up to one."""
+        weights_TS = np.zeros((len(self.target), len(self.source)))
+        for row, joint in enumerate(self.target.joints):
+            for parent, weight in self.recipe.get(joint, {joint: 1.0}).items():
+                weights_TS[row, self.source.index(parent)] = weight
+        return weights_TS
+
+    def __call__(self, positions: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Convert joints.
+
+        Args:
+            positions: (..., source joints, D) coordinates, NaN where absent.
+            scores: (..., source joints) confidences.
+
+        Returns:
+            (..., target joints, D) positions and (..., target joints) scores. A derived joint takes the lowest score
+            of the joints it is made of, and is NaN with score 0 when one of them is absent.
+        """
+        parts, part_scores = [], []
+        for weights_S in self.matrix:
+            parents = np.flatnonzero(weights_S)
+            parts.append(np.einsum("s,...sd->...d", weights_S[parents], positions[..., parents, :]))
+            part_scores.append(scores[..., parents].min(axis=-1))
+        converted = np.stack(parts, axis=-2).astype(positions.dtype)
+        absent = np.isnan(converted).any(axis=-1)
+        return converted, np.where(absent, 0, np.stack(part_scores, axis=-1)).astype(scores.dtype)
+
+
+_PELVIS = {"left_hip": 0.5, "right_hip": 0.5}
+_THORAX = {"left_shoulder": 0.5, "right_shoulder": 0.5}
+_SPINE = {"left_hip": 0.25, "right_hip": 0.25, "left_shoulder": 0.25, "right_shoulder": 0.25}
+
+# From the ears to the crown is about twice the way from the mouth to the eyes (130 mm against 65 mm in an adult), in
+# the same direction, however the head is turned.
+_CROWN = 2.0
+
+COCO_TO_H36M = Conversion(
+    "coco17-h36m17-mid",
+    COCO_17,
+    H36M_17,
+    {"pelvis": _PELVIS, "spine": _SPINE, "thorax": _THORAX, "head_top": {"left_eye": 0.5, "right_eye": 0.5}},
+)
+"""Midpoints, and the eyes for the head: what mmpose and MotionBERT do with COCO joints."""
+
+MPII_TO_H36M = Conversion(
+    "mpii16-h36m17-mid",
+    MPII_16,
+    H36M_17,
+    {"spine": {"pelvis": 0.5, "thorax": 0.5}, "nose": {"upper_neck": 0.5, "head_top": 0.5}},
+)
+"""Midpoints; for the nose, which MPII has not, the middle of the head."""
+
+BLAZEPOSE_TO_H36M = Conversion(
+    "blazepose33-h36m17-crown",
+    BLAZEPOSE_33,
+    H36M_17,
+    {
+        "pelvis": _PELVIS,
+        "spine": _SPINE,
+        "thorax": _THORAX,
+        "head_top": {
+            "left_ear": 0.5, "right_ear": 0.5, "left_eye": _CROWN / 2, "right_eye": _CROWN / 2,
+            "left_mouth": -_CROWN / 2, "right_mouth": -_CROWN / 2,
+        },
+    },
+)  # fmt: skip
+"""Midpoints, and a crown extrapolated from ears, eyes and mouth."""
+
+CONVERSIONS: Mapping[str, Conversion] = {c.name: c for c in (COCO_TO_H36M, MPII_TO_H36M, BLAZEPOSE_TO_H36M)}
+
+
+def get_conversion(source: str, target: str) -> Conversion:
+    """The conversion between two layouts, by their names.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for conversion in CONVERSIONS.values():
+        if (conversion.source.name, conversion.target.name) == (source, target):
+            return conversion
+    raise UsageError(f"no conversion from joint layout {source!r} to {target!r}; known are {', '.join(CONVERSIONS)}")

@@ -1,0 +1,1 @@
+"""What knows nothing of people: errors, files, Ctrl-C, devices, settings, names."""

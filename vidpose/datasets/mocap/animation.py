@@ -1,0 +1,104 @@
+"""What the readers of motion capture formats share: the animated skeleton they give, rotations, and errors by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.common.errors import VidposeError
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A skeleton that moves.
+
+    Attributes:
+        path: the file it was read from.
+        names: of the N points, in the file's order.
+        rest: (N, 3) the bone to each point from its parent, in the pose without rotations and the frame of the file.
+        positions: (F, N, 3) in the frame of the file. An ASF bone is its end; a BVH joint is where it turns.
+        rotations: (F, N, 3, 3) that take the skeleton at rest into the pose.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    rest: np.ndarray
+    positions: np.ndarray
+    rotations: np.ndarray
+
+    def index(self, name: str) -> int:
+        """The index of a point.
+
+        Raises:
+            VidposeError: the skeleton does not have it.
+        """
+        if name not in self.names:
+            raise VidposeError(f"{self.path}: the skeleton has no {name!r}; is this a recording of the CMU database?")
+        return self.names.index(name)
+
+
+def bad_line(path: Path, number: int, problem: str) -> VidposeError:
+    """The error of one line of a text file; lines count from 1."""
+    return VidposeError(f"{path}, line {number}: {problem}")
+
+
+def numbered_words(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers from 1 and words of the lines that have any; `#` begins a comment.
+
+    Raises:
+        VidposeError: the file cannot be read.
+    """
+    try:
+        # Comments may be in any encoding; what matters is ASCII.
+        text = path.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise VidposeError(f"{path}: cannot be read ({error.strerror})") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if words := line.partition("#")[0].split():
+            yield number, words
+
+
+def numbers(path: Path, number: int, words: list[str], count: int) -> list[float]:
+    """`count` finite numbers of a line.
+
+    Raises:
+        VidposeError: there are more or fewer, or something else.
+    """
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        raise bad_line(path, number, f"numbers were expected, not {' '.join(words)!r}") from None
+    if len(values) != count:
+        raise bad_line(path, number, f"{len(values)} numbers, where {count} were expected")
+    if not np.isfinite(values).all():
+        raise bad_line(path, number, "a number that is not finite")
+    return values
+
+
+def rotations(axes: str, radians: np.ndarray) -> np.ndarray:
+    """Products of rotations about coordinate axes: `axes` "zyx" gives Rz Ry Rx, of which Rx is applied first.
+
+    Args:
+        axes: of "x", "y" and "z".
+        radians: (..., len(axes)) angles.
+
+    Returns:
+        (..., 3, 3).
+    """
+    product = np.broadcast_to(np.eye(3), (*radians.shape[:-1], 3, 3))
+    for i, axis in enumerate(axes):
+        product = product @ _about(axis, radians[..., i])
+    return product
+
+
+def _about(axis: str, radians: np.ndarray) -> np.ndarray:
+    first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.zeros((*radians.shape, 3, 3))
+    matrix[..., range(3), range(3)] = 1
+    matrix[..., first, first] = matrix[..., second, second] = np.cos(radians)
+    matrix[..., second, first] = np.sin(radians)
+    matrix[..., first, second] = -np.sin(radians)
+    return matrix

@@ -1,0 +1,1 @@
+"""2D keypoint networks on annotated pictures and clips."""

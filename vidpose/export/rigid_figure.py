@@ -1,0 +1,101 @@
+"""A person as a rigid skeleton in motion, y up, for the formats that turn bones: BVH, glTF, MOT.
+
+Bones have the median lengths of the track. They are turned as the fitted body's were (`Track.rotations`), or as
+`vidpose.body.kinematics.orientations` reads from the joints, whose docstring states how they roll about themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
+
+from vidpose.body.kinematics import matrices_of, orientations, rest_offsets
+from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.export.placing import axes_of, placed_joints, root_of
+
+EULER = "ZXY"
+"""Order of the angles that rotations are written as, each about the axes that the ones before have turned."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """K keyframes, J joints.
+
+    Attributes:
+        layout: of the joints.
+        offsets: (J, 3) metres from each joint's parent to it in the rest pose (`vidpose.body.kinematics`); zero for the
+            root.
+        times: (K,) seconds.
+        turns: (K, J, 3, 3) rotations from the rest pose into the exported frame.
+        roots: (K, 3) metres, the root joint in the exported frame.
+    """
+
+    layout: Skeleton
+    offsets: np.ndarray
+    times: np.ndarray
+    turns: np.ndarray
+    roots: np.ndarray
+
+    @staticmethod
+    def of(result: PoseResult, track: Track) -> Figure:
+        """The frames of a lifted track that have a whole pose and its place.
+
+        Raises:
+            UsageError: no rest pose is known for the result's layout.
+        """
+        layout, joints = get_skeleton(result.joint_layout), placed_joints(result, track, "y")
+        there = np.isfinite(joints).all(axis=(1, 2))
+        assert there.any(), "somebody without a pose is no figure"
+        fitted = there & (track.rotations.shape[1] == len(layout)) & np.isfinite(track.rotations).all(axis=(1, 2))
+        if fitted.any():
+            there = fitted
+            turns = axes_of(result, "y") @ matrices_of(track.rotations[there])
+        else:
+            turns = orientations(joints[there], layout)
+        joints = joints[there]
+        offsets = rest_offsets(joints, layout, turns)
+        return Figure(layout, offsets, track.times[there], turns, joints[:, root_of(result)])
+
+    def at(self, times: np.ndarray) -> Figure:
+        """The figure at other times: turned along great circles between keyframes, still before and after them."""
+        if np.array_equal(times, self.times):
+            return self
+        within = np.clip(times, self.times[0], self.times[-1])
+        roots = np.stack([np.interp(within, self.times, axis) for axis in self.roots.T], axis=1)
+        if len(self.times) == 1:
+            return Figure(self.layout, self.offsets, times, np.repeat(self.turns, len(times), axis=0), roots)
+        turns = [
+            Slerp(self.times, Rotation.from_matrix(keys))(within).as_matrix() for keys in self.turns.swapaxes(0, 1)
+        ]
+        return Figure(self.layout, self.offsets, times, np.stack(turns, axis=1), roots)
+
+
+def euler_angles(turns: np.ndarray) -> np.ndarray:
+    """Rotations as degrees about z, x and y, in `EULER`'s order.
+
+    Of the two ways to write a rotation, and the whole turns that may be added, each frame has what is nearest to the
+    frame before: a knee bends beyond 90 degrees without a jump.
+
+    Args:
+        turns: (N, ..., 3, 3).
+
+    Returns:
+        (N, ..., 3), of the first frame from -180 to 180 and, about x, from -90 to 90.
+    """
+    z = np.arctan2(-turns[..., 0, 1], turns[..., 1, 1])
+    x = np.arcsin(turns[..., 2, 1].clip(-1, 1))
+    y = np.arctan2(-turns[..., 2, 0], turns[..., 2, 2])
+    # At a quarter turn about x, z and y turn about the same axis: all of it is put into z.
+    locked = np.hypot(turns[..., 0, 1], turns[..., 1, 1]) < 1e-9
+    z, y = np.where(locked, np.arctan2(turns[..., 1, 0], turns[..., 0, 0]), z), np.where(locked, 0, y)
+    one = np.degrees(np.stack([z, x, y], axis=-1))
+    ways = np.stack([one, one * (1, -1, 1) + 180])
+    angles = ways[0].copy()
+    for row in range(1, len(angles)):
+        step = (ways[:, row] - angles[row - 1] + 180) % 360 - 180
+        nearer = np.abs(step).sum(axis=-1).argmin(axis=0)
+        angles[row] = angles[row - 1] + np.where(nearer[..., None] == 0, *step)
+    return angles

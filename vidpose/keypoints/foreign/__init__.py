@@ -1,0 +1,1 @@
+"""Keypoint networks of other libraries."""

@@ -1,0 +1,75 @@
+"""Weights of native keypoint networks that vidpose trained, and what their header says.
+
+The header of the file (`weights_file.py`) has architecture and config with the joint layout, the processing before and
+after the network, data, recipe, metrics, licence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidpose.common.errors import VidposeError
+from vidpose.common.settings import with_tuples
+from vidpose.keypoints.native_networks import KeypointNetwork, Processing, create_network, load_network
+from vidpose.weights.untrusted import read_checkpoint
+from vidpose.weights.weights_file import fitting, read_weights_of, write_weights
+
+KIND = "vidpose-keypoint-network"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its weights, in eval mode on the CPU, and what belongs to them; `about` is empty for others'."""
+
+    network: KeypointNetwork
+    processing: Processing
+    about: Mapping[str, Any]
+
+
+def save_network(
+    network: KeypointNetwork, processing: Processing, path: Path, about: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write a network's weights and everything needed to use it again.
+
+    Args:
+        about: what the weights were trained on and how well they do, for the header.
+        half: parameters in float16, except those that it cannot hold.
+
+    Raises:
+        VidposeError: the file cannot be written.
+    """
+    facts = {"arch": network.name, "config": asdict(network.config), "processing": asdict(processing)}
+    write_weights(network, path, KIND, {**facts, **about}, half=half)
+
+
+def open_network(path: Path, arch: str) -> Trained:
+    """A network of that architecture from a file of ours, or from a public checkpoint in its layout.
+
+    Raises:
+        VidposeError: the file is not what it should be, or of another architecture.
+    """
+    if path.suffix == ".safetensors":
+        return read_network(path, arch)
+    tensors = read_checkpoint(path)
+    try:
+        network = load_network(arch, tensors)
+    except VidposeError as error:
+        raise VidposeError(f"{path}: {error}") from None
+    return Trained(network, network.processing, {})
+
+
+def read_network(path: Path, arch: str) -> Trained:
+    """A network of that architecture from a file of ours.
+
+    Raises:
+        VidposeError: the file is not what it should be, or of another architecture.
+    """
+    about, tensors = read_weights_of(path, KIND, arch)
+    with fitting(path, arch):
+        network = create_network(arch, **about["config"])
+        network.load_state_dict(tensors)
+        processing = Processing(**with_tuples(about["processing"]))
+    return Trained(network.eval(), processing, about)

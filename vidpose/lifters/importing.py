@@ -1,0 +1,80 @@
+"""Authors' checkpoints of the lifters, into our weights.
+
+lifter = import_lifter(Path("best_epoch.bin"), "mixste")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.lifters.lifter import Lifter, create_lifter, lifter_class
+from vidpose.weights.untrusted import read_checkpoint
+
+
+def import_lifter(
+    path: Path,
+    arch: str,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    report: Callable[[dict[str, Any]], None] = lambda assumed: None,
+) -> Lifter:
+    """A lifter with the weights of its authors' checkpoint, in eval mode on the CPU.
+
+    Sizes come from the tensors' shapes. What these do not tell is as in the paper, unless `settings` say otherwise.
+
+    Args:
+        settings: fields of the lifter's config.
+        report: called with the fields that neither shapes nor `settings` tell.
+
+    Raises:
+        UsageError: no lifter is called `arch`, or its config has no such setting.
+        VidposeError: see `read_checkpoint`; or the checkpoint is of another architecture, or lacks keys, or has more.
+    """
+    kind = lifter_class(arch)
+    theirs = read_checkpoint(path)
+    renamed = {rename(key, kind.authors_keys): tensor for key, tensor in theirs.items()}
+    try:
+        config = kind.infer_config(renamed)
+        tensors = kind.from_authors(renamed)
+    except NotImplementedError:
+        raise UsageError(f"{arch}: no authors' checkpoints of it are known, so there is nothing to import") from None
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        missing = f"it has no {original(error.args[0], kind)}" if isinstance(error, KeyError) else "shapes do not fit"
+        raise VidposeError(f"{path}: not a checkpoint of {arch}: {missing}, but {_some(theirs)}") from None
+    lifter = create_lifter(arch, **(config | dict(settings or {})))
+    expected = lifter.state_dict()
+    if missing := expected.keys() - tensors.keys():
+        raise VidposeError(f"{path}: lacks keys of {arch}: {_some(original(key, kind) for key in missing)}")
+    if surplus := tensors.keys() - expected.keys():
+        raise VidposeError(f"{path}: has keys that {arch} has not: {_some(original(key, kind) for key in surplus)}")
+    for key, tensor in tensors.items():
+        if tensor.shape != expected[key].shape:
+            raise VidposeError(
+                f"{path}: {original(key, kind)} is of shape {tuple(tensor.shape)}, where {arch} with these settings "
+                f"has {tuple(expected[key].shape)}"
+            )
+    lifter.load_state_dict(tensors)
+    told = config.keys() | (settings or {}).keys()
+    report({key: value for key, value in asdict(lifter.config).items() if key not in told})
+    return lifter.eval()
+
+
+def rename(key: str, pairs: Sequence[tuple[str, str]]) -> str:
+    """An authors' parameter name in our words."""
+    for theirs, ours in pairs:
+        key = key.replace(theirs, ours)
+    return key
+
+
+def original(key: str, kind: type[Lifter]) -> str:
+    """One of our parameter names in the authors' words, for messages."""
+    return rename(key, [(ours, theirs) for theirs, ours in reversed(kind.authors_keys)])
+
+
+def _some(keys: Iterable[str]) -> str:
+    keys = sorted(keys)
+    return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")

@@ -1,0 +1,194 @@
+"""What every lifter is, and the registry that the command line, the weights' files and the shared tests read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+
+from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.registry import Registry
+from vidpose.lifters.normalisation import NORMALISATIONS
+
+
+@dataclass(frozen=True)
+class LifterConfig:
+    """What every lifter's frozen `Config` begins with.
+
+    Attributes:
+        frames: length T of the window the lifter was built and trained for.
+        channels: C of its input: 2 for (x, y), 3 for (x, y, score).
+        normalisation: name of the 2D normalisation it expects (`NORMALISATIONS` in `normalisation.py`).
+        frame_stride: the window takes every how many-th frame of the video.
+        units: of its output: "metres", or "image" where x and y are in the units of the normalised input.
+        layout: name of the joint layout of its input and output.
+    """
+
+    frames: int = 81
+    channels: int = 3
+    normalisation: str = "person"
+    frame_stride: int = 1
+    units: Literal["metres", "image"] = "metres"
+    layout: str = "h36m17"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a lifter comes from, and what its authors report.
+
+    Attributes:
+        title, venue: of the paper.
+        mpjpe: millimetres on Human3.6M, protocol 1, average over actions; None where the paper reports none.
+        setting: what `mpjpe` was measured with: 2D detector, T, table.
+    """
+
+    title: str
+    venue: str
+    mpjpe: float | None = None
+    setting: str = ""
+
+
+class Lifter(nn.Module):
+    """2D keypoints in, 3D joints out: (B, T, J, C) -> (B, T', J, 3) root-relative metres in the camera frame.
+
+    `forward` raises VidposeError for input of another shape than the lifter takes, and for coordinates that are not
+    finite (absent joints come as zeros, `NORMALISATIONS` puts them there).
+
+    A subclass names its `Config`, and takes one. What else it may say of itself:
+
+    Attributes:
+        layouts: names of the joint layouts that the network is defined on; none: any.
+        layout: joints of its input and output.
+        predicts: frames of the window its answer is used for. "sequence" lifters answer for all T frames; "centre" and
+            "last" ones for that one, either as T' = 1 or as one of T' = T.
+        convolutional: takes windows longer than `config.frames` too, and answers T - frames + 1 of their frames.
+        authors_keys: pairs (the authors' part of a parameter's name, ours), applied in order when a checkpoint of
+            theirs is imported.
+        tiny: settings of the smallest sensible network, for tests.
+        variants: settings of the paper's other configurations, by name.
+    """
+
+    Config: ClassVar[type[LifterConfig]] = LifterConfig
+    layouts: ClassVar[Sequence[str]] = ()
+    convolutional: ClassVar[bool] = False
+    authors_keys: ClassVar[Sequence[tuple[str, str]]] = ()
+    tiny: ClassVar[Mapping[str, Any]] = {}
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # Set by `register`.
+    name: ClassVar[str]
+    paper: ClassVar[Paper]
+
+    predicts: Literal["sequence", "centre", "last"] = "sequence"
+
+    def __init__(self, config: LifterConfig):
+        super().__init__()
+        self.config = config
+        self.layout: Skeleton = get_skeleton(config.layout)
+        if self.layouts and config.layout not in self.layouts:
+            raise UsageError(f"{self.name}: defined on {', '.join(self.layouts)} joints, not on {config.layout}")
+        self.register_forward_pre_hook(_check_input, with_kwargs=True)
+
+    def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+    def normalise(self, pixels_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
+        """Keypoints as `forward` takes them, from (B, T, J, 3) pixels and scores in a picture (width, height)."""
+        return NORMALISATIONS[self.config.normalisation](pixels_BTJC, image_size)[..., : self.config.channels]
+
+    def predictions(self, keypoints_BTJC: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """All outputs that training puts a loss on, each (B, T', J, 3); the last is what `forward` gives."""
+        return (self(keypoints_BTJC),)
+
+    def targets(self, joints_BTJD: torch.Tensor, answered: int) -> torch.Tensor:
+        """Of a window's true joints, (B, T, J, 3), those that a prediction of `answered` frames is for."""
+        missing = joints_BTJD.shape[1] - answered
+        before = missing if self.predicts == "last" else missing // 2
+        return joints_BTJD[:, before : before + answered]
+
+    @property
+    def frame_range(self) -> tuple[int, int | None]:
+        """Shortest and longest window that `forward` takes; None: any length."""
+        return 1, self.config.frames
+
+    @property
+    def joint_counts(self) -> tuple[int, ...]:
+        """J that `forward` takes."""
+        return (len(self.layout),)
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames of video that decide one frame of output."""
+        return (self.config.frames - 1) * self.config.frame_stride + 1
+
+    def check_input(self, keypoints_BTJC: torch.Tensor) -> None:
+        """Raises VidposeError for input that this lifter cannot take, saying what is wrong with it."""
+        shape = tuple(keypoints_BTJC.shape)
+        if len(shape) != 4:
+            raise VidposeError(
+                f"{self.name}: keypoints of shape {shape}, where (batch, frames, joints, channels) is due"
+            )
+        _, frames, joints, channels = shape
+        if joints not in self.joint_counts:
+            due = " or ".join(map(str, self.joint_counts))
+            raise VidposeError(f"{self.name}: keypoints of {joints} joints, where {due} are due ({self.layout.name})")
+        if channels != self.config.channels:
+            meaning = "x, y and score" if self.config.channels == 3 else "x and y"
+            raise VidposeError(
+                f"{self.name}: keypoints of {channels} channels, where {self.config.channels} are due ({meaning})"
+            )
+        self.check_frames(frames)
+        # Neither a traced network nor one on the meta device has values to look at. Training on a GPU is not to wait
+        # for an answer in each step: its loss will tell.
+        if torch.compiler.is_compiling() or keypoints_BTJC.is_meta or (self.training and keypoints_BTJC.is_cuda):
+            return
+        if not keypoints_BTJC.isfinite().all():
+            raise VidposeError(f"{self.name}: keypoints that are NaN or infinite; give absent joints as zeros")
+
+    def check_frames(self, frames: int) -> None:
+        """Raises VidposeError for a window of a length that this lifter cannot take."""
+        low, high = self.frame_range
+        if frames < low or (high is not None and frames > high):
+            due = f"{low}" if low == high else f"{low} to {high}" if high is not None else f"{low} or more"
+            raise VidposeError(f"{self.name}: a window of {frames} frames, where {due} are due")
+
+    @classmethod
+    def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        """The settings that the shapes of an authors' checkpoint tell, its keys already renamed to ours.
+
+        Raises:
+            KeyError: a tensor that every such checkpoint has is missing.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_authors(cls, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Our state from an authors' one, keys already renamed: what is kept in another shape or order there."""
+        return tensors
+
+
+class FrameEncoder(Lifter):
+    """A lifter that first looks at each frame on its own, which overlapping windows can share."""
+
+    def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.encode(keypoints_BTJC))
+
+    def encode(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        """(B, T, J, C) -> (B, T, D): features of every frame, that do not depend on the others, nor on T."""
+        raise NotImplementedError
+
+    def decode(self, features_BTD: torch.Tensor) -> torch.Tensor:
+        """(B, T, D) -> (B, T', J, 3)."""
+        raise NotImplementedError
+
+
+def _check_input(lifter: Lifter, args: tuple, kwargs: dict[str, Any]) -> None:
+    lifter.check_input(*args, **kwargs)
+
+
+_REGISTRY: Registry[Lifter] = Registry("lifter")
+register, lifter_names = _REGISTRY.register, _REGISTRY.names
+lifter_class, create_lifter = _REGISTRY.find, _REGISTRY.create

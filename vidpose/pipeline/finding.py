@@ -1,0 +1,90 @@
+"""Everything that needs pictures: people followed through a video, with their 2D keypoints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from vidpose import __version__
+from vidpose.body.skeletons import Skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.pipeline.networks import Networks
+from vidpose.pipeline.people_finder import PeopleFinder, Sighting
+from vidpose.refine import unswap_sides
+from vidpose.video import VideoReader
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int | None], None]
+"""Called with the number of frames done, and the number expected, which is a hint or None."""
+
+
+def find_people(
+    video: str | Path,
+    *,
+    networks: Networks | None = None,
+    detect_every: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    max_people: int | None = None,
+    min_score: float = 0.3,
+    progress: Progress | None = None,
+) -> PoseResult:
+    """The first half of `infer`: tracks with 2D keypoints, and no 3D joints yet."""
+    with (
+        VideoReader(video, start=start, end=end) as reader,
+        PeopleFinder(max_people, min_score, networks=networks, detect_every=detect_every) as finder,
+    ):
+        sightings: dict[int, list[tuple[int, Sighting]]] = {}
+        done, frames = 0, iter(reader)
+        while batch := list(islice(frames, finder.networks.batch)):
+            finder.look_ahead([frame.image for frame in batch], [frame.index for frame in batch])
+            for frame in batch:
+                for sighting in finder.step(frame.image, frame.time, frame.index):
+                    sightings.setdefault(sighting.id, []).append((frame.index, sighting))
+                done += 1
+                if progress:
+                    progress(done, reader.num_frames_hint)
+        confirmed = finder.confirmed
+    people = {id_: rows for id_, rows in sightings.items() if id_ in confirmed}
+    source = reader.source()
+    if source.truncated:
+        log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
+    detector, layout = finder.networks.detector, finder.networks.keypoints.layout
+    if end is None:
+        detector.check_length(source.num_frames)
+    # The ids of people who turned out to be nobody leave gaps; those of a file are its own.
+    numbers = people if detector.gives_ids else range(1, len(people) + 1)
+    tracks = tuple(
+        _track(number, rows, source.times, layout) for number, rows in zip(numbers, people.values(), strict=True)
+    )
+    provenance = {
+        "vidpose": __version__,
+        **finder.networks.provenance,
+        "detect_every": detect_every,
+        "min_score": min_score,
+        "max_people": max_people,
+    }
+    found = PoseResult(source, tracks, layout.name, "", provenance)
+    if finder.networks.clips is None:
+        return found
+    from vidpose.pipeline.clip_stage import look_again
+
+    return look_again([found], finder.networks.clips, start=start, end=end, progress=progress)[0]
+
+
+def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray, layout: Skeleton) -> Track:
+    """Sightings of one person as a track with a row a frame, NaN where not seen."""
+    frames = np.arange(sightings[0][0], sightings[-1][0] + 1)
+    boxes = np.full((len(frames), 4), np.nan, np.float32)
+    keypoints = np.full((len(frames), len(layout), 2), np.nan, np.float32)
+    scores = np.zeros((len(frames), len(layout)), np.float32)
+    for frame, sighting in sightings:
+        row = frame - frames[0]
+        boxes[row], keypoints[row], scores[row] = sighting.box, sighting.keypoints, sighting.scores
+    keypoints, scores = unswap_sides(keypoints, scores, times[frames], layout)
+    return Track.of_keypoints(number, frames, times[frames], boxes, keypoints, scores)

@@ -1,0 +1,77 @@
+"""Everything after the pictures: 3D joints for people who have been followed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import VidposeError
+from vidpose.lifters import Lifter
+from vidpose.lifters.running import lift
+from vidpose.lifters.zoo import Weights
+from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches
+
+log = logging.getLogger(__name__)
+
+
+def lift_people(
+    found: PoseResult, weights: Weights, smoothing: Smoothing, *, max_gap: float = 0.5, device: str = "cpu"
+) -> PoseResult:
+    """The second half of `infer`: 3D joints for tracks that have 2D keypoints, whatever found them."""
+    lifter = weights.lifter.to(device)
+    conversion = conversion_for(lifter, get_skeleton(found.keypoint_layout))
+    trained_on = weights.about.get("conversion")
+    if conversion and conversion.name != trained_on:
+        log.warning(
+            "%s was trained on keypoints from %s, not from %s; expect larger errors",
+            weights.name, trained_on, conversion.name,
+        )  # fmt: skip
+    size = (found.source.width, found.source.height)
+    tracks = []
+    for track in found.tracks:
+        keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
+        joints = np.full((*scores.shape, 3), np.nan, np.float32)
+        for part in stretches(bridgeable(track.seen, track.times, max_gap)):
+            lifted = lift(lifter, keypoints[part], scores[part], size)
+            lifted[~track.seen[part]] = np.nan
+            times = track.times[part]
+            joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
+        # What was found out about an earlier lifting does not hold for this one.
+        plain = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
+        tracks.append(replace(plain, joints=joints, joint_scores=scores))
+    return replace(found, joint_layout=lifter.layout.name, camera=None).with_tracks(
+        tuple(tracks),
+        lifter=weights.name,
+        arch=lifter.name,
+        weights_sha256=weights.sha256,
+        conversion=conversion.name if conversion else None,
+        smoothing=str(smoothing),
+        max_gap_seconds=max_gap,
+    )
+
+
+def conversion_for(lifter: Lifter, layout: Skeleton) -> Conversion | None:
+    """From keypoints in a layout to those that the lifter takes; None where they are the same.
+
+    Raises:
+        UsageError: the lifter has joints that cannot be made from these.
+    """
+    return None if layout == lifter.layout else get_conversion(layout.name, lifter.layout.name)
+
+
+def load_found(path: Path) -> PoseResult:
+    """A saved result, for its 2D keypoints.
+
+    Raises:
+        VidposeError: it is none, or its layout is unknown.
+    """
+    result = PoseResult.load(path)
+    sizes = {len(get_skeleton(result.keypoint_layout))} | {track.scores.shape[1] for track in result.tracks}
+    if len(sizes) > 1:
+        raise VidposeError(f"{path}: its tracks do not have the joints of layout {result.keypoint_layout!r}")
+    return result

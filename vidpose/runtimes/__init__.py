@@ -1,0 +1,1 @@
+"""Foreign runtimes: the only rooms that know ONNX Runtime and OpenMMLab."""

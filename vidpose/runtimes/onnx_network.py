@@ -1,0 +1,103 @@
+"""Running ONNX files: the only room that knows ONNX Runtime.
+
+OpenMMLab publishes its networks as archives of its SDK, each with one ONNX file in it; both are read.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.common.errors import VidposeError, one_line
+
+_MAX_MIB = 2048  # of an ONNX file: the format holds no more
+
+
+class OnnxNetwork:
+    """A network that takes pictures (N, 3, H, W) float32.
+
+    Attributes:
+        path: the file it came from.
+        size: (W, H) of the pictures it takes; None: any.
+    """
+
+    def __init__(self, path: Path, outputs: Sequence[str], device: str = "cpu") -> None:
+        """Load the network.
+
+        Args:
+            path: an .onnx file, or an SDK archive (.zip) with one in it.
+            outputs: the names of its outputs, in the order in which a call gives them.
+            device: `cuda` where ONNX Runtime can use it; it runs on the CPU where it cannot.
+
+        Raises:
+            VidposeError: ONNX Runtime is not installed; the file cannot be read, or is of a network with other inputs
+                or outputs.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise VidposeError(f"{path}: needs ONNX Runtime ({error}): pip install 'vidpose[onnx]'") from None
+        self.path = path
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        on_gpu = device.startswith("cuda") and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        providers = ["CUDAExecutionProvider"] * on_gpu + ["CPUExecutionProvider"]
+        content = _read(path)
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers)
+        except Exception as error:  # its exceptions have no common base
+            raise VidposeError(f"{path}: not an ONNX network that can be run ({one_line(error)})") from None
+        inputs = {i.name: i.shape for i in self._session.get_inputs()}
+        given = [o.name for o in self._session.get_outputs()]
+        if not (len(inputs) == 1 and all(map(_is_picture, inputs.values())) and set(outputs) <= set(given)):
+            raise VidposeError(
+                f"{path}: takes {_words(inputs)} and gives {', '.join(given)}; expected a network that takes one "
+                f"picture (N x 3 x H x W) and gives {', '.join(outputs)}"
+            )
+        ((self._input, (batch, _, height, width)),) = inputs.items()
+        self._outputs = list(outputs)
+        self._batch = batch if isinstance(batch, int) else None
+        self.size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+
+    def __call__(self, images_NCHW: np.ndarray) -> list[np.ndarray]:
+        """The outputs for N pictures, float32.
+
+        Raises:
+            VidposeError: the network fails on them.
+        """
+        step = self._batch or len(images_NCHW)
+        try:
+            parts = [
+                self._session.run(self._outputs, {self._input: images_NCHW[i : i + step]})
+                for i in range(0, len(images_NCHW), step)
+            ]
+        except Exception as error:  # as above
+            raise VidposeError(f"{self.path}: fails on a picture ({one_line(error)})") from None
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not zipfile.is_zipfile(path):
+            return path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            networks = [entry for entry in archive.infolist() if entry.filename.endswith(".onnx")]
+            if len(networks) != 1 or networks[0].file_size > _MAX_MIB << 20:
+                raise VidposeError(f"{path}: an archive with {len(networks)} .onnx files; expected one, below 2 GiB")
+            return archive.read(networks[0])
+    except OSError as error:
+        raise VidposeError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        raise VidposeError(f"{path}: a damaged archive ({error}); get it again") from None
+
+
+def _is_picture(shape: list[int | str | None]) -> bool:
+    """Whether an input may be one; a dimension that may vary is a name or None."""
+    return len(shape) == 4 and (shape[1] == 3 or not isinstance(shape[1], int))
+
+
+def _words(shapes: dict[str, list[int | str | None]]) -> str:
+    return ", ".join(f"{name} ({' x '.join(map(str, shape))})" for name, shape in shapes.items())

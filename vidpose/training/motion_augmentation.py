@@ -1,0 +1,203 @@
+"""From motion capture to what a lifter would see: windows, new bodies, virtual cameras, an imitated 2D detector.
+
+Everything is a function of a batch of windows and a random generator, on the generator's device.
+
+Shape suffixes: B batch, T frames, J joints (H36M-17), D 2 or 3 coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from vidpose.body.skeletons import H36M_17
+from vidpose.datasets.cmu import CapturedMotion
+from vidpose.datasets.imitated_detector import (
+    ARMS,
+    LEFT_HIP,
+    LEGS,
+    RIGHT_HIP,
+    THORAX,
+    ImitatedDetector,
+    body_frame,
+    chance,
+    detect,
+    normal,
+)
+
+_SPINE, _NOSE, _HEAD = (H36M_17.index(joint) for joint in ("spine", "nose", "head_top"))
+_R_SHOULDER, _L_SHOULDER = H36M_17.index("right_shoulder"), H36M_17.index("left_shoulder")
+
+
+@dataclass(frozen=True)
+class MotionAugmentation(ImitatedDetector):
+    """How far the virtual world departs from the recorded one. Lengths are metres, angles degrees, rates Hz.
+
+    Attributes:
+        fps: range of frame rates to imitate, log-uniform.
+        pitch, roll: of the camera: mean and standard deviation; a positive pitch looks down.
+        distance: range from camera to person, log-uniform.
+        off_axis: standard deviation of the angle between the optical axis and the person.
+        bone_scale: standard deviation of each bone's length, as a fraction.
+        body_scale: standard deviation of the whole body's size, as a fraction.
+        recombine: probability of legs, and of arms, taken from another window.
+        perturb: probability of each bend by which a window's poses become poses that nobody recorded.
+        bend: factor on how far the bends go.
+        bend_spread: standard deviation of the logarithm of a further, random factor: some go much farther than most.
+        reverse: probability that time runs backwards.
+    """
+
+    fps: tuple[float, float] = (24.0, 62.0)
+    pitch: tuple[float, float] = (12.0, 16.0)
+    roll: tuple[float, float] = (0.0, 8.0)
+    distance: tuple[float, float] = (2.2, 9.0)
+    off_axis: float = 6.0
+    bone_scale: float = 0.07
+    body_scale: float = 0.03
+    recombine: float = 0.25
+    perturb: float = 0.5
+    bend: float = 1.0
+    bend_spread: float = 0.0
+    reverse: float = 0.3
+
+
+# CMU puts the wrist at the wrist markers and the elbow low: its forearm is 19 cm where Human3.6M's is 25 and the
+# ankle is 5 cm below where image landmarks put it, so the random bodies are centred on these factors.
+_BONE_CENTRE = {"wrist": 1.28, "elbow": 0.97, "ankle": 0.92}
+
+
+# What a perturbation turns about its own root, and the standard deviation of the rotation in degrees.
+_ALL = tuple(range(len(H36M_17)))
+_BENDS: tuple[tuple[tuple[int, ...], float], ...] = (
+    (_ALL, 8.0),
+    (tuple(i for i in _ALL if i >= _SPINE), 12.0),
+    (ARMS[:2], 25.0),
+    (ARMS[2:], 25.0),
+    (LEGS[:2], 15.0),
+    (LEGS[2:], 15.0),
+)
+
+
+class MotionSampler:
+    """Draws random windows, at random frame rates, from a split of motion capture."""
+
+    def __init__(
+        self, motion: CapturedMotion, frames: int, augmentation: MotionAugmentation, generator: torch.Generator
+    ):
+        device = generator.device
+        self.positions = torch.from_numpy(motion.positions).to(device)
+        self.starts = torch.from_numpy(motion.offsets[:-1]).to(device)
+        self.ends = torch.from_numpy(motion.offsets[1:]).to(device)
+        self.fps, self.frames, self.augmentation, self.generator = motion.fps, frames, augmentation, generator
+
+    def windows(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T, J, 3) world positions in metres, and (B,) seconds a frame.
+
+        A window may reach over the end of its sequence: there the last pose stands still, as in a padded short clip.
+        """
+        g, device = self.generator, self.positions.device
+        low, high = (math.log(rate) for rate in self.augmentation.fps)
+        seconds_B = torch.exp(-torch.empty(batch, device=device).uniform_(low, high, generator=g))
+        anchor_B = torch.randint(len(self.positions), (batch,), generator=g, device=device)
+        sequence_B = torch.searchsorted(self.ends, anchor_B, right=True)
+        phase_B = torch.randint(self.frames, (batch,), generator=g, device=device)
+        time_BT = (torch.arange(self.frames, device=device) - phase_B[:, None]) * (seconds_B * self.fps)[:, None]
+        backwards_B = torch.rand(batch, generator=g, device=device) < self.augmentation.reverse
+        time_BT = anchor_B[:, None] + torch.where(backwards_B[:, None], -time_BT, time_BT)
+        time_BT = torch.minimum(
+            torch.maximum(time_BT, self.starts[sequence_B, None].float()), self.ends[sequence_B, None].float() - 1
+        )
+        before_BT = time_BT.floor().long()
+        after_BT = torch.minimum(before_BT + 1, self.ends[sequence_B, None] - 1)
+        part_BT11 = (time_BT - before_BT)[..., None, None]
+        positions = self.positions[before_BT] * (1 - part_BT11) + self.positions[after_BT] * part_BT11
+        return positions, seconds_B
+
+    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T, J, 3) detected keypoints (x, y, score), and (B, T, J, 3) true joints relative to the root, metres.
+
+        The keypoints are in metres at the person's distance, about an arbitrary origin: the lifter's own
+        normalisation makes them comparable with pixels.
+        """
+        world_BTJD, seconds_B = self.windows(size)
+        bodies_BTJD = new_bodies(world_BTJD, self.augmentation, self.generator)
+        camera_BTJD, distance_B = view(bodies_BTJD, self.augmentation, self.generator)
+        keypoints = detect(camera_BTJD, distance_B, seconds_B, self.augmentation, self.generator)
+        return keypoints, camera_BTJD - camera_BTJD[:, :, :1]
+
+
+def _rotation(vector_B3: torch.Tensor) -> torch.Tensor:
+    """(B, 3, 3) rotations about the vectors, by their lengths in radians."""
+    x, y, z = vector_B3.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3)))
+
+
+def new_bodies(world_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: torch.Generator) -> torch.Tensor:
+    """The same motion on bodies of other proportions, some bent, some with limbs of another window of the batch."""
+    parents = list(H36M_17.parents)
+    parents[0] = 0
+    bones = world_BTJD - world_BTJD[:, :, parents]
+    pelvis_frame = body_frame(bones[:, :, LEFT_HIP] - bones[:, :, RIGHT_HIP], bones[:, :, _SPINE])
+    chest_frame = body_frame(bones[:, :, _L_SHOULDER] - bones[:, :, _R_SHOULDER], bones[:, :, THORAX])
+    for limbs, frame in ((LEGS, pelvis_frame), (ARMS, chest_frame)):
+        turn = frame @ frame.roll(1, dims=0).transpose(-1, -2)
+        borrowed = torch.einsum("btij,btlj->btli", turn, bones[:, :, limbs].roll(1, dims=0))
+        taken_B = chance((len(bones),), augmentation.recombine, g)
+        bones[:, :, limbs] = torch.where(taken_B[:, None, None, None], borrowed, bones[:, :, limbs])
+
+    batch, _, joints, _ = bones.shape
+    for limbs, degrees in _BENDS:
+        chosen_B1 = chance((batch, 1), augmentation.perturb, g)
+        size_B1 = degrees * augmentation.bend * torch.exp(augmentation.bend_spread * normal((batch, 1), g))
+        turn_BDD = _rotation(torch.deg2rad(size_B1 * normal((batch, 3), g)) * chosen_B1)
+        bones[:, :, limbs] = torch.einsum("bij,btlj->btli", turn_BDD, bones[:, :, limbs])
+
+    scale_BJ = 1 + augmentation.bone_scale * normal((batch, joints), g)
+    scale_BJ[:, H36M_17.right] = scale_BJ[:, H36M_17.left] + 0.01 * normal((batch, len(H36M_17.left)), g)
+    for i, joint in enumerate(H36M_17.joints):
+        scale_BJ[:, i] *= _BONE_CENTRE.get(joint.rpartition("_")[2], 1.0)
+    scale_BJ *= 1 + augmentation.body_scale * normal((batch, 1), g)
+    bones = bones * scale_BJ[:, None, :, None]
+
+    positions = [world_BTJD[:, :, 0]]
+    for joint in range(1, joints):
+        positions.append(positions[parents[joint]] + bones[:, :, joint])
+    return torch.stack(positions, dim=2)
+
+
+def view(
+    world_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, T, J, 3) positions in a random camera's frame (x right, y down, z forward), and (B,) its distance.
+
+    A mirror image of the world is as good a world: half of the windows are mirrored.
+    """
+    batch, device = len(world_BTJD), world_BTJD.device
+    mirrored = (world_BTJD * world_BTJD.new_tensor([-1, 1, 1]))[:, :, list(H36M_17.mirror)]
+    world_BTJD = torch.where(chance((batch,), 0.5, g)[:, None, None, None], mirrored, world_BTJD)
+
+    yaw = torch.empty(batch, device=device).uniform_(-math.pi, math.pi, generator=g)
+    pitch, roll = (
+        torch.deg2rad(mean + spread * normal((batch,), g)) for mean, spread in (augmentation.pitch, augmentation.roll)
+    )
+    zero = torch.zeros_like(yaw)
+    forward = torch.stack([yaw.cos() * pitch.cos(), yaw.sin() * pitch.cos(), -pitch.sin()], dim=-1)
+    right = torch.stack([yaw.sin(), -yaw.cos(), zero], dim=-1)
+    down = torch.linalg.cross(forward, right)
+    right, down = (
+        right * roll.cos()[:, None] + down * roll.sin()[:, None],
+        down * roll.cos()[:, None] - right * roll.sin()[:, None],
+    )
+    rotation_BDD = torch.stack([right, down, forward], dim=1)
+
+    centred = world_BTJD - world_BTJD[:, :, :1].mean(dim=1, keepdim=True)
+    camera = torch.einsum("bij,btkj->btki", rotation_BDD, centred)
+    low, high = (math.log(d) for d in augmentation.distance)
+    distance_B = torch.exp(torch.empty(batch, device=device).uniform_(low, high, generator=g))
+    # A person who walks up to the camera must not walk through it.
+    distance_B = torch.maximum(distance_B, 0.8 - camera[..., 2].amin(dim=(1, 2)))
+    aside = torch.deg2rad(augmentation.off_axis * normal((batch, 2), g)).tan() * distance_B[:, None]
+    return camera + torch.cat([aside, distance_B[:, None]], dim=1)[:, None, None], distance_B

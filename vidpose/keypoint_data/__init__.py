@@ -3,7 +3,7 @@
     people = read_people(Path("annotations/person_keypoints_val2017.json"), COCO_17, images=Path("val2017"))
     clips = open_clips(Path("clips"), H36M_17)
 
-`coco` is the format, `clips` what several cameras saw in step, `crops` what a network is given, `augmentation` how
+`coco_annotations` is the format, `clips` what several cameras saw in step, `crops` what a network is given, `picture_augmentation` how
 that is varied.
 """
 

@@ -233,7 +233,7 @@ NATIVE = ("cpn", "hourglass", "hourglass-newell", "hrnet-w24", "hrnet-w32", "hrn
 """Names in the registry of `keypoints/`, which is not asked: that would import torchvision for BlazePose, too."""
 
 CLIP_NETWORKS = ("temporal-relational", "vit-b", "vit-s")
-"""Names in the registry of `keypoints/temporal_relational.py`: networks that see people whom BlazePose has followed."""
+"""Names in the registry of `keypoints/clips/`: networks that see people whom BlazePose has followed."""
 
 _VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "hrnet-w32-384x288": ("hrnet-w32", {"input_size": (288, 384)}),

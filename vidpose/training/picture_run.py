@@ -1,4 +1,4 @@
-"""What trainings on annotated pictures have in common: `pictures` has heatmap networks, `clips` those that see clips.
+"""What trainings on annotated pictures have in common: `picture_training` has heatmap networks, `clip_training` clip networks.
 
 Recipe -> annotated people -> crops -> network -> steps -> `weights.safetensors`. `run` has what every run shares.
 """

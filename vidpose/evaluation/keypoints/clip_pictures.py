@@ -1,4 +1,4 @@
-"""2D keypoint networks that see clips (`keypoints/clips.py`), on the pictures that other networks see one by one.
+"""2D keypoint networks that see clips (`keypoints/clips/`), on the pictures that other networks see one by one.
 
 A network sees so many cameras of a clip together. Where there are more, it looks several times, so that it answers for
 every picture once, and always in the company of as many others: whatever their number, the people are the same.

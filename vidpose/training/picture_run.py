@@ -1,4 +1,4 @@
-"""What trainings on annotated pictures have in common: `picture_training` has heatmap networks, `clip_training` clip networks.
+"""What trainings on annotated pictures share: `picture_training` has heatmap networks, `clip_training` clip networks.
 
 Recipe -> annotated people -> crops -> network -> steps -> `weights.safetensors`. `run` has what every run shares.
 """

@@ -1,7 +1,8 @@
 """CMU motion capture as 17 Human3.6M-style joints.
 
 For training, from `cmu17_{train,val,test}_NN.npz` shards (`load_cmu`). For evaluation, through the fixed cameras of
-`cmu_test_cameras.json` (`prepare`): from the shards, the database's own ASF and AMC, or BVH conversions of it.
+`cmu_test_cameras.json` (`prepare`): from the shards, the database's own ASF and AMC, or BVH conversions of it. In the
+database, legs and arms do not straighten; what comes from here is mended (`straightening`), and is called cmu17-2.
 
 The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding from NSF
 EIA-0196217.
@@ -26,10 +27,14 @@ from vidpose.datasets.cmu_cameras import PUBLISHED, VirtualCamera, published_cam
 from vidpose.datasets.mocap.asf_amc import Asf, read_amc, read_asf
 from vidpose.datasets.mocap.bvh_reader import read_bvh
 from vidpose.datasets.mocap.cmu_skeleton import CMU_TO_H36M, h36m_of_asf, h36m_of_bvh
+from vidpose.datasets.mocap.straightening import straighten
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Recording, Store, StoreWriter
 
 LAYOUT = "h36m17"
+
+RELEASE = "cmu17-2"
+"""The motion as it comes from here. Until November 2026 it was cmu17, whose people stood with bent knees and elbows."""
 
 SPLITS = ("train", "val", "test")
 
@@ -45,6 +50,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
         average="frames",
     )
 }
+
+_MOST = {"ui-prmd": 1 / 3}
+"""Of all frames, at most so many are of a source whose people all do the same few exercises."""
 
 _FPS = 50.0
 _SECONDS = 60.0
@@ -65,12 +73,14 @@ class CapturedMotion:
         offsets: (S + 1,) int64; sequence i is `positions[offsets[i]:offsets[i + 1]]`.
         subjects: (S,) subject numbers.
         fps: frames a second.
+        shares: (S,) how much a frame of each counts among all, where windows are drawn.
     """
 
     positions: np.ndarray
     offsets: np.ndarray
     subjects: np.ndarray
     fps: float
+    shares: np.ndarray
 
 
 def load_cmu(folder: Path, split: str) -> CapturedMotion:
@@ -85,14 +95,33 @@ def load_cmu(folder: Path, split: str) -> CapturedMotion:
     shards = _shards(folder, split)
     if not shards:
         raise VidposeError(f"{folder}: no cmu17_{split}_*.npz here; give the folder of the CMU-17 shards")
-    positions, offsets, subjects = [], [np.zeros(1, np.int64)], []
+    sequences, subjects, sources = [], [], []
     for shard in shards:
         arrays = _read_shard(shard, ("subject",))
-        subjects.append(arrays["subject"])
-        offsets.append(arrays["offsets"][1:] + offsets[-1][-1])
-        positions.append(_metres(arrays["positions"]))
+        positions = _metres(arrays["positions"])
+        sequences += [positions[start:end] for start, end in pairwise(arrays["offsets"].tolist())]
+        subjects += arrays["subject"].tolist()
+        sources += arrays["source"].tolist() if "source" in arrays else [""] * len(arrays["subject"])
     fps = float(arrays["fps"])
-    return CapturedMotion(np.concatenate(positions), np.concatenate(offsets), np.concatenate(subjects), fps)
+    lengths = np.array([len(sequence) for sequence in sequences])
+    return CapturedMotion(
+        np.concatenate(straighten(sequences, subjects, fps)),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        np.array(subjects),
+        fps,
+        _shares(lengths, np.array(sources)),
+    )
+
+
+def _shares(lengths: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """(S,) 1, but less in a source that would otherwise be more than it may of all frames."""
+    shares = np.ones(len(lengths))
+    for source, most in _MOST.items():
+        own = sources == source
+        others = (lengths * shares)[~own].sum()
+        if own.any() and others > 0:
+            shares[own] = min(1.0, most / (1 - most) * others / lengths[own].sum())
+    return shares
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
@@ -104,6 +133,8 @@ def _read_shard(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as shard:
             arrays = {key: shard[key] for key in ("positions", "offsets", "fps", *keys)}
+            if "source" in shard:
+                arrays["source"] = shard["source"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise VidposeError(f"{path}: not a CMU-17 shard ({error})") from None
     shape, ends = arrays["positions"].shape, arrays["offsets"]
@@ -132,7 +163,7 @@ def prepare(source: Path, writer: StoreWriter, report: Callable[[str], None]) ->
     Args:
         source: a folder with the shards; or, anywhere under it, `NN.asf` with `NN_MM.amc`, or `NN_MM.bvh`. A trial that
             is there as AMC and as BVH is read from the AMC. Raw trials are taken as they are, where the shards leave
-            out what is damaged: figures on the two are not comparable.
+            out what is damaged: figures on the two are not comparable. Either way limbs are mended, subject by subject.
         writer: where to. A part is a subject.
         report: called with a line for each part.
 
@@ -159,6 +190,7 @@ def prepare(source: Path, writer: StoreWriter, report: Callable[[str], None]) ->
     facts = {
         "source": "CMU Graphics Lab Motion Capture Database, http://mocap.cs.cmu.edu; created with funding from NSF "
         "EIA-0196217",
+        "motion": RELEASE,
         "read_from": "CMU-17 shards" if from_shards else f"raw ASF/AMC or BVH, uncleaned, by {CMU_TO_H36M.name}",
         "cameras": json.loads(PUBLISHED.read_text()),
     }
@@ -261,8 +293,10 @@ def _resampled(path: Path, joints: np.ndarray, native_fps: float) -> np.ndarray:
 
 
 def _recordings(takes: Sequence[_Take], cameras: Sequence[VirtualCamera]) -> Iterator[Recording]:
-    for take in takes:
-        world, fps = take.read()
+    read = [take.read() for take in takes]
+    # All takes of a subject have one frame rate: the shards', or that which raw trials are resampled to.
+    mended = straighten([world for world, _ in read], [take.subject for take in takes], read[0][1])
+    for take, world, (_, fps) in zip(takes, mended, read, strict=True):
         for camera in cameras:
             joints = camera.see(world)
             yield Recording(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from vidpose.body.skeletons import H36M_17
@@ -90,6 +91,9 @@ class MotionSampler:
         self.positions = torch.from_numpy(motion.positions).to(device)
         self.starts = torch.from_numpy(motion.offsets[:-1]).to(device)
         self.ends = torch.from_numpy(motion.offsets[1:]).to(device)
+        # Of all frames laid end to end, each as long as its share.
+        shares_S = torch.from_numpy(np.diff(motion.offsets) * motion.shares)
+        self.ends_of_shares = shares_S.cumsum(0).to(device)
         self.fps, self.frames, self.augmentation, self.generator = motion.fps, frames, augmentation, generator
 
     def windows(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,8 +104,10 @@ class MotionSampler:
         g, device = self.generator, self.positions.device
         low, high = (math.log(rate) for rate in self.augmentation.fps)
         seconds_B = torch.exp(-torch.empty(batch, device=device).uniform_(low, high, generator=g))
-        anchor_B = torch.randint(len(self.positions), (batch,), generator=g, device=device)
-        sequence_B = torch.searchsorted(self.ends, anchor_B, right=True)
+        place_B = torch.rand(batch, generator=g, device=device, dtype=torch.float64) * self.ends_of_shares[-1]
+        sequence_B = torch.searchsorted(self.ends_of_shares, place_B, right=True).clamp(max=len(self.ends) - 1)
+        within_B = torch.rand(batch, generator=g, device=device, dtype=torch.float64)
+        anchor_B = self.starts[sequence_B] + (within_B * (self.ends - self.starts)[sequence_B]).long()
         phase_B = torch.randint(self.frames, (batch,), generator=g, device=device)
         time_BT = (torch.arange(self.frames, device=device) - phase_B[:, None]) * (seconds_B * self.fps)[:, None]
         backwards_B = torch.rand(batch, generator=g, device=device) < self.augmentation.reverse

@@ -19,7 +19,7 @@ import torch
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M
 from vidpose.common.errors import UsageError
 from vidpose.datasets.clips_to_lift import metres_per_unit, with_scores
-from vidpose.datasets.cmu import load_cmu
+from vidpose.datasets.cmu import RELEASE, load_cmu
 from vidpose.datasets.store import Store, StoredClip
 from vidpose.lifters import Lifter
 from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler
@@ -272,7 +272,8 @@ class CameraWindows:
         return {
             "conversion": BLAZEPOSE_TO_H36M.name,
             "detector": "blazepose",
-            "data": "CMU motion capture (mocap.cs.cmu.edu), 16 subjects, virtual cameras and an imitated detector",
+            "data": f"{RELEASE}: CMU motion capture (mocap.cs.cmu.edu) and, where it is there, UI-PRMD; "
+            "virtual cameras and an imitated detector",
             "licence": "Apache-2.0",
         }
 

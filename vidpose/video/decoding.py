@@ -6,7 +6,7 @@ exceptions.
 
 from __future__ import annotations
 
-import errno
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -15,21 +15,29 @@ from pathlib import Path
 import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
-from av.stream import Disposition
 
-from vidpose.common.errors import VidposeError
+from vidpose.errors import VidposeError
+from vidpose.video.container import choose_stream, open_container
+from vidpose.video.filters import Deinterlacer, ToneMap, is_hdr
+from vidpose.video.fitting import fitted
+
+log = logging.getLogger(__name__)
 
 MAX_SIDE = 16384
 """Pixels of the longer side that are decoded; a damaged header can claim anything."""
 
 _ASSUMED_FPS = Fraction(30)
 
-# A text is no video: a list of other files to open (FFmpeg waits forever for a live one), or a terminal's picture.
-_TEXT_FORMATS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp", "tty", "webm_dash_manifest"})
-_ONLY_LOCAL_VIDEO = {
-    "protocol_whitelist": "file",
-    "format_whitelist": ",".join(sorted(av.formats_available - _TEXT_FORMATS)),
-}
+
+def _unnamed(cls: type, value: int) -> object:
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    return member
+
+
+# FFmpeg attaches kinds of side data to frames that PyAV has no name for, EXIF above all, and PyAV then refuses to give
+# any of it.
+SideDataType._missing_ = classmethod(_unnamed)
 
 
 class VideoFile:
@@ -39,6 +47,9 @@ class VideoFile:
         self._path = path
         self.truncated = False
         self._reason = "no data"
+        self._end = Fraction(0)
+        self._warned_of_size = False
+        self._tone_map: ToneMap | None = None
         self._container = open_container(path)
         try:
             self._prepare()
@@ -51,10 +62,11 @@ class VideoFile:
 
     def _prepare(self) -> None:
         """Decode as far as the first frame: only frames know the rotation."""
-        self._stream = _first_video(self._container, self._path)
+        self._stream = choose_stream(self._container, self._path)
         self._stream.thread_type = "AUTO"
-        # Many decoders learn the size only now; what the header claims must not make them allocate.
-        _check_size(self._path, self._stream.codec_context.width, self._stream.codec_context.height)
+        # What the header claims must not make decoders allocate; many learn the size only from the pictures.
+        if self._stream.codec_context.width or self._stream.codec_context.height:
+            _check_size(self._path, self._stream.codec_context.width, self._stream.codec_context.height)
         self._decoded = self._decode()
         self._first = next(self._decoded, None)
         if self._first is None:
@@ -71,24 +83,37 @@ class VideoFile:
         self._square_size = width, self._first.height
         turned = abs(self._matrix[0, 1]) > abs(self._matrix[0, 0])
         self.width, self.height = self._square_size[::-1] if turned else self._square_size
+        if is_hdr(self._first):
+            self._tone_map = ToneMap(self._first)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Every frame that can be decoded; damage marks the file truncated and is passed over."""
+        """Every frame that can be decoded, whole; damage marks the file truncated and is passed over."""
+        whole = Deinterlacer()
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._container.demux():
+                if packet.stream is not self._stream:
+                    self._note_end(packet)
+                    continue
                 self.truncated |= packet.is_corrupt
                 try:
                     frames = packet.decode()
                 except av.FFmpegError as error:
                     self._note(error)
                     continue
-                yield from frames
+                for frame in frames:
+                    yield from whole(frame)
         except av.FFmpegError as error:
             self._note(error)
+        yield from whole.finish()
 
     def _note(self, error: av.FFmpegError) -> None:
         self.truncated = True
         self._reason = error.strerror or str(error)
+
+    def _note_end(self, packet: av.Packet) -> None:
+        """Remember how far sound and the like reach: they are in the duration of the whole file."""
+        if packet.pts is not None:
+            self._end = max(self._end, (packet.pts + (packet.duration or 0)) * packet.time_base)
 
     def __iter__(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Seconds since the start of the stream, strictly increasing, and the frame as it was decoded.
@@ -117,55 +142,32 @@ class VideoFile:
     def _ends_early(self, end: Fraction) -> bool:
         """Whether the frames stop clearly before the container says they do.
 
-        The duration of the whole container also covers sound, which may outlast the pictures a little, and in some
-        formats it counts from zero where the stamps start later.
+        The duration of the whole container also covers sound, which may outlast the pictures, and in some formats it
+        counts from zero where the stamps start later.
         """
         if self._stream.duration:
             stated, slack = self._stream.duration * self._stream.time_base, 2 * self._interval
         else:
-            stated = Fraction((self._container.duration or 0) - (self._container.start_time or 0), av.time_base)
-            slack = Fraction(1, 2)
+            start = Fraction(self._container.start_time or 0, av.time_base)
+            stated = Fraction(self._container.duration or 0, av.time_base) - start
+            end, slack = max(end, self._end - start), Fraction(1, 2)
         return stated - end > stated / 20 + slack
 
     def image(self, frame: av.VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, upright."""
-        if (frame.width, frame.height) != (self._first.width, self._first.height):
-            raise VidposeError(
-                f"{self._path}: the picture changes from {self._first.width}x{self._first.height} to "
-                f"{frame.width}x{frame.height} in the middle; convert it to one size first"
-            )
-        width, height = self._square_size
-        return _upright(frame.to_ndarray(format="rgb24", width=width, height=height), self._matrix)
-
-
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a local file, and nothing that it may refer to elsewhere."""
-    try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise VidposeError(f"{path}: the file is empty; copy or download it again")
-        return av.open(f"file:{path}", options=_ONLY_LOCAL_VIDEO, metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise VidposeError(f"{path}: {_complaint(error)}") from None
-
-
-def _complaint(error: av.FFmpegError | OSError) -> str:
-    if isinstance(error, av.error.InvalidDataError):
-        return f"not a video, or cut off or damaged ({error.strerror}); copy it again, or convert it to mp4"
-    if error.errno == errno.EINVAL:  # what FFmpeg calls a format that is not on its list
-        return "not a video but a text or a playlist; give the video file itself"
-    return f"cannot be opened ({error.strerror}); check the file and its permissions"
-
-
-def _first_video(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The first stream of moving pictures; the cover of a music album is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    raise VidposeError(f"{path}: there is no video in this file, only {_stream_kinds(container)}; give a video")
-
-
-def _stream_kinds(container: av.container.InputContainer) -> str:
-    return " and ".join(sorted({"a still" if s.type == "video" else s.type for s in container.streams})) or "nothing"
+        """(H, W, 3) uint8 RGB, upright, of the first frame's size."""
+        if self._tone_map and is_hdr(frame):
+            frame = self._tone_map(frame)
+        if (frame.width, frame.height) == (self._first.width, self._first.height):
+            width, height = self._square_size
+            return _upright(frame.to_ndarray(format="rgb24", width=width, height=height), self._matrix)
+        if not self._warned_of_size:
+            self._warned_of_size = True
+            log.warning(
+                "%s: the picture changes from %dx%d to %dx%d in the middle; it is scaled to the first size",
+                self._path, self._first.width, self._first.height, frame.width, frame.height,
+            )  # fmt: skip
+        _check_size(self._path, frame.width, frame.height)
+        return fitted(_upright(frame.to_ndarray(format="rgb24"), self._matrix), self.width, self.height)
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import av
 
-from vidpose.common.errors import VidposeError
-from vidpose.video.decoding import open_container
+from vidpose.errors import VidposeError
+from vidpose.video.container import open_container
 
 _KEY = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 _FILM_MM = 36.0

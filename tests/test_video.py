@@ -167,7 +167,7 @@ def test_image_folder_in_natural_order(image_folder):
     assert greys(image_folder) == [clips.grey_of(i) for i in range(12)]
     with VideoReader(image_folder) as video:
         assert (video.width, video.height, video.fps, video.num_frames_hint) == (96, 64, 30, 12)
-    assert times(image_folder, image_fps=29.97)[11] == float(11 / Fraction(2997, 100))
+    assert times(image_folder, fps=29.97)[11] == float(11 / Fraction(2997, 100))
 
 
 def test_image_folder_troubles(tmp_path):
@@ -178,16 +178,10 @@ def test_image_folder_troubles(tmp_path):
         VideoReader(tmp_path)
     cv2.imwrite(str(tmp_path / "1.png"), clips.grey_picture(0))
     with pytest.raises(UsageError, match="positive"):
-        VideoReader(tmp_path, image_fps=0)
+        VideoReader(tmp_path, fps=0)
 
     (tmp_path / "2.jpg").write_bytes(b"no jpeg")
     with VideoReader(tmp_path) as video, pytest.raises(VidposeError, match=r"2\.jpg: cannot be read"):
-        list(video)
-    cv2.imwrite(str(tmp_path / "2.jpg"), clips.grey_picture(0, 64, 64))
-    with (
-        VideoReader(tmp_path) as video,
-        pytest.raises(VidposeError, match=r"2\.jpg: 64x64 pixels, but 1\.png has 96x64"),
-    ):
         list(video)
     (tmp_path / "0.bmp").touch()
     with pytest.raises(VidposeError, match=r"0\.bmp: cannot be read"):
@@ -267,8 +261,6 @@ def test_sizes_that_change_or_are_absurd(tmp_path, cfr_clip, monkeypatch):
     pieces = [clips.write_clip(tmp_path / f"{w}.h264", [clips.grey_picture(i, w) for i in range(3)]) for w in (96, 64)]
     both = tmp_path / "both.h264"
     both.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
-    with VideoReader(both) as video, pytest.raises(VidposeError, match="changes from 96x64 to 64x64"):
-        list(video)
     monkeypatch.setattr(decoding_module, "MAX_SIDE", 80)
     with pytest.raises(VidposeError, match="96x64 pixels"):
         VideoReader(cfr_clip)

@@ -56,7 +56,7 @@ def small_film(result: PoseResult, path: Path, progress: Callable[[int, int], No
     start, end = source.times[frames[0]], np.nextafter(source.times[frames[-1]], np.inf)
     with (
         tempfile.TemporaryDirectory() as folder,
-        VideoReader(path, start=start, end=end, image_fps=source.fps or 30) as reader,
+        VideoReader(path, start=start, end=end, times=source.times) as reader,
     ):
         if (reader.width, reader.height) != (source.width, source.height):
             raise VidposeError(

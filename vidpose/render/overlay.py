@@ -103,7 +103,7 @@ def render_overlay(
     """
     renderer = OverlayRenderer(result, boxes=boxes)
     source = result.source
-    with VideoReader(video_path, start=start, end=end, image_fps=source.fps or 30) as video:
+    with VideoReader(video_path, start=start, end=end, times=source.times) as video:
         if (video.width, video.height) != (source.width, source.height):
             raise VidposeError(
                 f"{video_path}: {video.width}x{video.height} pixels, but the result is of a video with "

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
 
 # A text is no video: a list of other files to open (FFmpeg waits forever for a live one), or a terminal's picture.
 _TEXT_FORMATS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp", "tty", "webm_dash_manifest"})
@@ -22,8 +22,11 @@ _STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 """The cover of an album, and the pictures of a scroll bar."""
 
 
-def open_container(path: Path) -> av.container.InputContainer:
+def open_container(path: Path, *, whole: bool = False) -> av.container.InputContainer:
     """Open a local file, and nothing that it may refer to elsewhere.
+
+    Args:
+        whole: of a QuickTime or MP4 file, take also what its edit list leaves out.
 
     Raises:
         VidposeError: it is no video, damaged, empty, or may not be read.
@@ -31,7 +34,8 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise VidposeError(f"{path}: the file is empty; copy or download it again")
-        return av.open(f"file:{path}", options=_ONLY_LOCAL_VIDEO, metadata_errors="replace")
+        options = _ONLY_LOCAL_VIDEO | ({"advanced_editlist": "0"} if whole else {})
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise VidposeError(f"{path}: {_complaint(error)}") from None
 
@@ -64,7 +68,8 @@ def choose_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     default = [stream for stream in known if stream.disposition & Disposition.default]
     was_chosen = default and default != known[:1]
     return max(
-        default if was_chosen else known, key=lambda one: (one.codec_context.width or 0) * (one.codec_context.height or 0)
+        default if was_chosen else known,
+        key=lambda one: (one.codec_context.width or 0) * (one.codec_context.height or 0),
     )
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
 from vidpose.video.container import choose_stream, open_container
 from vidpose.video.filters import Deinterlacer, ToneMap, is_hdr
 from vidpose.video.fitting import fitted
@@ -48,11 +48,16 @@ class VideoFile:
         self.truncated = False
         self._reason = "no data"
         self._end = Fraction(0)
+        self._by_order = False
         self._warned_of_size = False
         self._tone_map: ToneMap | None = None
         self._container = open_container(path)
         try:
             self._prepare()
+            if self._by_order:
+                self.close()
+                self._container = open_container(path, whole=True)
+                self._prepare()
         except BaseException:
             self.close()
             raise
@@ -68,9 +73,12 @@ class VideoFile:
         if self._stream.codec_context.width or self._stream.codec_context.height:
             _check_size(self._path, self._stream.codec_context.width, self._stream.codec_context.height)
         self._decoded = self._decode()
-        self._first = next(self._decoded, None)
-        if self._first is None:
+        early = list(islice(self._decoded, 2))
+        if not early:
             raise VidposeError(f"{self._path}: no frame can be decoded ({self._reason}); copy or download it again")
+        self._first = early[0]
+        self._by_order |= len(early) == 2 and _are_disordered(*early)
+        self._decoded = chain(early, self._decoded)
 
         self.fps = self._stream.average_rate or self._stream.guessed_rate or None
         self.num_frames_hint = self._stream.frames or None
@@ -123,8 +131,9 @@ class VideoFile:
         """
         zero = self._zero()
         last, due = None, Fraction(0)
-        for frame in chain([self._first], self._decoded):
-            time = due if frame.pts is None else frame.pts * frame.time_base - zero
+        for frame in self._decoded:
+            stamp = self._stamp(frame)
+            time = due if stamp is None else stamp - zero
             if last is not None and time <= last:
                 zero -= due - time
                 time = due
@@ -135,9 +144,14 @@ class VideoFile:
 
     def _zero(self) -> Fraction:
         """The timestamp, in seconds, that counts as time 0."""
-        if self._stream.start_time is not None:
+        if self._stream.start_time is not None and not self._by_order:
             return self._stream.start_time * self._stream.time_base
-        return self._first.pts * self._first.time_base if self._first.pts is not None else Fraction(0)
+        return self._stamp(self._first) or Fraction(0)
+
+    def _stamp(self, frame: av.VideoFrame) -> Fraction | None:
+        """When to show a frame, in seconds of the stream."""
+        stamp = frame.dts if self._by_order else frame.pts
+        return None if stamp is None else stamp * frame.time_base
 
     def _ends_early(self, end: Fraction) -> bool:
         """Whether the frames stop clearly before the container says they do.
@@ -168,6 +182,17 @@ class VideoFile:
             )  # fmt: skip
         _check_size(self._path, frame.width, frame.height)
         return fitted(_upright(frame.to_ndarray(format="rgb24"), self._matrix), self.width, self.height)
+
+
+def _are_disordered(first: av.VideoFrame, second: av.VideoFrame) -> bool:
+    """Decoders give frames in the order of showing, so that these stamps are wrong, but those of decoding are not.
+
+    They are made up where a raw stream was put into a container: each packet then has the next moment, whatever it
+    shows. The first ones lie before the container's beginning, which would cut them off.
+    """
+    if None in (first.pts, second.pts, first.dts, second.dts):
+        return False
+    return second.pts < first.pts and second.dts > first.dts
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

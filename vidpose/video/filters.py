@@ -93,8 +93,8 @@ def is_hdr(frame: av.VideoFrame) -> bool:
 class ToneMap:
     """Makes ordinary pictures of HDR ones, as a camera would that exposes for the brightest part of the first one.
 
-    White is what 99 of 100 pixels of that picture stay below, from 100 to 1000 candela a square metre. Up to near white,
-    light stays in proportion; what is brighter is squeezed, all of a colour alike.
+    White is what 99 of 100 pixels of that picture stay below, from 100 to 1000 candela a square metre. Up to near
+    white, light stays in proportion; what is brighter is squeezed, all of a colour alike.
 
     Args:
         frame: the first one, which says how the others are coded.

@@ -1,66 +1,101 @@
-"""A folder of images, taken for a video."""
+"""Pictures taken for a video: a folder of them, or one."""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from statistics import mode
 
 import cv2
 import numpy as np
 
-from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.errors import VidposeError
+from vidpose.video.fitting import fitted
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
+_DEFAULT_FPS = Fraction(30)
 
-class ImageFolder:
-    """Iterates over (time, file) pairs; `image` reads a file. See `VideoReader` for the attributes."""
+
+def is_picture(file: Path) -> bool:
+    """Its name says that it is a picture. macOS leaves `._name.jpg` beside pictures on foreign disks."""
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+
+
+class Pictures:
+    """Iterates over (time, file) pairs; `image` reads a file. See `VideoReader` for the attributes.
+
+    Pictures with numbers in their names are those frames of a video: where numbers are missing, so is time.
+    """
 
     truncated = False
 
-    def __init__(self, folder: Path, fps: float | Fraction) -> None:
-        if not fps > 0:
-            raise UsageError(f"{fps} frames a second is no rate for {folder}; give a positive one")
+    def __init__(self, path: Path, fps: Fraction | None = None) -> None:
         try:
-            self._files = sorted(filter(_is_image, folder.iterdir()), key=_natural)
+            files = filter(is_picture, path.iterdir()) if path.is_dir() else [path]
+            self._files = sorted(files, key=_natural)
         except OSError as error:
-            raise VidposeError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
+            raise VidposeError(f"{path}: cannot be listed ({error.strerror}); check its permissions") from None
         if not self._files:
-            raise VidposeError(f"{folder}: no image in this folder; it takes {', '.join(SUFFIXES)}")
-        # 29.97 given as a float is meant as 2997/100, not as the binary fraction next to it.
-        self.fps = Fraction(fps).limit_denominator(1001)
+            raise VidposeError(f"{path}: no image in this folder; it takes {', '.join(SUFFIXES)}")
+        self.fps = fps or _DEFAULT_FPS
         self.num_frames_hint = len(self._files)
         self.height, self.width = _read(self._files[0]).shape[:2]
+        self._places = _places(self._files)
+        self._warned_of_size = False
+        if missing := self._places[-1] + 1 - len(self._files):
+            log.warning(
+                "%s: the numbers of its pictures leave out %d between %s and %s; those are taken for pauses",
+                path, missing, self._files[0].name, self._files[-1].name,
+            )  # fmt: skip
 
     def close(self) -> None:
         pass
 
     def __iter__(self) -> Iterator[tuple[Fraction, Path]]:
-        for index, file in enumerate(self._files):
-            yield index / self.fps, file
+        for place, file in zip(self._places, self._files, strict=True):
+            yield place / self.fps, file
 
     def image(self, file: Path) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, turned as its EXIF orientation says."""
+        """(H, W, 3) uint8 RGB, turned as its EXIF orientation says, of the first picture's size."""
         image = _read(file)
         height, width = image.shape[:2]
-        if (width, height) != (self.width, self.height):
-            raise VidposeError(
-                f"{file}: {width}x{height} pixels, but {self._files[0].name} has {self.width}x{self.height}; "
-                "all images of a folder must be of one size"
-            )
-        return image
-
-
-def _is_image(file: Path) -> bool:
-    # macOS leaves `._name.jpg` beside images on foreign disks.
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        if (width, height) != (self.width, self.height) and not self._warned_of_size:
+            self._warned_of_size = True
+            log.warning(
+                "%s: %dx%d pixels, but %s has %dx%d; such pictures are scaled to the first one's size",
+                file, width, height, self._files[0].name, self.width, self.height,
+            )  # fmt: skip
+        return fitted(image, self.width, self.height)
 
 
 def _natural(file: Path) -> list[tuple[int, str]]:
     """A sorting key that takes digits for numbers."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", file.name)]
+
+
+def _places(files: Sequence[Path]) -> list[int]:
+    """How many pictures each comes after the first one, by the numbers in their names.
+
+    The numbers count pictures where all but the last number in each name is alike, and where they rise by multiples of
+    what is between most of them: every fifth frame of a video is a video too. Else, the files are simply consecutive.
+    """
+    consecutive = list(range(len(files)))
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.name, re.DOTALL) for file in files]
+    if len(files) < 3 or None in parts or len({(part[1], part[3].lower()) for part in parts}) > 1:
+        return consecutive
+    numbers = [int(part[2]) for part in parts]
+    steps = [after - before for before, after in pairwise(numbers)]
+    usual = mode(steps)
+    if usual < 1 or any(step % usual for step in steps) or steps.count(usual) * 2 < len(steps):
+        return consecutive
+    return [(number - numbers[0]) // usual for number in numbers]
 
 
 def _read(file: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import av
 
-from vidpose.errors import VidposeError
+from vidpose.common.errors import VidposeError
 from vidpose.video.container import open_container
 
 _KEY = "com.apple.quicktime.camera.focal_length.35mm_equivalent"

@@ -1,14 +1,16 @@
-"""Videos and folders of images, frame by frame."""
+"""Videos and pictures, frame by frame."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from vidpose.body.tracks import Source
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.video.ahead import Ahead
 from vidpose.video.decoding import VideoFile
-from vidpose.video.images import ImageFolder
+from vidpose.video.images import Pictures, is_picture
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,28 @@ class VideoFrame:
 
 
 class VideoReader:
-    """The frames of a video file or of a folder of images, to be iterated over once.
+    """The frames of a video file, of a folder of pictures, or of one picture, to be iterated over once.
 
     Args:
-        path: a local file, or a folder of images in natural order (`2.png` before `10.png`).
+        path: a local file, or a folder of pictures in natural order (`2.png` before `10.png`).
         start, end: seconds; only frames with start <= time < end are given. Their numbers remain those of the whole
             video, which is decoded from its beginning in any case.
-        image_fps: frames a second of a folder of images; a video file has times of its own.
+        fps: frames a second that the frames were taken at, whatever a file's own times are. None: those times; 30 for
+            pictures.
+        slow_motion: how many times slower than life a file shows what happens. Times are divided by it.
+        times: of the frames, by an earlier reading, which `fps` and `slow_motion` then need not repeat.
 
     Attributes:
         width, height: pixels of the upright picture, after rotation metadata, with square pixels.
-        fps: frames a second as the container states it, None when it states nothing.
+        fps: frames a second as the container states it, or as it was given; None when nothing states it.
         num_frames_hint: the container's claim, for a progress bar: it can be wrong. None when it claims nothing.
         times: seconds of every frame decoded so far, those before `start` included.
 
     Raises:
         VidposeError: the file is missing, unreadable, damaged from its beginning, or holds no video; while iterating,
-            the picture changes its size or an image of a folder cannot be read.
-        UsageError: `image_fps` is not positive; after iterating, there was no frame between `start` and `end`.
+            an image of a folder cannot be read.
+        UsageError: the path is none of a file; `fps` or `slow_motion` is not positive; after iterating, there was no
+            frame between `start` and `end`.
     """
 
     def __init__(
@@ -61,16 +67,26 @@ class VideoReader:
         *,
         start: float | None = None,
         end: float | None = None,
-        image_fps: float | Fraction = 30,
+        fps: float | Fraction | None = None,
+        slow_motion: float | Fraction = 1,
+        times: Sequence[float] | None = None,
     ) -> None:
+        check_local(str(path))
         self.path = Path(path)
-        self._start, self._end = start, end
+        self._start, self._end, self._known_times = start, end, times
+        self._fps, self._slow_motion = _positive(fps, "--fps"), _positive(slow_motion, "--slow-motion")
         # Path.exists raises where a folder on the way may not be entered.
         if not os.path.exists(path):
             raise VidposeError(f"{path}: no such file that you may read; give a local video or a folder of images")
-        self._frames = ImageFolder(self.path, image_fps) if self.path.is_dir() else VideoFile(self.path)
+        if not (os.path.isfile(path) or os.path.isdir(path)):
+            raise UsageError(f"{path}: a pipe or a device, and a video is read twice; save it to a file first")
+        if self.path.is_dir() or is_picture(self.path):
+            self._frames = Pictures(self.path, self._fps)
+        else:
+            self._frames = VideoFile(self.path)
         self.width, self.height = self._frames.width, self._frames.height
-        self.fps = self._frames.fps
+        rate = self._fps or self._frames.fps
+        self.fps = rate and rate * self._slow_motion
         self.num_frames_hint = self._frames.num_frames_hint
         self.times: list[float] = []
         self._ahead: Ahead[tuple[float, np.ndarray | None]] | None = None
@@ -106,11 +122,22 @@ class VideoReader:
 
     def _decode(self) -> Iterator[tuple[float, np.ndarray | None]]:
         """Time and picture of every frame before `end`; no picture before `start`."""
-        for exact_time, picture in self._frames:
-            time = float(exact_time)
+        for time, picture in self._timed():
             if self._end is not None and time >= self._end:
                 return
             yield time, self._frames.image(picture) if self._start is None or time >= self._start else None
+
+    def _timed(self) -> Iterator[tuple[float, Any]]:
+        """Seconds as the caller counts them, and what `image` turns into a picture."""
+        for index, (time, picture) in enumerate(self._frames):
+            if self._known_times is not None:
+                if index == len(self._known_times):
+                    return
+                yield float(self._known_times[index]), picture
+            elif self._fps and isinstance(self._frames, VideoFile):
+                yield float(index / self._fps / self._slow_motion), picture
+            else:
+                yield float(time / self._slow_motion), picture
 
     def source(self) -> Source:
         """What a result keeps of the video; complete once the frames have been read."""
@@ -122,6 +149,30 @@ class VideoReader:
             fps=self.fps,
             truncated=self.truncated,
         )
+
+
+def check_local(path: str) -> None:
+    """See that a path is meant to be one.
+
+    Raises:
+        UsageError: it is an address, or `-` for what another program pipes in.
+    """
+    if path == "-":
+        raise UsageError("-: standard input is not read, for a video is read twice; save it to a file first")
+    # A path object has made one slash of two.
+    address = re.match(r"([a-z][a-z0-9+.-]+):/+(?=.)", path, re.IGNORECASE)
+    if address and not os.path.exists(path):
+        url = f"{address[1]}://{path[address.end() :]}"
+        raise UsageError(f"{url}: addresses are not opened; download or record the video to a file first")
+
+
+def _positive(value: float | Fraction | None, option: str) -> Fraction | None:
+    """A rate as a ratio. 29.97 given as a float is meant as 2997/100, not as the binary fraction next to it."""
+    if value is None:
+        return None
+    if not (0 < value < math.inf):
+        raise UsageError(f"{option} {value}: must be positive")
+    return Fraction(str(value))
 
 
 def parse_time_range(text: str) -> tuple[float | None, float | None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vidpose.cli.infer_files import Writing, name_of, writing_options
+from vidpose.cli.infer_files import Writing, writing_options
 from vidpose.cli.infer_options import Finding, Placing, finding_options, placing_options
 from vidpose.cli.progress import progress_of
 from vidpose.common.errors import UsageError, VidposeError
@@ -54,7 +54,7 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
     videos = _inputs(videos, saved)
     if saved and writing.overlay and not videos[0].exists():
         raise VidposeError(f"{videos[0]}: the video of {from_keypoints} is not there; name it, or give --no-overlay")
-    outputs = {video: writing.outputs(name_of(video)) for video in videos}
+    outputs = dict(zip(videos, map(writing.outputs, _names(videos)), strict=True))
     make_folder(writing.out)
     if not writing.overwrite:
         check_free(path for files in outputs.values() for path in files.in_the_way())
@@ -99,13 +99,23 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
                 for result, video in zip(results, views, strict=True):
                     written = outputs[video].write(result, video, start, end)
                     _summarise(result, video, written, time.monotonic() - started)
-            except VidposeError as error:
+            except Exception as error:
                 if len(scenes) == 1:
                     raise
                 failed += 1
-                click.echo(f"error: {error}", err=True)
+                known = isinstance(error, VidposeError)
+                click.echo(f"error: {error if known else f'{views[0]}: {type(error).__name__}: {error}'}", err=True)
     if failed:
         raise VidposeError(f"{failed} of {len(outputs)} videos failed")
+
+
+def _names(videos: Sequence[Path]) -> list[str]:
+    from vidpose.video.naming import distinct_names
+    from vidpose.video.reading import check_local
+
+    for video in videos:
+        check_local(str(video))
+    return distinct_names(videos)
 
 
 def _load_found(path: Path) -> PoseResult:
@@ -167,7 +177,7 @@ def _inputs(videos: tuple[Path, ...], saved: PoseResult | None) -> tuple[Path, .
     """The videos to work on; a saved result stands for its own video.
 
     Raises:
-        UsageError: no video, several for one saved result, or two whose outputs would have the same name.
+        UsageError: no video, or several for one saved result.
     """
     if saved:
         if len(videos) > 1:
@@ -175,13 +185,6 @@ def _inputs(videos: tuple[Path, ...], saved: PoseResult | None) -> tuple[Path, .
         return videos or (Path(saved.source.path),)
     if not videos:
         raise UsageError("give at least one VIDEO: a file, or a folder of images")
-    names: dict[str, Path] = {}
-    for video in videos:
-        other = names.setdefault(name_of(video), video)
-        if other is not video:
-            raise UsageError(
-                f"{other} and {video} would both be written as {name_of(video)!r}; run them with different --out"
-            )
     return videos
 
 

@@ -93,9 +93,3 @@ writing_options = bundled(
     click.option("--overlay/--no-overlay", default=True, show_default=True, help="Draw the skeletons over the video."),
     click.option("--overwrite", is_flag=True, help="Replace existing files."),
 )  # fmt: skip
-
-
-def name_of(video: Path) -> str:
-    """What a video's files are called: the file's stem, or the folder's name."""
-    resolved = video.resolve()
-    return resolved.name if resolved.is_dir() else video.stem

@@ -1,0 +1,51 @@
+"""What the files of a video are called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidpose.common.errors import UsageError
+
+
+def name_of(video: Path) -> str:
+    """The file's stem, or the folder's name."""
+    resolved = video.resolve()
+    return resolved.name if resolved.is_dir() else video.stem
+
+
+def distinct_names(videos: Sequence[Path]) -> list[str]:
+    """A name for each, no two alike: `name_of`, and where that is not enough, the folders before it or the suffix.
+
+        >>> distinct_names([Path("cam1/video.mp4"), Path("cam2/video.mp4"), Path("dance.mp4")])
+        ['cam1_video', 'cam2_video', 'dance']
+
+    Raises:
+        UsageError: one video is given twice, or folders and names only differ where they are put together.
+    """
+    resolved = [video.resolve() for video in videos]
+    for number, video in enumerate(resolved):
+        if video in resolved[:number]:
+            raise UsageError(f"{videos[number]}: given twice; name each video once")
+    beside = Counter((video.parent, name_of(video)) for video in resolved)
+    ends = [
+        name_of(video) + (f"_{video.suffix[1:]}" if beside[video.parent, name_of(video)] > 1 else "")
+        for video in resolved
+    ]
+    folders = [video.parts[1:-1] for video in resolved]
+    depths = [0] * len(videos)
+    while True:
+        names = [
+            "_".join((*path[len(path) - depth :], end)) for path, depth, end in zip(folders, depths, ends, strict=True)
+        ]
+        counted = Counter(names)
+        alike = [i for i, name in enumerate(names) if counted[name] > 1]
+        deeper = [i for i in alike if depths[i] < len(folders[i])]
+        if alike and not deeper:
+            given = " and ".join(str(videos[i]) for i in alike[:2])
+            raise UsageError(f"{given} would both be written as {names[alike[0]]!r}; run them with different --out")
+        if not alike:
+            return names
+        for i in deeper:
+            depths[i] += 1

@@ -1,0 +1,161 @@
+"""Files from outside: each is opened, bounded and parsed here, and what is wrong with it becomes one line.
+
+A reader checks all of a file before anything is made of it. `convert` checks what JSON and TOML hold against types, and
+`Checked` names the number that is not what it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import stat
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeVar
+
+import msgspec
+
+from vidpose.common.errors import VidposeError, one_line
+
+T = TypeVar("T")
+
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=32768)]
+"""A side of a picture."""
+
+_MAX_TEXT = 1 << 30
+"""Bytes of a file that is read as a whole, where its kind says nothing less."""
+
+
+@contextmanager
+def reading(path: Path, what: str, advice: str = "") -> Iterator[None]:
+    """Around reading a file: whatever a parser says of it becomes a VidposeError.
+
+    Args:
+        what: it should be, with its article: "a vidpose result".
+        advice: what to do where it is not; "" leaves that out.
+
+    Raises:
+        VidposeError: the file cannot be read, or is not what it should be.
+    """
+    try:
+        yield
+    except (VidposeError, NameError, AssertionError, ImportError):  # of our own code
+        raise
+    except FileNotFoundError:
+        raise VidposeError(f"{path}: no such file") from None
+    except OSError as error:
+        raise VidposeError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
+    except Exception as error:  # what parsers raise at a damaged file has no common base
+        raise VidposeError(f"{path}: not {what} ({_reason(error)}){'; ' * bool(advice)}{advice}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    if isinstance(error, MemoryError):
+        return "more than fits into memory"
+    if isinstance(error, KeyError) and error.args:
+        return f"no {one_line(error)}"
+    return one_line(error)
+
+
+def open_input(path: Path) -> BinaryIO:
+    """A file, opened to read its bytes.
+
+    Raises:
+        OSError, VidposeError: it cannot be read; or it is a folder, or a pipe or a device,
+            which may never end.
+    """
+    kind = path.stat().st_mode
+    if not stat.S_ISREG(kind):
+        found = "a folder" if stat.S_ISDIR(kind) else "a pipe or a device"
+        raise VidposeError(f"{path}: {found}, where a file is due")
+    return path.open("rb")
+
+
+def read_bytes(path: Path, limit: int = _MAX_TEXT) -> bytes:
+    """All of a file.
+
+    Raises:
+        OSError, VidposeError: as of `open_input`.
+        ValueError: it has more bytes than `limit`.
+    """
+    with open_input(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"more than {limit:,} bytes")
+    return content
+
+
+def read_text(path: Path, limit: int = _MAX_TEXT) -> str:
+    """All of a UTF-8 file, without a byte order mark; raises as `read_bytes`."""
+    return read_bytes(path, limit).decode("utf-8-sig")
+
+
+def strict_json(text: str | bytes) -> Any:
+    """What JSON says, as its standard has it.
+
+    Raises:
+        ValueError, RecursionError: it is damaged, or holds numbers that JSON does not have: NaN, Infinity, 1e999.
+    """
+    return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+
+
+def read_json(path: Path, limit: int = _MAX_TEXT) -> Any:
+    """What a JSON file says; raises as `read_bytes` and `strict_json`."""
+    return strict_json(read_bytes(path, limit))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says; raises as `read_bytes`, and ValueError where it is no TOML."""
+    return tomllib.loads(read_text(path))
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name}, which is no number in JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def convert(values: Any, kind: type[T]) -> T:
+    """What JSON or TOML said, as `kind`: a dataclass, a `msgspec.Struct` or any type made of such.
+
+    Raises:
+        ValueError: a key is unknown or missing, or a value impossible; says which.
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(_words(str(error), values)) from None
+
+
+def _words(problem: str, values: Any) -> str:
+    """What msgspec says, with the value that is wrong: "ids[0] is 'a': expected `int`"."""
+    problem, _, place = problem.partition(" - at `$")
+    place = place.strip("`").removeprefix(".")
+    problem = problem[:1].lower() + problem[1:]
+    if not place or "[...]" in place:
+        return f"{place.replace('[...]', '')}: {problem}".removeprefix(": ")
+    for key, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", place.replace("[", ".[")):
+        try:
+            values = values[int(index)] if index else values[key]
+        except (KeyError, IndexError, TypeError):
+            return f"{place}: {problem}"
+    return f"{place} is {short(values)}: {problem}"
+
+
+def short(value: Any) -> str:
+    """A value from outside, for a message: on one line, and not without end."""
+    try:
+        text = ascii(value) if isinstance(value, str) else repr(value)
+    except (ValueError, RecursionError):  # a number of more digits than Python prints; a list in a list in a list ...
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:60]}..."

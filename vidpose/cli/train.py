@@ -24,7 +24,7 @@ from vidpose.common.errors import UsageError
 @running_options
 def train(
     recipe_name: str | None, arch: str | None, data: Path | None, out: Path | None, settings: tuple[str, ...],
-    released_code: bool, init: str | None, running: RunOptions,
+    released_code: bool, init: str | None, runoptions: RunOptions,
 ) -> None:  # fmt: skip
     """Train a lifter as RECIPE says: the name of one that comes with vidpose, or a TOML file."""
     from vidpose.training.recipe import read_recipe, recipe_names
@@ -39,4 +39,4 @@ def train(
     from vidpose.training.loop import train
 
     data, out = data or Path("data") / recipe.data.dataset, out or Path("runs") / recipe.name
-    train(recipe, data, out, **running.options())
+    train(recipe, data, out, **runoptions.options())

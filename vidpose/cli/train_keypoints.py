@@ -27,7 +27,7 @@ _PATH = click.Path(exists=True, path_type=Path)
 @running_options
 def train_keypoints(
     data: tuple[Path, ...], recipe_name: str, held_out: Path, frames: int | None, images: Path | None, out: Path | None,
-    settings: tuple[str, ...], workers: int, running: RunOptions,
+    settings: tuple[str, ...], workers: int, runoptions: RunOptions,
 ) -> None:  # fmt: skip
     """Train a 2D keypoint network on DATA: COCO keypoint files, or folders of clips that `vidpose synth` rendered.
 
@@ -41,4 +41,4 @@ def train_keypoints(
         from vidpose.training.clip_training import train_clips as train
     else:
         from vidpose.training.picture_training import train_keypoints as train
-    train(recipe, data, held_out, out, images=images, workers=workers, **running.options())
+    train(recipe, data, held_out, out, images=images, workers=workers, **runoptions.options())

@@ -43,8 +43,10 @@ def standing_track(
     return dataclasses.replace(track, joints=joints, joint_scores=joint_scores)
 
 
-def result_of(*tracks: Track, size: tuple[int, int] = (WIDTH, HEIGHT), frames: int = 12) -> PoseResult:
-    source = Source("clip.mp4", *size, np.arange(frames) / 30, Fraction(30))
+def result_of(
+    *tracks: Track, size: tuple[int, int] = (WIDTH, HEIGHT), frames: int = 12, times: np.ndarray | None = None
+) -> PoseResult:
+    source = Source("clip.mp4", *size, np.arange(frames) / 30 if times is None else times, Fraction(30))
     return PoseResult(source, tracks, COCO_17.name, H36M_17.name)
 
 
@@ -187,7 +189,7 @@ def test_any_size_gives_an_even_one_within_the_limits(size):
 
 
 def test_overlay_keeps_frames_and_times(tmp_path, clip, vfr_times):
-    result = result_of(standing_track())
+    result = result_of(standing_track(), times=vfr_times)
     out, calls = tmp_path / "Überlagerung.mp4", []
     render_overlay(result, clip, out, progress=lambda done, total: calls.append((done, total)))
     with VideoReader(out) as video:
@@ -212,7 +214,9 @@ def test_an_empty_result_gives_the_plain_video(tmp_path, clip):
 
 def test_a_part_of_the_video(tmp_path, clip, vfr_times):
     out = tmp_path / "part.mp4"
-    render_overlay(result_of(standing_track()), clip, out, start=vfr_times[3] - 1e-3, end=vfr_times[6] - 1e-3)
+    render_overlay(
+        result_of(standing_track(), times=vfr_times), clip, out, start=vfr_times[3] - 1e-3, end=vfr_times[6] - 1e-3
+    )
     with VideoReader(out) as video:
         shown = [int(frame.image[5, 5, 0]) for frame in video]
     assert [min(clips.GREYS, key=lambda g: abs(g - level)) for level in shown] == [clips.grey_of(i) for i in (3, 4, 5)]
@@ -221,8 +225,7 @@ def test_a_part_of_the_video(tmp_path, clip, vfr_times):
 
 def test_a_folder_of_images(tmp_path, image_folder):
     out = tmp_path / "images.mp4"
-    result = result_of(standing_track(centre=(48, 32)), size=(96, 64))
-    result = dataclasses.replace(result, source=dataclasses.replace(result.source, fps=Fraction(10)))
+    result = result_of(standing_track(centre=(48, 32)), size=(96, 64), times=np.arange(12) / 10)
     render_overlay(result, image_folder, out)
     with VideoReader(out) as video:
         list(video)

@@ -87,7 +87,7 @@ def render_overlay(
     end: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Read the video once more, and write it with the result drawn on it, at the times of its own frames.
+    """Read the video once more, and write it with the result drawn on it, at the result's times.
 
     Args:
         result: what was found in this video.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.video import VideoReader, VideoWriter, parse_time_range
+from vidpose.video import VideoReader, VideoWriter, chosen_times, parse_time, parse_time_range
 from vidpose.video import decoding as decoding_module
 from vidpose.video import writing as writing_module
 
@@ -147,17 +147,64 @@ def test_a_time_range_without_frames(cfr_clip):
         list(video)
 
 
-def test_parse_time_range():
-    assert parse_time_range("2:10") == (2, 10)
-    assert parse_time_range("2.5:") == (2.5, None)
-    assert parse_time_range(":10") == (None, 10)
-    assert parse_time_range(":") == (None, None)
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2.5", 2.5),
+        ("0", 0),
+        ("0:02", 2),
+        ("1:02.5", 62.5),
+        ("90:00", 5400),
+        ("1:02:03", 3723),
+        (" 7 ", 7),
+        (".5", 0.5),
+    ],
+)
+def test_parse_time(text, seconds):
+    assert parse_time(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "2", "a:b", "1:2:3", "10:2", "2:2", "-1:2", ":0", "nan:2", "2:nan", "inf:"])
+@pytest.mark.parametrize("text", ["", "a", "-1", "1:2", "0:60", "1:60:00", "nan", "inf", "1:02:03:04", "2s"])
+def test_parse_time_refuses(text):
+    with pytest.raises(UsageError, match="is no time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2:10", (2, 10)),
+        ("2.5:", (2.5, None)),
+        (":10", (None, 10)),
+        (":", (None, None)),
+        ("0:02-0:10", (2, 10)),
+        ("2-10", (2, 10)),
+        ("59.5-1:00.5", (59.5, 60.5)),
+        ("1:02:03-", (3723, None)),
+        ("-0:10", (None, 10)),
+    ],
+)
+def test_parse_time_range(text, seconds):
+    assert parse_time_range(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "2", "a:b", "1:2:3", "10:2", "2:2", "-1:2", ":0", "nan:2", "2:nan", "inf:", "0:10-0:02", "1-2-3", "0:02:0:10"],
+)
 def test_parse_time_range_refuses(text):
     with pytest.raises(UsageError):
         parse_time_range(text)
+
+
+def test_times_are_chosen_by_a_range_or_by_its_ends():
+    assert chosen_times() == (None, None)
+    assert chosen_times("0:02-0:10") == chosen_times(start="2", end="0:10") == (2, 10)
+    assert chosen_times(start="1:00") == (60, None)
+    with pytest.raises(UsageError, match="either, not both"):
+        chosen_times("2:10", end="9")
+    with pytest.raises(UsageError, match="after its start"):
+        chosen_times(start="0:10", end="0:02")
 
 
 # Folders of images

@@ -7,7 +7,8 @@ Frames stream, one at a time, upright, with the time their own file gives them:
             copy.write(frame.image, frame.time)
 """
 
-from vidpose.video.reading import VideoFrame, VideoReader, parse_time_range
+from vidpose.video.reading import VideoFrame, VideoReader
+from vidpose.video.time_range import chosen_times, parse_time, parse_time_range
 from vidpose.video.writing import VideoWriter
 
-__all__ = ["VideoFrame", "VideoReader", "VideoWriter", "parse_time_range"]
+__all__ = ["VideoFrame", "VideoReader", "VideoWriter", "chosen_times", "parse_time", "parse_time_range"]

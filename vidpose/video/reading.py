@@ -173,18 +173,3 @@ def _positive(value: float | Fraction | None, option: str) -> Fraction | None:
     if not (0 < value < math.inf):
         raise UsageError(f"{option} {value}: must be positive")
     return Fraction(str(value))
-
-
-def parse_time_range(text: str) -> tuple[float | None, float | None]:
-    """Read `START:END` in seconds: `2:10` is from second 2 to second 10, `2:` to the end, `:10` from the beginning.
-
-    Raises:
-        UsageError: it reads otherwise, or END is not after START.
-    """
-    try:
-        start, end = (float(side) if side else None for side in text.split(":"))
-    except ValueError:
-        raise UsageError(f"{text!r} is no time range; write START:END in seconds, like 2:10, 2.5: or :10") from None
-    if not 0 <= (start or 0) < (math.inf if end is None else end):
-        raise UsageError(f"{text!r} holds no time; END must come after START, and neither before 0")
-    return start, end

@@ -1,7 +1,8 @@
 """Smoothing of joint curves. Every parameter is in Hz or seconds.
 
 The zero-phase filters run on a clock of their own, fast and even, to which the curves are interpolated: so the frame
-rate of the video, constant or not, does not change the result.
+rate of the video, constant or not, does not change the result. scipy is imported inside the filters, since `--help`
+lists them.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
-from scipy.signal import butter, savgol_filter, sosfiltfilt
 
 from vidpose.common.errors import UsageError
 
@@ -33,20 +32,25 @@ class Smoothing:
         """From `METHOD` or `METHOD:PARAMETER`, as the command line takes it.
 
         Raises:
-            UsageError: an unknown method, or a parameter that is not a positive number.
+            UsageError: there is no such method, or its parameter is not a number within its limits.
         """
-        method, _, parameter = text.partition(":")
-        if method not in DEFAULTS:
-            raise UsageError(f"unknown smoothing {method!r}; known are {', '.join(DEFAULTS)}")
-        if not parameter:
-            return Smoothing(method, DEFAULTS[method])
+        method, colon, parameter = text.partition(":")
+        if method == "none" and not colon:
+            return Smoothing("none", 0.0)
+        if method not in FILTERS:
+            raise UsageError(f"smoothing {text!r}: no such filter; known are {', '.join(FILTERS)} and none")
+        chosen = FILTERS[method]
+        if not colon:
+            return Smoothing(method, chosen.default)
         try:
             value = float(parameter)
         except ValueError:
             value = float("nan")
-        if not (0 < value <= CLOCK_HZ / 3) or method == "none":
+        lowest, highest = chosen.limits
+        if not lowest <= value <= highest:
             raise UsageError(
-                f"smoothing {text!r}: the part after the colon must be Hz or seconds above 0, as in butterworth:6"
+                f"smoothing {text!r}: {method} takes {lowest:g} to {highest:g} {chosen.unit}, as in "
+                f"{method}:{chosen.default:g}"
             )
         return Smoothing(method, value)
 
@@ -62,14 +66,36 @@ class Smoothing:
         """
         if self.method == "none" or len(curves) < 4:
             return curves
-        return _FILTERS[self.method](curves.astype(np.float64), times, self.parameter).astype(curves.dtype)
+        smooth = FILTERS[self.method].smooth
+        return smooth(curves.astype(np.float64), times, self.parameter).astype(curves.dtype)
 
 
-DEFAULTS = {"butterworth": 6.0, "savgol": 0.25, "one-euro": 1.0, "none": 0.0}
-"""Method -> its default parameter."""
+@dataclass(frozen=True)
+class SmoothingFilter:
+    """One way to smooth.
+
+    Attributes:
+        smooth: takes (N, ...) float64 curves without gaps, their (N,) increasing times in seconds, and the parameter;
+            gives the smoothed curves.
+        unit: of the parameter, "Hz" or "seconds".
+        default: its value where none is given.
+        limits: the lowest and the highest value.
+    """
+
+    smooth: Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+    unit: str
+    default: float
+    limits: tuple[float, float]
+
+
+def list_filters() -> str:
+    """The filters as help texts name them: `butterworth:HZ, savgol:SECONDS, one-euro:HZ or none`."""
+    return ", ".join(f"{name}:{filter_.unit.upper()}" for name, filter_ in FILTERS.items()) + " or none"
 
 
 def _on_clock(curves: np.ndarray, times: np.ndarray, smooth: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    from scipy.interpolate import CubicSpline
+
     ticks = np.arange(0, times[-1] - times[0] + 1 / CLOCK_HZ, 1 / CLOCK_HZ) + times[0]
     # Past the last time the spline would extrapolate; one tick of the last value is enough.
     even = CubicSpline(times, curves)(np.minimum(ticks, times[-1]))
@@ -78,6 +104,8 @@ def _on_clock(curves: np.ndarray, times: np.ndarray, smooth: Callable[[np.ndarra
 
 def butterworth(curves: np.ndarray, times: np.ndarray, cutoff_hz: float) -> np.ndarray:
     """Fourth-order low-pass, forward and backward: no phase shift, -6 dB at the cut-off."""
+    from scipy.signal import butter, sosfiltfilt
+
     sections = butter(2, cutoff_hz, fs=CLOCK_HZ, output="sos")
     # Half a period of the slowest passed motion is mirrored at each end, as far as the clip is that long.
     pad = round(CLOCK_HZ / cutoff_hz)
@@ -86,6 +114,7 @@ def butterworth(curves: np.ndarray, times: np.ndarray, cutoff_hz: float) -> np.n
 
 def savitzky_golay(curves: np.ndarray, times: np.ndarray, window_seconds: float) -> np.ndarray:
     """A cubic fitted around each moment over a window of so many seconds, or over the whole clip when that is less."""
+    from scipy.signal import savgol_filter
 
     def smooth(even: np.ndarray) -> np.ndarray:
         window = min(round(window_seconds * CLOCK_HZ) | 1, len(even) - 1 + len(even) % 2)
@@ -118,4 +147,11 @@ def one_euro(curves: np.ndarray, times: np.ndarray, cutoff_hz: float, beta: floa
     return smoothed
 
 
-_FILTERS = {"butterworth": butterworth, "savgol": savitzky_golay, "one-euro": one_euro}
+FILTERS = {
+    # Beyond a third of the clock's rate, the clock itself would shape the curve.
+    "butterworth": SmoothingFilter(butterworth, "Hz", 6.0, (0.1, CLOCK_HZ / 3)),
+    # A cubic through fewer than five ticks of the clock smooths nothing.
+    "savgol": SmoothingFilter(savitzky_golay, "seconds", 0.25, (0.02, 60.0)),
+    "one-euro": SmoothingFilter(one_euro, "Hz", 1.0, (0.01, CLOCK_HZ / 3)),
+}
+"""Name -> the filter; beside them there is `none`."""

@@ -27,6 +27,9 @@ ALLOWED = {
 }
 """Room -> the rooms whose files it may import, its own besides. `cli` may import every room, and none imports it."""
 
+REACHES_UP = {"vidpose.body.tracks": {"render", "export"}}
+"""The one exception: methods of `PoseResult`, where people look for them, hand over to rooms above, at the call."""
+
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -64,7 +67,7 @@ def test_a_room_imports_only_rooms_below_it(room: str) -> None:
     wrong = [
         f"{module} imports {other}"
         for module, other in EDGES
-        if room_of(module) == room and room_of(other) not in {room, "", *ALLOWED[room]}
+        if room_of(module) == room and room_of(other) not in {room, "", *ALLOWED[room], *REACHES_UP.get(module, ())}
     ]
     assert not wrong
 

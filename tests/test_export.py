@@ -355,7 +355,7 @@ def test_a_layout_without_a_rest_pose_is_refused_in_one_line(name: str, tmp_path
 
 
 def test_an_unknown_format_gets_the_nearest_name():
-    with pytest.raises(UsageError, match=r"bhv: no such format; did you mean bvh\? known are bvh, c3d"):
+    with pytest.raises(UsageError, match=r"'bhv': no such format; did you mean bvh\? known are bvh, c3d"):
         get_formats(["trc", "bhv"])
 
 

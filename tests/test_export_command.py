@@ -81,8 +81,8 @@ def joints_of(value: float) -> PoseResult:
 @pytest.mark.parametrize(
     ("result", "arguments", "code", "message"),
     [
-        (joints_of(0), ("--format", "bhv"), 2, "--format bhv: no such format; did you mean bvh? known are bvh, "),
-        (joints_of(0), ("--format", "fbx"), 2, "--format fbx: no such format; known are bvh, "),
+        (joints_of(0), ("--format", "bhv"), 2, "format 'bhv': no such format; did you mean bvh? known are bvh, "),
+        (joints_of(0), ("--format", "fbx"), 2, "format 'fbx': no such format; known are bvh, "),
         (joints_of(0), ("--format", "bvh", "--person", "7"), 2, "--person 7: not in Straße 走.npz; there are 1"),
         (result_of(), ("--format", "csv"), 1, "Straße 走.npz: nobody was found in its video, so that there is nothing"),
         (joints_of(np.nan), ("--format", "trc"), 1, "Straße 走.npz: nobody in it has 3D joints, which --format trc is"),

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -23,6 +23,9 @@ from vidpose.common.errors import VidposeError
 from vidpose.common.files import write_npz
 from vidpose.common.inputs import Pixels, convert, short, strict_json
 from vidpose.common.npz import NpzArrays, open_npz
+
+if TYPE_CHECKING:
+    import pandas
 
 FORMAT_VERSION = 2
 
@@ -156,6 +159,60 @@ class PoseResult:
     def with_tracks(self, tracks: tuple[Track, ...], **provenance: str | int | float | None) -> PoseResult:
         """The same result with other tracks, and with entries added to its provenance."""
         return replace(self, tracks=tracks, provenance={**self.provenance, **provenance})
+
+    def export(self, format: str, path: str | Path) -> list[Path]:
+        """Write this result for other programs; gives the files. What is there already is replaced.
+
+        Args:
+            format: a name of `vidpose.export.FORMATS`: "bvh", "gltf", "trc" and so on.
+            path: folder and beginning of the files' names, as in "out/walk" or "out/walk.bvh". A format with a file a
+                person puts `_person1` and so on behind it.
+
+        Raises:
+            UsageError: there is no such format, or it cannot hold this result's joint layout.
+            VidposeError: a file cannot be written.
+        """
+        from vidpose.export import get_formats
+
+        (chosen,) = get_formats((format,)).values()
+        return chosen.write(self, chosen.stem_of(Path(path)))
+
+    def render(self, video: str | Path, path: str | Path) -> Path:
+        """Draw the overlay: the skeletons on the video, and in 3D beside it. Gives `path`, an `.mp4` or `.mkv`.
+
+        Raises:
+            VidposeError: the video cannot be read or is not the one of this result; the file cannot be written.
+        """
+        from vidpose.render import render_overlay
+
+        render_overlay(self, Path(video), Path(path))
+        return Path(path)
+
+    def view(self, path: str | Path) -> Path:
+        """Write a page to look at: the video, if it is still where it was, the skeletons in 3D, the joint angles.
+
+        Gives `path`, one HTML file that needs nothing beside it: open it in a browser.
+
+        Raises:
+            VidposeError: the page cannot be written.
+        """
+        from vidpose.export import write_page
+
+        write_page(self, Path(path))
+        return Path(path)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """The 3D joints as a pandas table, with the columns of the `.csv`: a row for each person and frame.
+
+        `id`, `frame`, `time` in seconds; `root_x`, `root_y`, `root_z`, the root joint in the camera's frame; `NAME_x`,
+        `NAME_y`, `NAME_z`, relative to the root, and `NAME_score`, 0 to 1, of every joint. In metres, NaN where absent.
+
+        Raises:
+            VidposeError: pandas is not installed.
+        """
+        from vidpose.export.csv import dataframe
+
+        return dataframe(self)
 
     def save(self, path: Path) -> None:
         """Write every number of this result, bit for bit, to a `.npz`.

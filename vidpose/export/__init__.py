@@ -79,12 +79,20 @@ class ExportFormat:
             self.write_all(result, paths[0])
         return paths
 
+    def stem_of(self, path: Path) -> Path:
+        """A path without what this format puts behind it: `out/walk` of `out/walk.bvh`."""
+        return path.with_name(path.name.removesuffix(self.suffix).removesuffix(Path(self.suffix).suffix) or path.name)
+
     def _path(self, stem: Path, person: int) -> Path:
         return _with(stem, f"_person{person}{self.suffix}")
 
 
-def _write_page(result: PoseResult, path: Path) -> None:
-    """With the video, if it is still where the result has it."""
+def write_page(result: PoseResult, path: Path) -> None:
+    """Write the page of a result, with the video if it is still where the result has it.
+
+    Raises:
+        VidposeError: the video cannot be read or is not the one of the result; the page cannot be written.
+    """
     video = Path(result.source.path)
     write_html(result, path, video=video if video.exists() else None)
 
@@ -95,7 +103,7 @@ FORMATS: dict[str, ExportFormat] = {
     "coco": ExportFormat("_coco.json", write_all=write_coco),
     "csv": ExportFormat(".csv", write_all=write_csv),
     "gltf": ExportFormat(".glb", write_all=write_gltf, joints=True),
-    "html": ExportFormat(".html", write_all=_write_page),
+    "html": ExportFormat(".html", write_all=write_page),
     "json": ExportFormat(".json", write_all=write_json),
     "mot": ExportFormat(".mot", write_person=write_mot, joints=True),
     "openpose": ExportFormat("_openpose", write_all=write_openpose),
@@ -114,7 +122,7 @@ def get_formats(names: Iterable[str]) -> dict[str, ExportFormat]:
     for name in (name.strip() for listed in names for name in listed.split(",")):
         if name not in FORMATS:
             advice = f"{did_you_mean(name, FORMATS)}known are {', '.join(FORMATS)}"
-            raise UsageError(f"--format {name}: no such format; {advice}")
+            raise UsageError(f"format {name!r}: no such format; {advice}")
         found[name] = FORMATS[name]
     return found
 
@@ -128,4 +136,14 @@ def _with(stem: Path, suffix: str) -> Path:
     return stem.with_name(stem.name + suffix)
 
 
-__all__ = ["FORMATS", "ExportFormat", "Placement", "get_formats", "has_pose", "place_of", "write_csv", "write_json"]
+__all__ = [
+    "FORMATS",
+    "ExportFormat",
+    "Placement",
+    "get_formats",
+    "has_pose",
+    "place_of",
+    "write_csv",
+    "write_json",
+    "write_page",
+]

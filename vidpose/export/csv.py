@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vidpose.body.skeletons import SKELETONS
-from vidpose.body.tracks import PoseResult
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import VidposeError
 from vidpose.common.files import replacing
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def write_csv(result: PoseResult, path: Path) -> None:
@@ -20,14 +25,40 @@ def write_csv(result: PoseResult, path: Path) -> None:
     Raises:
         VidposeError: the file cannot be written.
     """
-    layout = SKELETONS.get(result.joint_layout)
-    names = layout.joints if layout else ()
     with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        joint_columns = (f"{name}_{part}" for name in names for part in ("x", "y", "z", "score"))
-        table.writerow(["id", "frame", "time", "root_x", "root_y", "root_z", *joint_columns])
+        table.writerow(_columns(result))
         for track in result.tracks:
-            joints = np.concatenate([track.joints, track.joint_scores[..., None]], axis=-1)
-            values = np.concatenate([track.roots, joints.reshape(len(track), -1)], axis=1)
-            for frame, time, row in zip(track.frames, track.times, values, strict=True):
+            for frame, time, row in zip(track.frames, track.times, _values(track), strict=True):
                 table.writerow([track.id, frame, f"{time:.6f}", *("" if np.isnan(v) else f"{v:.4f}" for v in row)])
+
+
+def dataframe(result: PoseResult) -> pandas.DataFrame:
+    """The same table, unrounded, for pandas; what is absent is NaN.
+
+    Raises:
+        VidposeError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise VidposeError("a dataframe needs pandas; pip install 'vidpose[pandas]'") from None
+
+    columns = _columns(result)
+    parts = [
+        pandas.DataFrame(_values(track), columns=columns[3:]).assign(id=track.id, frame=track.frames, time=track.times)
+        for track in result.tracks
+    ]
+    return pandas.concat(parts, ignore_index=True)[columns] if parts else pandas.DataFrame(columns=columns)
+
+
+def _columns(result: PoseResult) -> list[str]:
+    layout = SKELETONS.get(result.joint_layout)
+    joints = [f"{name}_{part}" for name in (layout.joints if layout else ()) for part in ("x", "y", "z", "score")]
+    return ["id", "frame", "time", "root_x", "root_y", "root_z", *joints]
+
+
+def _values(track: Track) -> np.ndarray:
+    """(N, 3 + 4 J): the root, and every joint with its score."""
+    joints = np.concatenate([track.joints, track.joint_scores[..., None]], axis=-1)
+    return np.concatenate([track.roots, joints.reshape(len(track), -1)], axis=1)

@@ -200,9 +200,14 @@ def test_c3d_says_units_rate_names_and_axes(tmp_path: Path):
 
 
 def test_c3d_refuses_more_frames_than_it_can_count(tmp_path: Path):
-    track = track_of(world_joints(2), first=65534)
-    with pytest.raises(VidposeError, match=r"C3D counts 65535 frames, but person 1 .* 65535"):
-        write(result_of(track), "c3d", tmp_path)
+    with pytest.raises(VidposeError, match=r"C3D counts 65535 frames, but person 1 is there for 65535"):
+        write(result_of(track_of(world_joints(65535))), "c3d", tmp_path)
+
+
+def test_c3d_of_somebody_late_counts_from_the_first_frame_and_says_when_that_was(tmp_path: Path):
+    reader, points, _ = read_c3d(write(result_of(track_of(world_joints(2), first=65534)), "c3d", tmp_path))
+    assert len(points) == 2
+    assert reader.get("VIDPOSE:START").float_value == pytest.approx(65534 / FPS, abs=1e-3)
 
 
 def test_json_and_csv_say_where_the_root_is_in_the_cameras_frame(tmp_path: Path):
@@ -283,13 +288,13 @@ def test_gltf_holds_everybody_with_a_skin_that_fits_their_bones(tmp_path: Path):
 # Time
 
 
-def test_uneven_times_are_brought_to_the_mean_rate(tmp_path: Path):
+def test_uneven_times_are_brought_to_the_rate_of_the_median_interval(tmp_path: Path):
     times = np.cumsum([0, 0.02, 0.05, 0.01, 0.04, 0.06, 0.02, 0.03, 0.05, 0.02])
     world = world_joints(1) + times[:, None, None] * [0.5, 1, 0]
     result = result_of(track_of(world), times=times)
     header, read_times, read = read_trc(write(result, "trc", tmp_path))
-    assert float(header["DataRate"]) == pytest.approx(9 / times[-1], rel=1e-5)
-    np.testing.assert_allclose(np.diff(read_times), times[-1] / 9, atol=2e-6)
+    assert float(header["DataRate"]) == pytest.approx(1 / 0.03, rel=1e-5)
+    np.testing.assert_allclose(np.diff(read_times), 0.03, atol=2e-6)
     straight = expected(world_joints(1) + read_times[:, None, None] * [0.5, 1, 0], "world")
     np.testing.assert_allclose(read, straight, atol=1e-4)
     np.testing.assert_allclose(bvh_joints(write(result, "bvh", tmp_path)), straight, atol=1e-3)
@@ -297,12 +302,14 @@ def test_uneven_times_are_brought_to_the_mean_rate(tmp_path: Path):
 
 def test_times_in_whole_milliseconds_are_an_even_rate():
     result = result_of(track_of(world_joints(50)), times=np.round(np.arange(50) / FPS, 3))
-    assert EvenClock.of(result.source) == EvenClock(0, FPS, even=True)
+    clock = EvenClock.of(result.source)
+    assert (clock.start, clock.rate, clock.places.tolist()) == (0, FPS, list(range(50)))
 
 
 def test_a_stated_rate_that_the_frames_do_not_keep_is_not_believed():
     result = result_of(track_of(world_joints(50)), times=np.arange(50) / 12.5)
-    assert EvenClock.of(result.source) == EvenClock(0, 12.5, even=True)
+    clock = EvenClock.of(result.source)
+    assert (clock.start, clock.rate, clock.places.tolist()) == (0, pytest.approx(12.5), list(range(50)))
 
 
 @pytest.mark.parametrize("name", FORMATS)

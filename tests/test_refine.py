@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidpose.body.stretches import bridgeable, stretches
 from vidpose.common.errors import UsageError
-from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches
+from vidpose.refine import Smoothing, fill_gaps
 
 
 def motion(times: np.ndarray) -> np.ndarray:

@@ -16,6 +16,9 @@ LEFT: Colour = (64, 160, 255)
 RIGHT: Colour = (255, 132, 48)
 CENTRE: Colour = (228, 232, 238)
 
+GUESS: Colour = (98, 106, 118)
+"""Of a limb that nobody saw."""
+
 BACKGROUND: Colour = (19, 22, 28)
 FLOOR: Colour = (66, 73, 86)
 SHADOW: Colour = (11, 13, 17)

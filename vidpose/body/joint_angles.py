@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidpose.body.seen import observed_joints
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
 from vidpose.common.errors import UsageError, did_you_mean
@@ -85,8 +86,8 @@ def joint_angles(joints: np.ndarray, layout: Skeleton, up: np.ndarray = CAMERA_U
 
 
 def track_angles(result: PoseResult, track: Track) -> dict[str, np.ndarray]:
-    """The angles of one person of a result, against the vertical of its world; see `joint_angles`."""
-    return joint_angles(track.joints, get_skeleton(result.joint_layout), upward(result.camera))
+    """The angles of one person of a result, between joints that were seen, against the vertical of its world."""
+    return joint_angles(observed_joints(result, track), get_skeleton(result.joint_layout), upward(result.camera))
 
 
 def angle_names(layout: Skeleton) -> tuple[str, ...]:

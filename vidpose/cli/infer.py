@@ -95,7 +95,9 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
                 if cameras:
                     results = merge_views(results, cameras, smoothing, max_gap=max_gap)
                 else:
-                    results = [_placed(result, video, placing) for result, video in zip(results, views, strict=True)]
+                    results = [
+                        _placed(result, video, placing, max_gap) for result, video in zip(results, views, strict=True)
+                    ]
                 for result, video in zip(results, views, strict=True):
                     written = outputs[video].write(result, video, start, end)
                     _summarise(result, video, written, time.monotonic() - started)
@@ -166,11 +168,11 @@ def _find_together(
         return look_again(found, networks.clips, people, start=search["start"], end=search["end"], progress=progress)
 
 
-def _placed(result: PoseResult, video: Path, placing: Placing) -> PoseResult:
+def _placed(result: PoseResult, video: Path, placing: Placing, max_gap: float) -> PoseResult:
     from vidpose.refine import place
     from vidpose.video.lens import stated_fov
 
-    return place(result, stated_fov=stated_fov(video), **placing.camera_and_size())
+    return place(result, stated_fov=stated_fov(video), max_gap=max_gap, **placing.camera_and_size())
 
 
 def _inputs(videos: tuple[Path, ...], saved: PoseResult | None) -> tuple[Path, ...]:

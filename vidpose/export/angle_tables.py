@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.body.joint_angles import AngleSummary, angular_velocity, segment_lengths, sides, symmetry, track_angles
+from vidpose.body.seen import observed_joints
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult
 from vidpose.common.files import replacing
@@ -51,7 +52,7 @@ def write_angle_summary(result: PoseResult, names: Sequence[str], path: Path) ->
         table.writerow(["id", "quantity", "unit", "side", "median", "low", "high", "range", "symmetry_percent"])
         for track in result.tracks:
             angles = track_angles(result, track)
-            lengths = segment_lengths(track.joints, get_skeleton(result.joint_layout))
+            lengths = segment_lengths(observed_joints(result, track), get_skeleton(result.joint_layout))
             quantities = [("degrees", 2, {name: AngleSummary.of(angles[name]) for name in names})]
             quantities += [("metres", 4, {name: AngleSummary.of(length) for name, length in lengths.items()})]
             for unit, digits, summaries in quantities:

@@ -21,7 +21,8 @@ _ROTATIONS = " ".join(f"{axis}rotation" for axis in EULER)
 
 
 def write_bvh(result: PoseResult, track: Track, path: Path) -> None:
-    """Write one person's motion, from their first frame to their last. Gaps are bridged by interpolation.
+    """Write one person's motion, from their first frame to their last. Short gaps are bridged by
+    interpolation; through longer ones the last pose is held.
 
     Raises:
         UsageError: no rest pose is known for the result's layout.

@@ -1,6 +1,6 @@
 """C3D files (c3d.org): joints as points, for biomechanics programs.
 
-Z is up, millimetres. A point that is absent has the residual -1 that the format means by it.
+Z is up, millimetres. A point that is absent or was never seen has the residual -1 that the format means by it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _MOST_FRAMES = 65535
 
 
 def write_c3d(result: PoseResult, track: Track, path: Path) -> None:
-    """Write one person's joints. The first frame's number is the video's.
+    """Write one person's joints. The first frame's number is the video's, as far as the format can count.
+
+    Its own count of seconds, `VIDPOSE:START`, always says when the first frame was.
 
     Raises:
         VidposeError: the file cannot be written, or the format cannot count that many frames.
@@ -30,22 +32,24 @@ def write_c3d(result: PoseResult, track: Track, path: Path) -> None:
 
     clock, names = EvenClock.of(result.source), get_skeleton(result.joint_layout).joints
     joints, frames = clock.sample(track, placed_joints(result, track, "z")), clock.frames_of(track)
-    if frames[-1] >= _MOST_FRAMES:
+    if len(frames) >= _MOST_FRAMES:
         raise VidposeError(
-            f"{path}: C3D counts {_MOST_FRAMES} frames, but person {track.id} is seen up to frame {frames[-1]}; "
+            f"{path}: C3D counts {_MOST_FRAMES} frames, but person {track.id} is there for {len(frames)}; "
             "write TRC, or split the video"
         )
+    first = int(frames[0]) if frames[-1] < _MOST_FRAMES else 0
     file = ezc3d.c3d()
     # ezc3d writes what is not a number as an absent point, with residual -1.
     points = np.ones((4, len(names), len(frames)))
     points[:3] = 1000 * joints.transpose(2, 1, 0)
-    file["header"]["points"]["first_frame"] = int(frames[0])
+    file["header"]["points"]["first_frame"] = first
     file["data"]["points"] = points
     values = file["parameters"]["POINT"]
     values["LABELS"]["value"], values["UNITS"]["value"], values["RATE"]["value"] = names, ["mm"], [clock.rate]
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
     file.add_parameter("SUBJECTS", "NAMES", [f"person {track.id}"])
+    file.add_parameter("VIDPOSE", "START", [float(clock.times_of(frames[0]))])
     file.add_parameter("VIDPOSE", "POSITIONS", [place_of(result).value])
     with replacing(path) as partial:
         file.write(str(partial))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.seen import seen_keypoints
 from vidpose.body.skeletons import COCO_17, Skeleton, get_skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
@@ -33,7 +34,7 @@ def write_coco(result: PoseResult, path: Path) -> None:
          "time": round(float(time), 6)}
         for frame, time in enumerate(source.times)
     ]  # fmt: skip
-    annotations = [annotation for track in result.tracks for annotation in _annotations(track, layout)]
+    annotations = [annotation for track in result.tracks for annotation in _annotations(result, track, layout)]
     for number, annotation in enumerate(annotations, start=1):
         annotation["id"] = number
     category = {
@@ -46,12 +47,13 @@ def write_coco(result: PoseResult, path: Path) -> None:
         partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def _annotations(track: Track, layout: Skeleton) -> list[dict[str, Any]]:
+def _annotations(result: PoseResult, track: Track, layout: Skeleton) -> list[dict[str, Any]]:
     keypoints, scores = np.zeros((len(track), len(COCO_17), 3)), np.zeros((len(track), len(COCO_17)))
+    seen = seen_keypoints(result.source, track)
     for place, joint in enumerate(COCO_17.joints):
         if joint in layout.joints:
             keypoints[:, place, :2] = track.keypoints[:, layout.index(joint)]
-            scores[:, place] = track.scores[:, layout.index(joint)]
+            scores[:, place] = np.where(seen[:, layout.index(joint)], track.scores[:, layout.index(joint)], 0)
     there = np.isfinite(keypoints).all(axis=2) & (scores > 0)
     keypoints[..., 2] = 2
     keypoints[~there], scores[~there] = 0, 0

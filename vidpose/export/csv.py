@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidpose.body.seen import observed_joints
 from vidpose.body.skeletons import SKELETONS
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def write_csv(result: PoseResult, path: Path) -> None:
     """Write `id, frame, time`, the root's `x, y, z` in the camera's frame, then `x, y, z` and `score` of every joint.
 
-    Metres; the joints are relative to the root. What is absent is an empty cell.
+    Metres; the joints are relative to the root. What is absent, or was
+    never seen (`vidpose.body.seen`), is an empty cell.
 
     Raises:
         VidposeError: the file cannot be written.
@@ -29,12 +31,12 @@ def write_csv(result: PoseResult, path: Path) -> None:
         table = csv.writer(file)
         table.writerow(_columns(result))
         for track in result.tracks:
-            for frame, time, row in zip(track.frames, track.times, _values(track), strict=True):
+            for frame, time, row in zip(track.frames, track.times, _values(result, track), strict=True):
                 table.writerow([track.id, frame, f"{time:.6f}", *("" if np.isnan(v) else f"{v:.4f}" for v in row)])
 
 
 def dataframe(result: PoseResult) -> pandas.DataFrame:
-    """The same table, unrounded, for pandas; what is absent is NaN.
+    """The same table, unrounded, for pandas; what is absent or was never seen is NaN.
 
     Raises:
         VidposeError: pandas is not installed.
@@ -46,7 +48,9 @@ def dataframe(result: PoseResult) -> pandas.DataFrame:
 
     columns = _columns(result)
     parts = [
-        pandas.DataFrame(_values(track), columns=columns[3:]).assign(id=track.id, frame=track.frames, time=track.times)
+        pandas.DataFrame(_values(result, track), columns=columns[3:]).assign(
+            id=track.id, frame=track.frames, time=track.times
+        )
         for track in result.tracks
     ]
     return pandas.concat(parts, ignore_index=True)[columns] if parts else pandas.DataFrame(columns=columns)
@@ -58,7 +62,7 @@ def _columns(result: PoseResult) -> list[str]:
     return ["id", "frame", "time", "root_x", "root_y", "root_z", *joints]
 
 
-def _values(track: Track) -> np.ndarray:
+def _values(result: PoseResult, track: Track) -> np.ndarray:
     """(N, 3 + 4 J): the root, and every joint with its score."""
-    joints = np.concatenate([track.joints, track.joint_scores[..., None]], axis=-1)
+    joints = np.concatenate([observed_joints(result, track), track.joint_scores[..., None]], axis=-1)
     return np.concatenate([track.roots, joints.reshape(len(track), -1)], axis=1)

@@ -2,7 +2,7 @@
 
 Khronos, "glTF 2.0 Specification". Y is up, metres, seconds. Each person is a skin of simple bones, orange on the right
 and blue on the left as in the overlay, in a T pose that faces +z at rest. Keyframes are the video's own frames at their
-own times; through a gap, the viewer turns bones evenly.
+own times; through a short gap the viewer turns bones evenly, through a longer one they are still.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_gltf(result: PoseResult, path: Path) -> None:
     scene = _Scene()
     for track in result.tracks:
         if has_pose(track):
-            scene.add(f"person {track.id}", Figure.of(result, track))
+            scene.add(f"person {track.id}", Figure.of(result, track).held())
     content = scene.as_json(str(result.provenance.get("vidpose")), place_of(result).value)
     with replacing(path) as partial:
         partial.write_bytes(_glb(content, bytes(scene.data)))

@@ -20,6 +20,7 @@ import numpy as np
 
 from vidpose.body import colours as style
 from vidpose.body.joint_angles import track_angles
+from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import SKELETONS, Skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
@@ -42,6 +43,7 @@ _COLOURS = {
     "outline": style.OUTLINE,
     "text": style.TEXT,
     "quiet": style.QUIET_TEXT,
+    "guess": style.GUESS,
 }
 
 
@@ -116,6 +118,7 @@ def _person(result: PoseResult, track: Track, scene: ViewerScene, first_frame: i
         "keypoints": _packed(track.keypoints, 1 / 8),
         "scores": _base64(np.rint(255 * np.nan_to_num(track.scores)).clip(0, 255).astype(np.uint8)),
         "joints": _packed(scene.joints.get(track.id, np.full((*track.joints.shape[:2], 3), np.nan)), 1e-3),
+        "known": _base64(known_joints(result, track).astype(np.uint8)),
         "angles": {name: _packed(curve, 0.1) for name, curve in angles.items()},
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.seen import observed_joints, seen_keypoints
 from vidpose.body.skeletons import SKELETONS, Skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
@@ -19,7 +20,8 @@ FORMAT_VERSION = 1
 def write_json(result: PoseResult, path: Path) -> None:
     """Write a header and, a line a frame, every person's box, 2D keypoints, place and 3D joints.
 
-    Positions are rounded to 0.1 mm, pixels to 0.01, scores and times to 0.001 and 0.000001; what is absent is null.
+    Positions are rounded to 0.1 mm, pixels to 0.01, scores and times to 0.001 and 0.000001; what is absent, or was
+    never seen (`vidpose.body.seen`), is null.
 
     Raises:
         VidposeError: the file cannot be written.
@@ -28,7 +30,7 @@ def write_json(result: PoseResult, path: Path) -> None:
         file.write('{\n"header": ' + json.dumps(_header(result), ensure_ascii=False, indent=1) + ',\n"people": [')
         for number, track in enumerate(result.tracks):
             file.write(("," if number else "") + f'\n{{"id": {track.id}, "frames": [\n')
-            for row, line in enumerate(_rows(track)):
+            for row, line in enumerate(_rows(result, track)):
                 file.write((",\n" if row else "") + line)
             file.write("\n]}")
         file.write("\n]\n}\n")
@@ -63,9 +65,10 @@ def _layout(skeleton: Skeleton | None) -> dict[str, Any] | None:
     return {"layout": skeleton.name, "names": list(skeleton.joints), "parents": list(skeleton.parents)}
 
 
-def _rows(track: Track) -> Iterator[str]:
-    joints = np.concatenate([track.joints, track.joint_scores[..., None]], axis=-1)
+def _rows(result: PoseResult, track: Track) -> Iterator[str]:
+    joints = np.concatenate([observed_joints(result, track), track.joint_scores[..., None]], axis=-1)
     keypoints = np.concatenate([track.keypoints, track.scores[..., None]], axis=-1)
+    keypoints[~seen_keypoints(result.source, track)] = np.nan
     for row in range(len(track)):
         yield json.dumps(
             {

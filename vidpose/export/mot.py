@@ -34,7 +34,7 @@ _STRAIGHT = 0.17
 def write_mot(result: PoseResult, track: Track, path: Path) -> None:
     """Write one person's joint angles in degrees and the place of the pelvis in metres, y up.
 
-    Gaps are bridged by interpolation: the format knows no absent values.
+    The format knows no absent values: short gaps are bridged by interpolation, through longer ones the last are held.
 
     Raises:
         UsageError: no rest pose is known for the result's layout.

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vidpose.body.seen import seen_keypoints
 from vidpose.body.skeletons import Skeleton, get_skeleton
-from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import describe, make_folder, replacing
 
@@ -41,7 +42,7 @@ def write_openpose(result: PoseResult, folder: Path) -> None:
     layout = get_skeleton(result.keypoint_layout)
     people: list[list[dict[str, object]]] = [[] for _ in range(result.source.num_frames)]
     for track in result.tracks:
-        for frame, body, seen in zip(track.frames, body_25(track, layout), track.seen, strict=True):
+        for frame, body, seen in zip(track.frames, body_25(result.source, track, layout), track.seen, strict=True):
             if seen:
                 people[frame].append(_person(track.id, body))
     for frame, present in enumerate(people):
@@ -50,14 +51,16 @@ def write_openpose(result: PoseResult, folder: Path) -> None:
     _remove_beyond(folder, stem, len(people))
 
 
-def body_25(track: Track, layout: Skeleton) -> np.ndarray:
+def body_25(source: Source, track: Track, layout: Skeleton) -> np.ndarray:
     """(N, 25, 3) pixels and score; the lowest score of those that a keypoint is the middle of, 0, 0, 0 where absent."""
     rows = np.zeros((len(track), len(BODY_25), 3))
+    seen = seen_keypoints(source, track)
     for place, parts in enumerate(BODY_25):
         if parts and set(parts) <= set(layout.joints):
             columns = [layout.index(part) for part in parts]
             rows[:, place, :2] = track.keypoints[:, columns].mean(axis=1)
             rows[:, place, 2] = track.scores[:, columns].min(axis=1)
+            rows[~seen[:, columns].all(axis=1), place] = 0
     rows[np.isnan(rows).any(axis=2) | (rows[..., 2] == 0)] = 0
     return rows
 

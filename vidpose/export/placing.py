@@ -12,11 +12,16 @@ from enum import Enum
 import numpy as np
 
 from vidpose.body.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
+from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import get_skeleton
+from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult, Source, Track
 
 _JITTER = 1e-3
 """Seconds. Containers that count in milliseconds round an even frame rate by half of it, so that this is even still."""
+
+_SAME_TIME = 1e-6
+"""Seconds."""
 
 
 class Placement(Enum):
@@ -51,10 +56,20 @@ def axes_of(result: PoseResult, up: str) -> np.ndarray:
     return CAMERA_TO_Y_UP if up == "y" else CAMERA_TO_Z_UP
 
 
-def placed_joints(result: PoseResult, track: Track, up: str) -> np.ndarray:
-    """(N, J, 3) float64 metres as `place_of` says, with "y" or "z" up; NaN where a joint, or its place, is unknown."""
+def placed_joints(result: PoseResult, track: Track, up: str, *, guessed: bool = False) -> np.ndarray:
+    """Where a person's joints are.
+
+    Args:
+        up: "y" or "z".
+        guessed: give joints too that nobody saw (`vidpose.body.seen`), as the lifter took them to be.
+
+    Returns:
+        (N, J, 3) float64 metres as `place_of` says; NaN where a joint, or its place, is unknown.
+    """
     place, axes = place_of(result), axes_of(result, up)
     joints = track.joints.astype(np.float64)
+    if not guessed:
+        joints[~known_joints(result, track)] = np.nan
     if place is Placement.ROOT:
         return joints @ axes.T
     joints = joints + track.roots[:, None]
@@ -71,51 +86,70 @@ def root_of(result: PoseResult) -> int:
 
 @dataclass(frozen=True)
 class EvenClock:
-    """Even frames: frame k is at `start + k / rate` seconds.
+    """Even moments: moment k is at `start + k / rate` seconds.
 
-    `even` says that these are the video's own frames; else they lie between them.
+    Attributes:
+        start: seconds.
+        rate: moments a second.
+        places: (F,) the moment of each of the video's frames, if they keep to the clock, but for those that are left
+            out; None if they do not, and moments lie between frames.
     """
 
     start: float
     rate: float
-    even: bool
+    places: np.ndarray | None
 
     @staticmethod
     def of(source: Source) -> EvenClock:
-        """The video's frame rate: as its container states it where its frames keep to it, else the mean one."""
+        """At the video's frame rate: as its container states it where its frames keep to it, else by their intervals.
+
+        Pauses do not count: the median interval says how far frames lie apart.
+        """
         times = np.asarray(source.times, np.float64)
         stated = [float(source.fps)] if source.fps else []
-        if len(times) < 2 or times[-1] <= times[0]:
-            return EvenClock(float(times[0]) if len(times) else 0.0, *(stated or [1.0]), even=True)
-        mean = (len(times) - 1) / (times[-1] - times[0])
-        for rate in (*stated, mean):
-            if np.abs(times - times[0] - np.arange(len(times)) / rate).max() <= _JITTER:
-                return EvenClock(float(times[0]), rate, even=True)
-        return EvenClock(float(times[0]), float(mean), even=False)
+        if len(times) < 2:
+            return EvenClock(float(times[0]) if len(times) else 0.0, *(stated or [1.0]), np.arange(len(times)))
+        start, steps = float(times[0]), np.diff(times)
+        median = float(np.median(steps))
+        # Intervals in whole milliseconds are right on average.
+        usual = steps[np.abs(steps - median) < median / 2]
+        for rate in (*stated, len(usual) / usual.sum()):
+            places = np.rint((times - start) * rate)
+            if abs(rate * median - 1) < 0.5 and _is_even(times - start, places, rate):
+                return EvenClock(start, rate, places.astype(np.int64))
+        return EvenClock(start, 1 / median, None)
 
     def frames_of(self, track: Track) -> np.ndarray:
-        """(M,) numbers of the even frames within a track; at least one."""
-        if self.even:
-            return track.frames
+        """(M,) numbers of the moments within a track, from its first frame to its last; at least one."""
+        if self.places is not None:
+            first, last = self.places[track.frames[[0, -1]]]
+            return np.arange(first, last + 1)
         first, last = (track.times[[0, -1]] - self.start) * self.rate
         return np.arange(np.ceil(first - 1e-6), max(np.floor(last + 1e-6), np.ceil(first - 1e-6)) + 1).astype(int)
 
     def times_of(self, frames: np.ndarray) -> np.ndarray:
-        """(M,) seconds of even frames."""
+        """(M,) seconds of moments."""
         return self.start + frames / self.rate
 
     def sample(self, track: Track, values: np.ndarray) -> np.ndarray:
-        """(M, ...) what the rows (N, ...) of a track are at its even frames.
+        """(M, ...) what the rows (N, ...) of a track are at the moments within it.
 
-        Between two rows of an uneven video, their linear interpolation; NaN where either is.
+        Between two rows, their linear interpolation; NaN where either is, and where time jumps between them.
         """
-        if self.even:
+        frames = self.frames_of(track)
+        if self.places is not None and len(frames) == len(track):
             return values
-        times = self.times_of(self.frames_of(track))
-        after = np.searchsorted(track.times, times).clip(0, len(track) - 1)
+        times = self.times_of(frames)
+        own = track.times if self.places is None else self.times_of(self.places[track.frames])
+        after = np.searchsorted(own, times - _SAME_TIME).clip(0, len(track) - 1)
         before = np.maximum(after - 1, 0)
-        span = track.times[after] - track.times[before]
-        share = np.where(span > 0, (times - track.times[before]) / np.where(span > 0, span, 1), 1).clip(0, 1)
-        share = share.reshape(-1, *(1,) * (values.ndim - 1))
+        span = own[after] - own[before]
+        share = np.where(span > 0, (times - own[before]) / np.where(span > 0, span, 1), 1).clip(0, 1)
+        share = np.where(np.abs(own[after] - times) <= _SAME_TIME, 1, share).reshape(-1, *(1,) * (values.ndim - 1))
         mixed = (1 - share) * values[before] + share * values[after]
+        mixed[np.append(False, jumps(track.times))[after]] = np.nan
         return np.where(share == 1, values[after], np.where(share == 0, values[before], mixed))
+
+
+def _is_even(seconds: np.ndarray, places: np.ndarray, rate: float) -> bool:
+    return bool(np.abs(seconds - places / rate).max() <= _JITTER and (np.diff(places) > 0).all())

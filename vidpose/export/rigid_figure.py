@@ -6,15 +6,26 @@ Bones have the median lengths of the track. They are turned as the fitted body's
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from vidpose.body.kinematics import matrices_of, orientations, rest_offsets
+from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.export.placing import axes_of, placed_joints, root_of
+
+log = logging.getLogger(__name__)
+
+_SAME_TIME = 1e-6
+"""Seconds."""
+
+_LAST_MOMENT = 0.01
+"""Seconds, at most, that a still figure takes to be elsewhere."""
 
 EULER = "ZXY"
 """Order of the angles that rotations are written as, each about the axes that the ones before have turned."""
@@ -46,7 +57,8 @@ class Figure:
         Raises:
             UsageError: no rest pose is known for the result's layout.
         """
-        layout, joints = get_skeleton(result.joint_layout), placed_joints(result, track, "y")
+        _warn_of_guesses(result, track)
+        layout, joints = get_skeleton(result.joint_layout), placed_joints(result, track, "y", guessed=True)
         there = np.isfinite(joints).all(axis=(1, 2))
         assert there.any(), "somebody without a pose is no figure"
         fitted = there & (track.rotations.shape[1] == len(layout)) & np.isfinite(track.rotations).all(axis=(1, 2))
@@ -60,10 +72,15 @@ class Figure:
         return Figure(layout, offsets, track.times[there], turns, joints[:, root_of(result)])
 
     def at(self, times: np.ndarray) -> Figure:
-        """The figure at other times: turned along great circles between keyframes, still before and after them."""
+        """The figure at other times: turned along great circles between keyframes.
+
+        It is still before and after them, and, through what is too long to be bridged, until the next one.
+        """
         if np.array_equal(times, self.times):
             return self
         within = np.clip(times, self.times[0], self.times[-1])
+        for last in np.flatnonzero(jumps(self.times)):
+            within[(within > self.times[last]) & (within < self.times[last + 1] - _SAME_TIME)] = self.times[last]
         roots = np.stack([np.interp(within, self.times, axis) for axis in self.roots.T], axis=1)
         if len(self.times) == 1:
             return Figure(self.layout, self.offsets, times, np.repeat(self.turns, len(times), axis=0), roots)
@@ -71,6 +88,21 @@ class Figure:
             Slerp(self.times, Rotation.from_matrix(keys))(within).as_matrix() for keys in self.turns.swapaxes(0, 1)
         ]
         return Figure(self.layout, self.offsets, times, np.stack(turns, axis=1), roots)
+
+    def held(self) -> Figure:
+        """The figure with a keyframe more before each jump of time ends: a viewer then shows no way between."""
+        ends = self.times[1:][jumps(self.times)]
+        if not len(ends):
+            return self
+        usual = float(np.median(np.diff(self.times)))
+        return self.at(np.union1d(self.times, ends - min(usual, _LAST_MOMENT)))
+
+
+def _warn_of_guesses(result: PoseResult, track: Track) -> None:
+    never = np.flatnonzero(~known_joints(result, track)[track.lifted].any(axis=0))
+    if len(never):
+        names = ", ".join(get_skeleton(result.joint_layout).joints[joint] for joint in never)
+        log.warning("person %d: never seen, and in a format of whole bodies a guess: %s", track.id, names)
 
 
 def euler_angles(turns: np.ndarray) -> np.ndarray:

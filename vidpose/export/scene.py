@@ -58,7 +58,9 @@ class ViewerScene:
     @staticmethod
     def of(result: PoseResult) -> ViewerScene:
         """The scene of a result; an empty one where nobody has 3D joints."""
-        joints = {track.id: placed_joints(result, track, "z") for track in result.tracks if has_pose(track)}
+        joints = {
+            track.id: placed_joints(result, track, "z", guessed=True) for track in result.tracks if has_pose(track)
+        }
         place = place_of(result) if joints else Placement.ROOT
         if place is Placement.ROOT:
             slots = _slots(tuple(track for track in result.tracks if track.id in joints))

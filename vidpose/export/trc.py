@@ -1,7 +1,7 @@
 """Track Row Column files (`.trc`): joints as the markers that OpenSim and biomechanics programs read.
 
-The format is described in the OpenSim documentation, "Marker (.trc) Files". Y is up, metres. A joint that is absent has
-empty cells.
+The format is described in the OpenSim documentation, "Marker (.trc) Files". Y is up, metres. A joint that is absent, or
+was never seen, has empty cells.
 """
 
 from __future__ import annotations

@@ -69,4 +69,13 @@ def infer(
         min_score=min_score, progress=progress,
     )  # fmt: skip
     lifted = lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
-    return place(lifted, fov=fov, focal=focal, stated_fov=stated_fov(video), height=height, fit=fit, ground=ground)
+    return place(
+        lifted,
+        fov=fov,
+        focal=focal,
+        stated_fov=stated_fov(video),
+        height=height,
+        fit=fit,
+        ground=ground,
+        max_gap=max_gap,
+    )

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
+from vidpose.body.stretches import bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
 from vidpose.lifters.running import lift
 from vidpose.lifters.zoo import Weights
-from vidpose.refine import Smoothing, bridgeable, fill_gaps, stretches
+from vidpose.refine import Smoothing, fill_gaps
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def lift_people(
     for track in found.tracks:
         keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
         joints = np.full((*scores.shape, 3), np.nan, np.float32)
-        for part in stretches(bridgeable(track.seen, track.times, max_gap)):
+        for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
             lifted = lift(lifter, keypoints[part], scores[part], size)
             lifted[~track.seen[part]] = np.nan
             times = track.times[part]

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
+from vidpose.body.stretches import bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.refine import Smoothing, bridgeable, fill_gaps, root_path, stretches
+from vidpose.refine import Smoothing, fill_gaps, root_path
 from vidpose.video import VideoReader
 from vidpose.views import ViewCamera, assign, load_calibration
 from vidpose.views.clock import CommonClock, sample, synchronise
@@ -267,7 +268,7 @@ def _smoothed(curves: np.ndarray, times: np.ndarray, smoothing: Smoothing, max_g
     """Curves (N, ...) with short gaps filled, smoothed between long ones."""
     there = np.isfinite(curves).all(axis=tuple(range(1, curves.ndim)))
     out = np.full_like(curves, np.nan)
-    for part in stretches(bridgeable(there, times, max_gap)):
+    for part in unbroken(bridgeable(there, times, max_gap), times, max_gap):
         out[part] = smoothing(fill_gaps(curves[part], times[part], max_gap), times[part])
     return out
 

@@ -1,7 +1,7 @@
 """Tracks to better tracks: left and right set right, gaps filled, curves smoothed, people put into space."""
 
 from vidpose.refine.focal import check_lens
-from vidpose.refine.gaps import bridgeable, fill_gaps, stretches
+from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.place import place
 from vidpose.refine.roots import reprojection_error, root_path
 from vidpose.refine.scale import parse_heights
@@ -10,13 +10,11 @@ from vidpose.refine.smoothing import Smoothing
 
 __all__ = [
     "Smoothing",
-    "bridgeable",
     "check_lens",
     "fill_gaps",
     "parse_heights",
     "place",
     "reprojection_error",
     "root_path",
-    "stretches",
     "unswap_sides",
 ]

@@ -17,10 +17,11 @@ from scipy.spatial.transform import Rotation
 
 from vidpose.body.kinematics import quaternions_of, rest_directions, rest_offsets
 from vidpose.body.skeletons import get_skeleton
+from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
 from vidpose.common.errors import UsageError
 from vidpose.refine.agreement import Evidence, best_body
-from vidpose.refine.gaps import fill_gaps, stretches
+from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.hinged_body import LAYOUT, Body
 from vidpose.refine.roots import reprojection_by_id, root_path, seen_joints
 from vidpose.refine.scale import Heights, stature
@@ -32,12 +33,13 @@ _BADLY_SEEN, _BRIDGED_SECONDS = 0.3, 0.5
 _WINDOW_SECONDS, _OVERLAP_SECONDS = 8.0, 1.0
 
 
-def fit(result: PoseResult, height: Heights | None = None) -> PoseResult:
+def fit(result: PoseResult, height: Heights | None = None, max_gap: float = MAX_GAP) -> PoseResult:
     """Replace everybody's joints by those of a body that moves as bodies do.
 
     Args:
         result: with 3D joints and a camera.
         height: metres that people are tall; such a body is so tall exactly, by `stature`. None: as the joints have it.
+        max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
 
     Returns:
         The result with new joints, roots and rotations in every row that had joints. The joints are those of bones that
@@ -53,13 +55,18 @@ def fit(result: PoseResult, height: Heights | None = None) -> PoseResult:
         rest_directions(get_skeleton(result.joint_layout))
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
         own_height = height.get(track.id) if isinstance(height, Mapping) else height
-        tracks.append(fit_track(track, keypoints, scores, result.camera, own_height))
+        tracks.append(fit_track(track, keypoints, scores, result.camera, own_height, max_gap))
     fitted = result.with_tracks(tuple(tracks), fit="body")
     return fitted.with_tracks(fitted.tracks, reprojection_px=reprojection_by_id(fitted))
 
 
 def fit_track(
-    track: Track, keypoints: np.ndarray, scores: np.ndarray, camera: PinholeCamera, height: float | None = None
+    track: Track,
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    camera: PinholeCamera,
+    height: float | None = None,
+    max_gap: float = MAX_GAP,
 ) -> Track:
     """One person's track, with a body fitted to it.
 
@@ -69,6 +76,7 @@ def fit_track(
         scores: (N, 17) of the keypoints.
         camera: that sees them.
         height: metres the body is tall; None: what its bones make.
+        max_gap: as of `fit`.
     """
     if not track.lifted.any():
         log.warning("person %d has no 3D joints to fit a body to", track.id)
@@ -76,8 +84,8 @@ def fit_track(
     joints, roots = np.full(track.joints.shape, np.nan), np.full(track.roots.shape, np.nan)
     rotations = np.full((*track.joints.shape[:2], 4), np.nan)
     offsets = _symmetric_offsets(track.joints)
-    path = root_path(track.joints, keypoints, scores, camera, track.times)
-    for part in stretches(track.lifted):
+    path = root_path(track.joints, keypoints, scores, camera, track.times, max_gap)
+    for part in unbroken(track.lifted, track.times, max_gap):
         lifted, start = track.joints[part].astype(np.float64), path[part]
         placed = np.isfinite(start).all()
         start = start if placed else np.tile((0.0, 0.0, _ANYWHERE), (len(start), 1))

@@ -1,24 +1,11 @@
-"""Filling short gaps in joint curves, and finding the stretches between long ones."""
+"""Filling short gaps in joint curves."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-
-def stretches(there: np.ndarray) -> list[slice]:
-    """The maximal runs of True in an (N,) mask."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
-    return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
-
-
-def bridgeable(there: np.ndarray, times: np.ndarray, max_seconds: float) -> np.ndarray:
-    """(N,) mask: True also in gaps that lie between two True rows at most `max_seconds` apart."""
-    bridged = there.copy()
-    for gap in stretches(~there):
-        if gap.start > 0 and gap.stop < len(there) and times[gap.stop] - times[gap.start - 1] <= max_seconds:
-            bridged[gap] = True
-    return bridged
+from vidpose.body.stretches import bridgeable
 
 
 def fill_gaps(curves: np.ndarray, times: np.ndarray, max_seconds: float) -> np.ndarray:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vidpose.body.skeletons import Skeleton
+from vidpose.body.stretches import unbroken
 from vidpose.refine.scale import stature
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,9 @@ def find_ground(bodies: Sequence[Body], layout: Skeleton) -> np.ndarray | None:
     votes = [
         places_P3 - up_3 * sole
         for (points, times), sole in zip(people, soles, strict=True)
-        for places_P3 in _places(points[:, ankles] @ base_33.T, times, points[:, ankles])
+        # A foot does not stand still while nobody looks.
+        for part in unbroken(np.full(len(times), True), times)
+        for places_P3 in _places(points[part][:, ankles] @ base_33.T, times[part], points[part][:, ankles])
     ]
     places_P3 = np.concatenate(votes)
     if not len(places_P3):

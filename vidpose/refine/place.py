@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.body.stretches import MAX_GAP
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.refine.fit import fit as fit_bodies
 from vidpose.refine.focal import choose_camera
@@ -28,6 +29,7 @@ def place(
     height: Heights | None = None,
     fit: bool = False,
     ground: bool = False,
+    max_gap: float = MAX_GAP,
 ) -> PoseResult:
     """Find out where people are.
 
@@ -37,6 +39,7 @@ def place(
         height: metres that people are tall, to scale their joints by; None: the lifter's own metres.
         fit: make each person one body over their whole track (`vidpose.refine.fit`), if joints are in its layout.
         ground: look for the floor too.
+        max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
 
     Returns:
         The result with a camera and the tracks' roots. Its provenance says where the focal length is from
@@ -56,7 +59,7 @@ def place(
         focal_from=focal_from,
         height=",".join(f"{id_}:{metres:g}" for id_, metres in heights.items()) or None,
     )
-    placed = fit_bodies(scaled, heights) if fit and layout == LAYOUT else _with_roots(scaled)
+    placed = fit_bodies(scaled, heights, max_gap) if fit and layout == LAYOUT else _with_roots(scaled, max_gap)
     if ground:
         bodies = [(track.joints, track.roots, track.times) for track in placed.tracks]
         placed = replace(placed, camera=replace(camera, to_world=find_ground(bodies, layout)))
@@ -80,12 +83,12 @@ def _scaled(track: Track, metres: float, layout: Skeleton) -> Track:
     return replace(track, joints=track.joints * np.float32(metres / lifted)) if lifted > 0 else track
 
 
-def _with_roots(result: PoseResult) -> PoseResult:
+def _with_roots(result: PoseResult, max_gap: float) -> PoseResult:
     """The result with everybody's root path, and how well the joints then agree with the keypoints."""
     tracks = []
     for track in result.tracks:
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
-        roots = root_path(track.joints, keypoints, scores, result.camera, track.times)
+        roots = root_path(track.joints, keypoints, scores, result.camera, track.times, max_gap)
         tracks.append(replace(track, roots=roots.astype(np.float32)))
     placed = result.with_tracks(tuple(tracks))
     return placed.with_tracks(placed.tracks, reprojection_px=reprojection_by_id(placed))

@@ -27,8 +27,8 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 from vidpose.body.skeletons import get_conversion
+from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
-from vidpose.refine.gaps import stretches
 
 _STIFFNESS = 15 / (2 * np.pi * 3.0) ** 4 / 0.02**2
 """Lambda, which halves motion across the line of sight at 3 Hz where 15 joints are off by 2 cm, at 4.2 Hz where they
@@ -57,7 +57,12 @@ _NEAREST = 0.1
 
 
 def root_path(
-    joints_NJ3: np.ndarray, keypoints_NJ2: np.ndarray, scores_NJ: np.ndarray, camera: PinholeCamera, times: np.ndarray
+    joints_NJ3: np.ndarray,
+    keypoints_NJ2: np.ndarray,
+    scores_NJ: np.ndarray,
+    camera: PinholeCamera,
+    times: np.ndarray,
+    max_gap: float = MAX_GAP,
 ) -> np.ndarray:
     """The path of one person's root joint.
 
@@ -67,13 +72,14 @@ def root_path(
         scores_NJ: of the keypoints, 0 to 1; a keypoint counts by its score.
         camera: its focal length and centre.
         times: (N,) increasing seconds.
+        max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
 
     Returns:
         (N, 3) float64 metres in the camera's frame, NaN in rows without a pose, and in a whole stretch of poses where
         no frame has keypoints that tell the place.
     """
     path_N3 = np.full((len(times), 3), np.nan)
-    for part in stretches(np.isfinite(joints_NJ3).all(axis=(1, 2))):
+    for part in unbroken(np.isfinite(joints_NJ3).all(axis=(1, 2)), times, max_gap):
         roots_M3, known_M33 = frame_roots(joints_NJ3[part], keypoints_NJ2[part], scores_NJ[part], camera)
         path_N3[part] = smooth_path(roots_M3, known_M33, times[part])
     return path_N3

@@ -76,6 +76,7 @@ def _cheapest(costs: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """
     costs = np.where((seconds > _MEMORY_SECONDS)[:, None, None], 0.0, costs)
     # Half a body that is swapped alone pays the other half's price too: it is the rarer accident.
+    seconds = np.minimum(seconds, _MEMORY_SECONDS)
     price_S = np.array([2.0 if any(state) else 0.0 for state in _STATES]) * _PRICE
     change_SS2 = np.array([[np.not_equal(a, b) for b in _STATES] for a in _STATES]).astype(int)
     total_S = price_S * seconds[0]

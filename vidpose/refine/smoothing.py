@@ -16,6 +16,11 @@ from vidpose.common.errors import UsageError
 
 CLOCK_HZ = 240.0
 
+_APART = 1.0
+"""Seconds; frames further apart have nothing in common that a filter of some Hz could tell."""
+
+_LEAST_ROWS = 4
+
 
 @dataclass(frozen=True)
 class Smoothing:
@@ -62,12 +67,17 @@ class Smoothing:
             times: (N,) increasing seconds.
 
         Returns:
-            (N, ...) values at the same times, in the dtype of `curves`. Fewer than 4 rows come back as they were.
+            (N, ...) values at the same times, in the dtype of `curves`. Fewer than 4 rows together come back as they
+            were; rows more than a second apart are not together.
         """
-        if self.method == "none" or len(curves) < 4:
+        if self.method == "none":
             return curves
-        smooth = FILTERS[self.method].smooth
-        return smooth(curves.astype(np.float64), times, self.parameter).astype(curves.dtype)
+        smoothed, smooth = curves.copy(), FILTERS[self.method].smooth
+        reach = max(_APART, self.parameter) if self.method == "savgol" else _APART
+        for rows in np.split(np.arange(len(times)), np.flatnonzero(np.diff(times) > reach) + 1):
+            if len(rows) >= _LEAST_ROWS:
+                smoothed[rows] = smooth(curves[rows].astype(np.float64), times[rows], self.parameter)
+        return smoothed
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from vidpose.body.colours import (
     BACKGROUND,
     FLOOR,
+    GUESS,
     LEFT,
     OUTLINE,
     QUIET_TEXT,
@@ -24,6 +25,7 @@ from vidpose.body.colours import (
     joint_colours,
     mix,
 )
+from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.render.drawing import chip, dot, stroke, text, text_width
@@ -87,6 +89,7 @@ class Panel:
         self._skeleton = skeleton
         self._unit = height / 720
         self._slots = _slots(result.tracks)
+        self._known = {track.id: known_joints(result, track) for track in result.tracks}
         self._floors = {track.id: _floor(track) for track in result.tracks}
         footer = round(44 * self._unit)
         tall, wide = _extent(result.tracks)
@@ -109,12 +112,13 @@ class Panel:
             x, y = self._cells[slot]
             cell = panel[y : y + self._view.height, x : x + self._view.width]
             if np.isfinite(track.joints[row]).all():
-                self._draw_body(cell, track.joints[row] - np.array([0, self._floors[track.id][row], 0]))
+                joints = track.joints[row] - np.array([0, self._floors[track.id][row], 0])
+                self._draw_body(cell, joints, self._known[track.id][row])
             height = max(8.0, 12 * self._unit)
             chip(cell, (2.4 * height, 2.4 * height), str(track.id), id_colour(track.id), height)
 
-    def _draw_body(self, cell: np.ndarray, joints: np.ndarray) -> None:
-        """Draw (J, 3) metres, far limbs first, darker and thinner."""
+    def _draw_body(self, cell: np.ndarray, joints: np.ndarray, known: np.ndarray) -> None:
+        """Draw (J, 3) metres, far limbs first, darker and thinner; grey what is not (J,) known."""
         bones = bones_of(self._skeleton)
         pixels, depth = self._view(joints)
         width = max(1.5, 0.036 * self._view.scale)
@@ -126,11 +130,14 @@ class Panel:
         for bone in sorted(bones, key=lambda b: -(depth[b.start] + depth[b.end])):
             far = float(farness[bone.start] + farness[bone.end]) / 2
             thick = width * (1.3 - 0.6 * far)
+            colour = bone.colour if known[bone.start] and known[bone.end] else GUESS
             stroke(cell, pixels[bone.start], pixels[bone.end], OUTLINE, thick + max(2.0, 0.4 * width))
-            stroke(cell, pixels[bone.start], pixels[bone.end], mix(bone.colour, BACKGROUND, _FADE * far), thick)
+            stroke(cell, pixels[bone.start], pixels[bone.end], mix(colour, BACKGROUND, _FADE * far), thick)
             for joint in (bone.start, bone.end):
                 far = float(farness[joint])
-                light = mix(mix(colours[joint], (255, 255, 255), 0.5), BACKGROUND, _FADE * far)
+                light = mix(
+                    mix(colours[joint] if known[joint] else GUESS, (255, 255, 255), 0.5), BACKGROUND, _FADE * far
+                )
                 dot(cell, pixels[joint], light, 0.55 * width * (1.3 - 0.6 * far))
 
     def _empty_panel(self, width: int, height: int, footer: int) -> np.ndarray:

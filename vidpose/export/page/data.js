@@ -24,6 +24,7 @@ function readData(json) {
     person.keypoints = numbersOf(person.keypoints);
     person.scores = bytesOf(person.scores);
     person.joints = numbersOf(person.joints);
+    person.known = bytesOf(person.known);
     person.shown = true;
     for (const name of Object.keys(person.angles)) person.angles[name] = numbersOf(person.angles[name]);
   }

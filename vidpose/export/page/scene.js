@@ -183,6 +183,8 @@ class Scene {
     const parts = [];
     for (const [start, end, colour] of layout3d.bones) {
       const [a, b] = [points[start], points[end]];
+      const known = (joint) => person.known[row * count + joint];
+      const shade = known(start) && known(end) ? colour : colours.guess;
       stroke(context, a.shadow.x, a.shadow.y, b.shadow.x, b.shadow.y, css(colours.shadow), width);
       const depth = (a.depth + b.depth) / 2;
       const far = Math.min(1, Math.max(0, depth / this.reach + 0.2));
@@ -191,9 +193,10 @@ class Scene {
         depth,
         paint: () => {
           stroke(context, a.x, a.y, b.x, b.y, css(colours.outline), thick + Math.max(2, 0.4 * width));
-          stroke(context, a.x, a.y, b.x, b.y, css(mix(colour, colours.background, FADE * far)), thick);
+          stroke(context, a.x, a.y, b.x, b.y, css(mix(shade, colours.background, FADE * far)), thick);
           for (const [joint, point] of [[start, a], [end, b]]) {
-            const light = mix(mix(layout3d.colours[joint], [255, 255, 255], 0.5), colours.background, FADE * far);
+            const own = known(joint) ? layout3d.colours[joint] : colours.guess;
+            const light = mix(mix(own, [255, 255, 255], 0.5), colours.background, FADE * far);
             dot(context, point.x, point.y, css(light), 0.45 * thick);
           }
         },

@@ -10,6 +10,7 @@ from training_data import recording, write_cmu17, write_store
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.cmu import load_cmu
 from vidpose.lifters import create_lifter
+from vidpose.lifters.normalisation import turned
 from vidpose.training.recipe import Data, Recipe
 from vidpose.training.windows import CameraWindows, StoreWindows, open_windows
 
@@ -101,7 +102,9 @@ def test_the_input_is_what_lift_would_give(store, clips, normalisation):
     for window, clip, before in ((0, clips[0], 2), (4, clips[1], 2), (5, clips[2], 0)):
         rows = (np.arange(FRAMES) - before).clip(0, len(clip.joints) - 1)
         pixels = torch.from_numpy(clip.keypoints["found"][rows])[None]
-        expected = lifter.normalise(pixels, (clip.width, clip.height))[0]
+        upright = turned(pixels - torch.tensor([clip.width / 2, clip.height / 2, 0]), -lifter.upright(pixels))
+        upright += torch.tensor([clip.width / 2, clip.height / 2, 0])
+        expected = lifter.normalise(upright, (clip.width, clip.height))[0]
         torch.testing.assert_close(batch.keypoints_BTJC[window], expected, atol=2e-6, rtol=1e-4)
 
 

@@ -38,6 +38,22 @@ def similarity_align(moving: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     return scale[..., None, None] * moving_centred @ np.swapaxes(rotation, -1, -2) + fixed_mean
 
 
+def ray_turns(points: np.ndarray) -> np.ndarray:
+    """The shortest rotations from the optical axis to the rays through points.
+
+    Args:
+        points: (..., 3) in the camera's frame, in front of it.
+
+    Returns:
+        (..., 3, 3); `vectors @ ray_turns(points)` are vectors in the frame of the ray, whose z axis it is, and
+        `vectors @ ray_turns(points).T` come back.
+    """
+    x, y, z = np.moveaxis(points / np.linalg.norm(points, axis=-1, keepdims=True), -1, 0)
+    share = 1 / (1 + z)
+    rows = [1 - x * x * share, -x * y * share, x, -x * y * share, 1 - y * y * share, y, -x, -y, z]
+    return np.stack(rows, axis=-1).reshape(*points.shape, 3)
+
+
 def rotate(quaternion: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points turned by a unit quaternion.
 

@@ -147,6 +147,8 @@ class PoseResult:
         provenance: what made this: detector, conversion, lifter, weights and their hash, smoothing, vidpose version.
             Strings, numbers and None only.
         camera: by which the tracks' roots were found; None where nobody looked for them.
+        in_ray_frame: the joints are not in the camera's frame yet: each pose is in that of the ray to its root, whose z
+            axis it is (`vidpose.body.geometry.ray_turns`).
     """
 
     source: Source
@@ -155,6 +157,7 @@ class PoseResult:
     joint_layout: str
     provenance: Mapping[str, str | int | float | None] = field(default_factory=dict)
     camera: PinholeCamera | None = None
+    in_ray_frame: bool = False
 
     def with_tracks(self, tracks: tuple[Track, ...], **provenance: str | int | float | None) -> PoseResult:
         """The same result with other tracks, and with entries added to its provenance."""
@@ -230,6 +233,7 @@ class PoseResult:
             "joint_layout": self.joint_layout,
             "provenance": {key: _plain(fact) for key, fact in self.provenance.items()},
             "camera": self.camera.as_json() if self.camera else None,
+            "in_ray_frame": self.in_ray_frame,
             "ids": [track.id for track in self.tracks],
         }
         arrays = {f"track{t.id}_{name}": getattr(t, name) for t in self.tracks for name in _ARRAYS}
@@ -250,7 +254,9 @@ class PoseResult:
             source = Source(named.path, named.width, named.height, times, _rate(named.fps), named.truncated)
             tracks = tuple(_read_track(file, id_, header, len(times)) for id_ in header.ids)
             camera = header.camera.checked() if header.camera else None
-        return PoseResult(source, tracks, header.keypoint_layout, header.joint_layout, header.provenance, camera)
+        return PoseResult(
+            source, tracks, header.keypoint_layout, header.joint_layout, header.provenance, camera, header.in_ray_frame
+        )
 
 
 _Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
@@ -295,6 +301,7 @@ class _Header(Struct):
     provenance: dict[str, str | int | float | bool | None]
     ids: list[Annotated[int, Meta(ge=1, le=10**9)]]
     camera: _CameraFacts | None = None
+    in_ray_frame: bool = False
 
 
 _LOOSE = 1e-3

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
+from vidpose.body.geometry import ray_turns
 from vidpose.common.errors import UsageError
 from vidpose.datasets.clips_to_lift import counted, metres_per_unit, with_scores
 from vidpose.datasets.protocol import Protocol
@@ -65,7 +66,12 @@ def evaluate(
     results = Results(protocol, store.layout, store.name, input_name)
     for number, clip in enumerate(clips):
         predicted = lift_clip(store, clip, lifter, input_name, mirror=mirror, overlap=overlap, noise=noise, seed=number)
-        results.add(clip, post_filter(predicted), np.array(store.joints(clip)), store.valid(clip))
+        joints = np.array(store.joints(clip))
+        if lifter.in_ray_frame:
+            # The truth is turned, not the answer: nothing that the lifter does not know comes in.
+            root = joints[:, [store.layout.parents.index(-1)]]
+            joints = root + (joints - root) @ ray_turns(root[:, 0])
+        results.add(clip, post_filter(predicted), joints, store.valid(clip))
         report(number + 1, len(clips))
     return results
 
@@ -86,7 +92,8 @@ def lift_clip(
     if noise:
         keypoints = keypoints + np.random.default_rng(seed).normal(0, noise, keypoints.shape)
     size = (clip.width, clip.height)
-    lifted = lift(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, metres=False)
+    lifted = lift(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, metres=False,
+                  times=np.arange(clip.frames) / clip.fps if clip.fps else None)  # fmt: skip
     if lifter.config.units == "image":
         factor_F = metres_per_unit(store.joints(clip), store.keypoints(clip, "gt"), clip.width)
         lifted = lifted * factor_F[:, None, None]

@@ -12,7 +12,7 @@ from torch import nn
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.registry import Registry
-from vidpose.lifters.normalisation import NORMALISATIONS
+from vidpose.lifters.normalisation import NORMALISATIONS, PLACELESS, quarter_turns
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class LifterConfig:
         channels: C of its input: 2 for (x, y), 3 for (x, y, score).
         normalisation: name of the 2D normalisation it expects (`NORMALISATIONS` in `normalisation.py`).
         frame_stride: the window takes every how many-th frame of the video.
+        fps: frames a second that it was trained on, to which a video's keypoints are brought; 0: any.
         units: of its output: "metres", or "image" where x and y are in the units of the normalised input.
         layout: name of the joint layout of its input and output.
     """
@@ -32,6 +33,7 @@ class LifterConfig:
     channels: int = 3
     normalisation: str = "person"
     frame_stride: int = 1
+    fps: float = 0.0
     units: Literal["metres", "image"] = "metres"
     layout: str = "h36m17"
 
@@ -53,7 +55,8 @@ class Paper:
 
 
 class Lifter(nn.Module):
-    """2D keypoints in, 3D joints out: (B, T, J, C) -> (B, T', J, 3) root-relative metres in the camera frame.
+    """2D keypoints in, 3D joints out: (B, T, J, C) -> (B, T', J, 3) root-relative metres in the camera's frame, or in
+    that of the ray to the root (`in_ray_frame`).
 
     `forward` raises VidposeError for input of another shape than the lifter takes, and for coordinates that are not
     finite (absent joints come as zeros, `NORMALISATIONS` puts them there).
@@ -98,6 +101,21 @@ class Lifter(nn.Module):
     def normalise(self, pixels_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
         """Keypoints as `forward` takes them, from (B, T, J, 3) pixels and scores in a picture (width, height)."""
         return NORMALISATIONS[self.config.normalisation](pixels_BTJC, image_size)[..., : self.config.channels]
+
+    @property
+    def in_ray_frame(self) -> bool:
+        """Whether it answers in the frame of the ray to the root, since it is not told where the person stands."""
+        return self.config.normalisation in PLACELESS
+
+    def upright(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+        """(B,) quarter turns clockwise that each window's person is from upright, if the lifter may take them turned.
+
+        Only who forgets the place may: the picture has no size then, and no up.
+        """
+        trunk = [self.layout.joints.index(joint) for joint in ("pelvis", "thorax") if joint in self.layout.joints]
+        if not self.in_ray_frame or len(trunk) < 2:
+            return torch.zeros(len(keypoints_BTJC), dtype=torch.long, device=keypoints_BTJC.device)
+        return quarter_turns(keypoints_BTJC, *trunk)
 
     def predictions(self, keypoints_BTJC: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """All outputs that training puts a loss on, each (B, T', J, 3); the last is what `forward` gives."""

@@ -49,3 +49,34 @@ NORMALISATIONS: Mapping[str, Callable[[torch.Tensor, tuple[int, int]], torch.Ten
 
 PER_FRAME = frozenset({"screen"})
 """Those that treat each frame on its own, so that a frame is the same in every window."""
+
+PLACELESS = frozenset({"person"})
+"""Those that forget where in the picture the person stands. A lifter cannot know then how the ray to the person lies to
+the camera's axes: it answers in the frame of that ray, whose z axis goes through the root joint."""
+
+
+_UPRIGHT_ENOUGH = 0.5
+"""A trunk's mean direction in a window, over its mean length, from which on it has one."""
+
+
+def quarter_turns(keypoints_BTJC: torch.Tensor, low: int, high: int) -> torch.Tensor:
+    """(B,) how many quarter turns clockwise each window's trunk is from upright in the picture: 0, 1, 2 or 3.
+
+    Args:
+        low, high: the trunk's ends, rows of joints.
+    """
+    there_BT = present(keypoints_BTJC[:, :, [low, high]]).all(dim=-1)
+    trunk_BT2 = (keypoints_BTJC[:, :, high] - keypoints_BTJC[:, :, low])[..., :2]
+    trunk_BT2 = torch.where(there_BT[..., None], trunk_BT2, 0.0)
+    sum_B2, length_B = trunk_BT2.sum(dim=1), trunk_BT2.norm(dim=-1).sum(dim=1)
+    turns_B = (torch.atan2(sum_B2[:, 0], -sum_B2[:, 1]) / (torch.pi / 2)).round().long() % 4
+    return torch.where(sum_B2.norm(dim=-1) > _UPRIGHT_ENOUGH * length_B, turns_B, 0)
+
+
+def turned(vectors_BTJC: torch.Tensor, turns_B: torch.Tensor) -> torch.Tensor:
+    """Points of the picture, or joints about the optical axis, turned clockwise by so many quarter turns."""
+    cos_B, sin_B = (vectors_BTJC.new_tensor(values)[turns_B % 4] for values in ([1, 0, -1, 0], [0, 1, 0, -1]))
+    cos_B11, sin_B11 = cos_B[:, None, None], sin_B[:, None, None]
+    x, y = vectors_BTJC[..., 0], vectors_BTJC[..., 1]
+    across = torch.stack([x * cos_B11 - y * sin_B11, x * sin_B11 + y * cos_B11], dim=-1)
+    return torch.cat([across, vectors_BTJC[..., 2:]], dim=-1)

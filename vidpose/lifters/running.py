@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from vidpose.lifters import FrameEncoder, Lifter
-from vidpose.lifters.normalisation import PER_FRAME
+from vidpose.lifters.normalisation import PER_FRAME, turned
+from vidpose.lifters.resampling import cubic, resampled, times_at
 
 _BATCH_FRAMES = 2592
 """Frames of all windows of a batch on a CPU: more do not fit its cache. A GPU wants more to do at once."""
@@ -35,8 +36,12 @@ def lift(
     mirror: bool = True,
     metres: bool = True,
     overlap: bool = True,
+    times: np.ndarray | None = None,
 ) -> np.ndarray:
     """3D joints of one unbroken stretch of frames.
+
+    A person who is not upright in the picture is turned upright by quarter turns, window by window, and back, where
+    the lifter's normalisation forgets the place.
 
     Windows of a sequence lifter overlap by half and are blended with triangular weights, so that no seam shows; a
     shorter stretch is padded with its last frame. A lifter that answers for one frame of its window gets a window a
@@ -51,11 +56,18 @@ def lift(
         overlap: of a sequence lifter's windows; without it they lie end to end, as papers evaluate, and only the last
             one reaches back into the one before, whose answers it is averaged with.
         metres: bring the answer of a lifter whose units are the image's to metres.
+        times: (N,) increasing seconds; a lifter that knows one frame rate gets the keypoints at that rate, and its
+            answer is brought back to these. None: the frames have the lifter's rate.
 
     Returns:
-        (N, J, 3) float32 metres relative to the root joint. Of a lifter whose units are the image's, the stretch is
+        (N, J, 3) float32 metres relative to the root joint, in the frame of the camera, or of the ray to the root
+        (`Lifter.in_ray_frame`). Of a lifter whose units are the image's, the stretch is
         scaled to the bones of an average adult, or left in the units of its normalised input.
     """
+    if times is not None and (own_times := times_at(times, lifter.config.fps)) is not None:
+        there = resampled(keypoints, scores, times, own_times)
+        lifted = lift(lifter, *there, image_size, mirror=mirror, metres=metres, overlap=overlap)
+        return cubic(own_times, lifted, times).astype(np.float32)
     runner = _Runner(lifter, image_size, mirror, overlap)
     clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32))
     clip_NJC = clip_NJC.to(runner.device)
@@ -104,7 +116,10 @@ class _Runner:
 
     def predict(self, pixels_WTJC: torch.Tensor) -> torch.Tensor:
         """Normalise windows and lift them."""
-        return self.average([self.lifter(view) for view in self.views(pixels_WTJC)])
+        turns_W = self.lifter.upright(pixels_WTJC)
+        upright_WTJC = turned(pixels_WTJC, -turns_W) if turns_W.any() else pixels_WTJC
+        joints_WTJD = self.average([self.lifter(view) for view in self.views(upright_WTJC)])
+        return turned(joints_WTJD, turns_W) if turns_W.any() else joints_WTJD
 
     def blended(self, clip_NJC: torch.Tensor) -> torch.Tensor:
         """(N, J, C) -> (N, J, 3) by a sequence lifter."""

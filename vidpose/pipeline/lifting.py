@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 def lift_people(
     found: PoseResult, weights: Weights, smoothing: Smoothing, *, max_gap: float = 0.5, device: str = "cpu"
 ) -> PoseResult:
-    """The second half of `infer`: 3D joints for tracks that have 2D keypoints, whatever found them."""
+    """The second half of `infer`: 3D joints for tracks that have 2D keypoints, whatever found them.
+
+    Joints of a lifter that is not told where people stand are in the frames of the rays to them, until `place` or
+    `merge_views` turn them into the camera's.
+    """
     lifter = weights.lifter.to(device)
     conversion = conversion_for(lifter, get_skeleton(found.keypoint_layout))
     trained_on = weights.about.get("conversion")
@@ -38,14 +42,15 @@ def lift_people(
         keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
         joints = np.full((*scores.shape, 3), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
-            lifted = lift(lifter, keypoints[part], scores[part], size)
+            lifted = lift(lifter, keypoints[part], scores[part], size, times=track.times[part])
             lifted[~track.seen[part]] = np.nan
             times = track.times[part]
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
         # What was found out about an earlier lifting does not hold for this one.
         plain = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
         tracks.append(replace(plain, joints=joints, joint_scores=scores))
-    return replace(found, joint_layout=lifter.layout.name, camera=None).with_tracks(
+    placeless = lifter.in_ray_frame
+    return replace(found, joint_layout=lifter.layout.name, camera=None, in_ray_frame=placeless).with_tracks(
         tuple(tracks),
         lifter=weights.name,
         arch=lifter.name,

@@ -16,7 +16,7 @@ import numpy as np
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.body.stretches import bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.refine import Smoothing, fill_gaps, root_path
+from vidpose.refine import Smoothing, fill_gaps, in_camera_frame, root_path
 from vidpose.video import VideoReader
 from vidpose.views import ViewCamera, assign, load_calibration
 from vidpose.views.clock import CommonClock, sample, synchronise
@@ -112,7 +112,15 @@ def who_is_who(lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera]) -> l
     Raises:
         VidposeError: as `merge_views`.
     """
-    return [[(track.view, track.id) for track in some] for some in _ViewedScene.of(lifted, cameras).people]
+    scene = _ViewedScene.of(_in_camera_frames(lifted, cameras), cameras)
+    return [[(track.view, track.id) for track in some] for some in scene.people]
+
+
+def _in_camera_frames(lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera]) -> list[PoseResult]:
+    return [
+        in_camera_frame(view, camera.for_video(view.source.path, (view.source.width, view.source.height)).ideal)
+        for view, camera in zip(lifted, cameras, strict=True)
+    ]
 
 
 def merge_views(
@@ -135,6 +143,7 @@ def merge_views(
     Raises:
         VidposeError: the videos are not of equal length, or a picture has another shape than the calibrated one.
     """
+    lifted = _in_camera_frames(lifted, cameras)
     scene = _ViewedScene.of(lifted, cameras)
     located = {
         id_: _locate(some, scene, smoothing, max_gap)

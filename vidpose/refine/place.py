@@ -14,6 +14,7 @@ from vidpose.refine.fit import fit as fit_bodies
 from vidpose.refine.focal import choose_camera
 from vidpose.refine.ground import find_ground
 from vidpose.refine.hinged_body import LAYOUT
+from vidpose.refine.rays import in_camera_frame
 from vidpose.refine.roots import reprojection_by_id, root_path, seen_joints
 from vidpose.refine.scale import Heights, check_height, stature
 
@@ -52,6 +53,7 @@ def place(
     camera, focal_from = choose_camera(
         result.source.width, result.source.height, fov=fov, focal=focal, stated_fov=stated_fov
     )
+    result = in_camera_frame(result, camera)
     heights = _by_id(height, result)
     layout = get_skeleton(result.joint_layout) if result.tracks else None
     scaled = replace(result, camera=camera).with_tracks(

@@ -15,21 +15,8 @@ import torch
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.datasets.cmu import CapturedMotion
-from vidpose.datasets.imitated_detector import (
-    ARMS,
-    LEFT_HIP,
-    LEGS,
-    RIGHT_HIP,
-    THORAX,
-    ImitatedDetector,
-    body_frame,
-    chance,
-    detect,
-    normal,
-)
-
-_SPINE, _NOSE, _HEAD = (H36M_17.index(joint) for joint in ("spine", "nose", "head_top"))
-_R_SHOULDER, _L_SHOULDER = H36M_17.index("right_shoulder"), H36M_17.index("left_shoulder")
+from vidpose.datasets.imitated_detector import ImitatedDetector, chance, detect, normal
+from vidpose.training.invented_poses import bend_bodies, borrow_limbs, invent_limbs, ray_turns, turn_over
 
 
 @dataclass(frozen=True)
@@ -38,12 +25,17 @@ class MotionAugmentation(ImitatedDetector):
 
     Attributes:
         fps: range of frame rates to imitate, log-uniform.
-        pitch, roll: of the camera: mean and standard deviation; a positive pitch looks down.
+        pitch: of the camera, mean and standard deviation; positive looks down.
+        steep, steep_pitch: probability of a pitch that is anywhere in a range instead.
+        roll: of the camera, its standard deviation.
         distance: range from camera to person, log-uniform.
-        off_axis: standard deviation of the angle between the optical axis and the person.
+        lens: range of focal lengths in mm on 36 mm wide film, log-uniform; people stand anywhere in the picture.
         bone_scale: standard deviation of each bone's length, as a fraction.
         body_scale: standard deviation of the whole body's size, as a fraction.
-        recombine: probability of legs, and of arms, taken from another window.
+        recombine: probability of both legs, and of both arms, taken from another window.
+        recombine_alone: probability of each limb taken from another window.
+        invent: probability of each limb held any way that joints allow.
+        turn_over: probability of a body turned any way: lying, crawling, upside down.
         perturb: probability of each bend by which a window's poses become poses that nobody recorded.
         bend: factor on how far the bends go.
         bend_spread: standard deviation of the logarithm of a further, random factor: some go much farther than most.
@@ -51,13 +43,18 @@ class MotionAugmentation(ImitatedDetector):
     """
 
     fps: tuple[float, float] = (24.0, 62.0)
-    pitch: tuple[float, float] = (12.0, 16.0)
-    roll: tuple[float, float] = (0.0, 8.0)
-    distance: tuple[float, float] = (2.2, 9.0)
-    off_axis: float = 6.0
+    pitch: tuple[float, float] = (8.0, 12.0)
+    steep: float = 0.2
+    steep_pitch: tuple[float, float] = (-10.0, 60.0)
+    roll: float = 8.0
+    distance: tuple[float, float] = (1.8, 14.0)
+    lens: tuple[float, float] = (24.0, 200.0)
     bone_scale: float = 0.07
     body_scale: float = 0.03
     recombine: float = 0.25
+    recombine_alone: float = 0.0
+    invent: float = 0.0
+    turn_over: float = 0.0
     perturb: float = 0.5
     bend: float = 1.0
     bend_spread: float = 0.0
@@ -67,18 +64,6 @@ class MotionAugmentation(ImitatedDetector):
 # CMU puts the wrist at the wrist markers and the elbow low: its forearm is 19 cm where Human3.6M's is 25 and the
 # ankle is 5 cm below where image landmarks put it, so the random bodies are centred on these factors.
 _BONE_CENTRE = {"wrist": 1.28, "elbow": 0.97, "ankle": 0.92}
-
-
-# What a perturbation turns about its own root, and the standard deviation of the rotation in degrees.
-_ALL = tuple(range(len(H36M_17)))
-_BENDS: tuple[tuple[tuple[int, ...], float], ...] = (
-    (_ALL, 8.0),
-    (tuple(i for i in _ALL if i >= _SPINE), 12.0),
-    (ARMS[:2], 25.0),
-    (ARMS[2:], 25.0),
-    (LEGS[:2], 15.0),
-    (LEGS[2:], 15.0),
-)
 
 
 class MotionSampler:
@@ -125,20 +110,14 @@ class MotionSampler:
         """(B, T, J, 3) detected keypoints (x, y, score), and (B, T, J, 3) true joints relative to the root, metres.
 
         The keypoints are in metres at the person's distance, about an arbitrary origin: the lifter's own
-        normalisation makes them comparable with pixels.
+        normalisation makes them comparable with pixels. The joints are in the frame of the ray to the root.
         """
         world_BTJD, seconds_B = self.windows(size)
         bodies_BTJD = new_bodies(world_BTJD, self.augmentation, self.generator)
         camera_BTJD, distance_B = view(bodies_BTJD, self.augmentation, self.generator)
         keypoints = detect(camera_BTJD, distance_B, seconds_B, self.augmentation, self.generator)
-        return keypoints, camera_BTJD - camera_BTJD[:, :, :1]
-
-
-def _rotation(vector_B3: torch.Tensor) -> torch.Tensor:
-    """(B, 3, 3) rotations about the vectors, by their lengths in radians."""
-    x, y, z = vector_B3.unbind(-1)
-    zero = torch.zeros_like(x)
-    return torch.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3)))
+        joints_BTJD = camera_BTJD - camera_BTJD[:, :, :1]
+        return keypoints, joints_BTJD @ ray_turns(camera_BTJD[:, :, 0])
 
 
 def new_bodies(world_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: torch.Generator) -> torch.Tensor:
@@ -146,21 +125,12 @@ def new_bodies(world_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: to
     parents = list(H36M_17.parents)
     parents[0] = 0
     bones = world_BTJD - world_BTJD[:, :, parents]
-    pelvis_frame = body_frame(bones[:, :, LEFT_HIP] - bones[:, :, RIGHT_HIP], bones[:, :, _SPINE])
-    chest_frame = body_frame(bones[:, :, _L_SHOULDER] - bones[:, :, _R_SHOULDER], bones[:, :, THORAX])
-    for limbs, frame in ((LEGS, pelvis_frame), (ARMS, chest_frame)):
-        turn = frame @ frame.roll(1, dims=0).transpose(-1, -2)
-        borrowed = torch.einsum("btij,btlj->btli", turn, bones[:, :, limbs].roll(1, dims=0))
-        taken_B = chance((len(bones),), augmentation.recombine, g)
-        bones[:, :, limbs] = torch.where(taken_B[:, None, None, None], borrowed, bones[:, :, limbs])
+    bones = borrow_limbs(bones, augmentation.recombine, augmentation.recombine_alone, g)
+    bones = invent_limbs(bones, augmentation.invent, g)
+    bones = bend_bodies(bones, augmentation.perturb, augmentation.bend, augmentation.bend_spread, g)
+    bones = turn_over(bones, augmentation.turn_over, g)
 
     batch, _, joints, _ = bones.shape
-    for limbs, degrees in _BENDS:
-        chosen_B1 = chance((batch, 1), augmentation.perturb, g)
-        size_B1 = degrees * augmentation.bend * torch.exp(augmentation.bend_spread * normal((batch, 1), g))
-        turn_BDD = _rotation(torch.deg2rad(size_B1 * normal((batch, 3), g)) * chosen_B1)
-        bones[:, :, limbs] = torch.einsum("bij,btlj->btli", turn_BDD, bones[:, :, limbs])
-
     scale_BJ = 1 + augmentation.bone_scale * normal((batch, joints), g)
     scale_BJ[:, H36M_17.right] = scale_BJ[:, H36M_17.left] + 0.01 * normal((batch, len(H36M_17.left)), g)
     for i, joint in enumerate(H36M_17.joints):
@@ -186,9 +156,10 @@ def view(
     world_BTJD = torch.where(chance((batch,), 0.5, g)[:, None, None, None], mirrored, world_BTJD)
 
     yaw = torch.empty(batch, device=device).uniform_(-math.pi, math.pi, generator=g)
-    pitch, roll = (
-        torch.deg2rad(mean + spread * normal((batch,), g)) for mean, spread in (augmentation.pitch, augmentation.roll)
-    )
+    mean, spread = augmentation.pitch
+    any_pitch = torch.empty(batch, device=device).uniform_(*augmentation.steep_pitch, generator=g)
+    pitch = torch.where(chance((batch,), augmentation.steep, g), any_pitch, mean + spread * normal((batch,), g))
+    pitch, roll = torch.deg2rad(pitch), torch.deg2rad(augmentation.roll * normal((batch,), g))
     zero = torch.zeros_like(yaw)
     forward = torch.stack([yaw.cos() * pitch.cos(), yaw.sin() * pitch.cos(), -pitch.sin()], dim=-1)
     right = torch.stack([yaw.sin(), -yaw.cos(), zero], dim=-1)
@@ -205,5 +176,11 @@ def view(
     distance_B = torch.exp(torch.empty(batch, device=device).uniform_(low, high, generator=g))
     # A person who walks up to the camera must not walk through it.
     distance_B = torch.maximum(distance_B, 0.8 - camera[..., 2].amin(dim=(1, 2)))
-    aside = torch.deg2rad(augmentation.off_axis * normal((batch, 2), g)).tan() * distance_B[:, None]
+    low, high = (math.log(lens) for lens in augmentation.lens)
+    lens_B = torch.exp(torch.empty(batch, device=device).uniform_(low, high, generator=g))
+    # Pictures are as often high as wide.
+    high_B = chance((batch,), 0.5, g)
+    half_B2 = torch.stack([torch.where(high_B, 10.1, 18.0), torch.where(high_B, 18.0, 10.1)], dim=1) / lens_B[:, None]
+    place_B2 = torch.empty((batch, 2), device=device).uniform_(-0.9, 0.9, generator=g)
+    aside = place_B2 * half_B2 * distance_B[:, None]
     return camera + torch.cat([aside, distance_B[:, None]], dim=1)[:, None, None], distance_B

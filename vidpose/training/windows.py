@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from vidpose.body.geometry import ray_turns
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M
 from vidpose.common.errors import UsageError
 from vidpose.datasets.clips_to_lift import metres_per_unit, with_scores
 from vidpose.datasets.cmu import RELEASE, load_cmu
 from vidpose.datasets.store import Store, StoredClip
 from vidpose.lifters import Lifter
+from vidpose.lifters.normalisation import turned
 from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler
 from vidpose.training.recipe import Data, Recipe
 
@@ -193,7 +195,9 @@ class StoreWindows:
         pixels_BTJC = self.keypoints_FJC[rows_BT]
         if noise_BTJ2 is not None:
             pixels_BTJC[..., :2] += noise_BTJ2 * (2 / width_B1[..., None, None])
-        return Batch(self.lifter.normalise(pixels_BTJC, _PICTURE), self.joints_FJD[rows_BT], self.metres_F[rows_BT])
+        turns_B = -self.lifter.upright(pixels_BTJC)
+        keypoints_BTJC = self.lifter.normalise(turned(pixels_BTJC, turns_B), _PICTURE)
+        return Batch(keypoints_BTJC, turned(self.joints_FJD[rows_BT], turns_B), self.metres_F[rows_BT])
 
     def survey(self) -> Batch:
         """About every frame of the split once, to take statistics of."""
@@ -259,6 +263,8 @@ class CameraWindows:
         """The windows of a step."""
         self.generator.manual_seed(seed_of(self.recipe.seed, 1, step))
         keypoints_BTJC, joints_BTJD = self.sampler.batch(size)
+        turns_B = -self.lifter.upright(keypoints_BTJC)
+        keypoints_BTJC, joints_BTJD = turned(keypoints_BTJC, turns_B), turned(joints_BTJD, turns_B)
         metres_BT = torch.ones(joints_BTJD.shape[:2], device=joints_BTJD.device)
         return Batch(self.lifter.normalise(keypoints_BTJC, _PICTURE), joints_BTJD, metres_BT)
 
@@ -287,7 +293,10 @@ def _read(store: Store, clip: StoredClip, input_name: str, lifter: Lifter) -> tu
     if lifter.config.units == "image":
         metres = metres_per_unit(joints, store.keypoints(clip, "gt"), clip.width)
     counts = store.valid(clip) & (metres > 0)
-    answers = (joints - joints[:, [root]]) / np.where(counts, metres, 1)[:, None, None]
+    relative = joints - joints[:, [root]]
+    if lifter.in_ray_frame:
+        relative = relative @ ray_turns(joints[:, root])
+    answers = relative / np.where(counts, metres, 1)[:, None, None]
     return np.concatenate([pictured, scores[..., None]], axis=-1), answers, np.where(counts, metres, 0)
 
 

@@ -1,5 +1,6 @@
 # make demo   set everything up and run vidpose on the samples      make test   set everything up and run the tests
-# make lint   check style                                           make clean  remove what these made
+# make lint   check style                                           make docs   build the documentation site, to site/
+# make clean  remove what these made
 # make openmmlab   an environment of its own for mmpose and mmdet (docs/detectors.md); compiles for half an hour
 
 PYTHON ?= python3
@@ -10,10 +11,11 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: demo test lint openmmlab clean
+.PHONY: demo test lint docs openmmlab clean
 
 # Pinned versions, then vidpose itself, editable; made again when either file changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
@@ -31,8 +33,13 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.installed
+	$(BIN)/python -m mkdocs build --quiet
+	@echo "Open site/index.html. For the search: $(BIN)/python -m http.server --directory site"
+
 openmmlab:
 	PYTHON=$(PYTHON) scripts/openmmlab.sh
 
 clean:
-	rm -rf $(VENV) .venv-openmmlab demo
+	rm -rf $(VENV) .venv-openmmlab demo site

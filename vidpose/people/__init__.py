@@ -1,1 +1,1 @@
-
+"""Who is in the picture: one file a person detector, and the tracker that gives ids."""

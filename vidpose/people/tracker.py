@@ -135,6 +135,10 @@ class Tracker:
         people.sort(key=lambda person: -person.prominence)
         return {person.id for person in people[:max_people]}
 
+    def forget(self) -> None:
+        """Follow nobody any longer: whoever comes gets a new id."""
+        self._alive = []
+
     def _is_around(self, person: _Person, time: float) -> bool:
         return person.last == self._frames or time - person.seen <= self._gap
 

@@ -126,6 +126,11 @@ class PeopleFinder:
         self._regions = {i: self._regions[i] for i in known} | {i: poses.regions[p] for i, p in found.items()}
         return [_sighting(i, poses, p, image) for i, p in sorted(found.items())]
 
+    def begin_anew(self) -> None:
+        """Expect nobody in the next frame: it belongs to another shot. People keep the ids that a detector gives."""
+        self._tracker.forget()
+        self._regions, self._searched = {}, -np.inf
+
     def look_ahead(self, images: Sequence[np.ndarray], indices: Sequence[int]) -> None:
         """Do at once, for the coming frames, what does not depend on what is seen in others: `step` then need not.
 

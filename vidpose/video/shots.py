@@ -145,7 +145,7 @@ class ShotFinder:
             paused = False
             if last_time is not None:
                 interval = frame.time - last_time
-                paused = interval > max(_LONG_PAUSE, _UNUSUAL * float(np.median(intervals or [0.0])))
+                paused = bool(intervals) and interval > max(_LONG_PAUSE, _UNUSUAL * float(np.median(intervals)))
                 intervals.append(interval)
             last_time = frame.time
             if is_cut:

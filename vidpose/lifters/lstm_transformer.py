@@ -16,7 +16,9 @@ branch, the kind of positional encoding (section 3 allows sinusoids or learned v
 input to the encoder's width, whether its fusion has a weight a branch or a channel, and the shape of the regression
 module. We take width 256; two encoder layers in the single branch, one (the paper says "layer") in the dual;
 sinusoids, which need no fixed T; pre-norm encoders; halves of equal width, the input embedded linearly to the width of
-one half; one weight a branch, both under a softmax; and one residual convolution over three frames.
+one half; one weight a branch, both under a softmax; and one residual convolution over three frames. Nor does it say
+whether the network answers for all frames of a window or for the centre one, as PoseFormerV2 does, with which it is
+compared: `answers` offers both, "all" by default.
 
 Shape suffixes: B batch, T frames, J joints, C channels, D width, H half of it.
 """
@@ -25,10 +27,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
+from vidpose.common.errors import UsageError
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 
 _TITLE, _VENUE = "Hybrid LSTM & Transformer for 3D Human Pose Estimation", "ITM Web Conf. 2025"
@@ -61,11 +65,28 @@ class Regression(nn.Module):
 
 
 class AnyLength(Lifter):
-    """None of the three has anything whose size depends on T."""
+    """None of the three has anything whose size depends on T. They answer for all frames, or for the centre one."""
+
+    @dataclass(frozen=True)
+    class Config(LifterConfig):
+        """`answers`: "all" frames of the window, or the "centre" one."""
+
+        answers: Literal["all", "centre"] = "all"
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        if config.answers not in ("all", "centre"):
+            raise UsageError(f"{self.name}: answers is {config.answers!r}; choose from all, centre")
+        self.predicts = "sequence" if config.answers == "all" else "centre"
 
     @property
     def frame_range(self) -> tuple[int, int | None]:
         return 1, None
+
+    def answer(self, joints_BTJD: torch.Tensor) -> torch.Tensor:
+        """Of the joints of all frames, those that are asked for."""
+        centre = joints_BTJD.shape[1] // 2
+        return joints_BTJD if self.config.answers == "all" else joints_BTJD[:, centre : centre + 1]
 
 
 @register("lstm", Paper(_TITLE, _VENUE, 55.55, "T=81, Table 2"))
@@ -73,7 +94,7 @@ class LSTM(AnyLength):
     """The baseline: the LSTM of the hybrids on its own."""
 
     @dataclass(frozen=True)
-    class Config(LifterConfig):
+    class Config(AnyLength.Config):
         """`width` of the two LSTM layers."""
 
         width: int = 256
@@ -88,7 +109,7 @@ class LSTM(AnyLength):
         self.regression = Regression(config.width, num_joints)
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
-        return self.regression(self.local(keypoints_BTJC))
+        return self.answer(self.regression(self.local(keypoints_BTJC)))
 
     def local(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
         """(B, T, J, C) -> (B, T, D): the normalised output of the LSTM."""
@@ -100,7 +121,7 @@ class SingleBranch(LSTM):
     """LSTM, then Transformer, in series (section 3.1)."""
 
     @dataclass(frozen=True)
-    class Config(LifterConfig):
+    class Config(AnyLength.Config):
         """`width` of LSTM and encoder, number of encoder `depth` layers, `heads`, and `dropout` inside the encoder."""
 
         width: int = 256
@@ -119,7 +140,7 @@ class SingleBranch(LSTM):
         local_BTD = self.local(keypoints_BTJC)
         positions_TD = sinusoids(local_BTD.shape[1], local_BTD.shape[2], local_BTD.device)
         global_BTD = self.encoder(local_BTD + positions_TD)
-        return self.regression(self.encoder_norm(global_BTD))
+        return self.answer(self.regression(self.encoder_norm(global_BTD)))
 
 
 @register("dual-branch", Paper(_TITLE, _VENUE, 51.57, "T=81, Table 2"))
@@ -127,7 +148,7 @@ class DualBranch(AnyLength):
     """LSTM and Transformer in parallel, fused by learnable weights (section 3.2)."""
 
     @dataclass(frozen=True)
-    class Config(LifterConfig):
+    class Config(AnyLength.Config):
         """`width` of either branch, number of encoder `depth` layers, `heads`, and `dropout` inside the encoder."""
 
         width: int = 256
@@ -160,4 +181,4 @@ class DualBranch(AnyLength):
         local_BTD = self.lstm_norm(self.lstm_second(to_lstm_BTH.contiguous())[0])
 
         global_weight, local_weight = self.fusion.softmax(dim=0)
-        return self.regression(global_weight * global_BTD + local_weight * local_BTD)
+        return self.answer(self.regression(global_weight * global_BTD + local_weight * local_BTD))

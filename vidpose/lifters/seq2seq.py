@@ -6,12 +6,17 @@ ones, and adds to each 3D pose it has given the change to the next one. Width 10
 by one: the first window answers for its five frames, every later one for its last (section 4, data pre-processing).
 Poses are standardised as by Martinez et al. 16.9 M parameters.
 
-What the paper leaves open is as in the authors' TensorFlow code: linear projections into and out of the LSTM units, a
-forget bias of one, recurrent dropout on the candidate memory (Semeniuta et al. 2016, eq. 9; the paper describes that of
-Zaremba et al. but trains with this), and normalisation of each gate and of the memory. Theirs has a projection of the
-encoder's outputs too, which nothing reads: 32.8 k parameters that are not here.
+Dropout is that of section 3, on the connections that are not recurrent (Zaremba et al. 2014): what goes into an LSTM
+unit and what comes out of it, not what it hands to its next step. The released code does so, and besides drops the
+candidate memory inside the unit (Semeniuta et al. 2016, eq. 9), `recurrent_dropout` here.
 
-Table 4's ablations are the settings `layer_norm`, `dropout` and `residual`.
+What the paper leaves open is as in the authors' TensorFlow code: linear projections into and out of the LSTM units,
+which begin as the units' weights do (section 4: Xavier's uniform), a forget bias of one, and normalisation of each gate
+and of the memory. Theirs has a projection of the encoder's outputs too, which nothing reads: 32.8 k parameters that are
+not here.
+
+Table 4's ablations are the settings `layer_norm`, `dropout` with `recurrent_dropout`, and `residual`. Its "w/o
+recurrent dropout" is, by section 4.1, "when dropout is not performed": without either.
 
 Shape suffixes: B batch, T frames, J joints, C channels, I inputs, D width, G the four gates.
 """
@@ -47,7 +52,9 @@ class LayerNormLSTMCell(nn.Module):
         self.state_norm = nn.LayerNorm(width, eps=1e-12) if layer_norm else nn.Identity()
         self.drop = nn.Dropout(dropout)
         for linear in (self.inputs, self.hidden):
-            nn.init.xavier_uniform_(linear.weight)
+            # One matrix of 2 D inputs and 4 D outputs in the paper's terms.
+            bound = (6 / (2 * width + 4 * width)) ** 0.5
+            nn.init.uniform_(linear.weight, -bound, bound)
 
     def forward(
         self, inputs_BG: torch.Tensor, hidden_BD: torch.Tensor, memory_BD: torch.Tensor
@@ -68,22 +75,23 @@ class Seq2Seq(Standardised):
 
     @dataclass(frozen=True)
     class Config(LifterConfig):
-        """`width` of the LSTM units, recurrent `dropout`, and Table 4's switches."""
+        """`width` of the LSTM units, their `dropout` outside and inside, and Table 4's switches."""
 
         frames: int = 5
         channels: int = 2
         normalisation: str = "screen"
         width: int = 1024
         dropout: float = 0.5
+        recurrent_dropout: float = 0.5
         layer_norm: bool = True
         residual: bool = True
 
     predicts = "last"
     tiny = {"width": 16}  # noqa: RUF012
     variants = {  # noqa: RUF012
-        "table4-no-recurrent-dropout": {"dropout": 0.0},
+        "table4-no-dropout": {"dropout": 0.0, "recurrent_dropout": 0.0},
         "table4-no-layer-norm": {"layer_norm": False},
-        "table4-no-layer-norm-no-dropout": {"layer_norm": False, "dropout": 0.0},
+        "table4-no-layer-norm-no-dropout": {"layer_norm": False, "dropout": 0.0, "recurrent_dropout": 0.0},
         "table4-no-residual": {"residual": False},
     }
     authors_keys = (
@@ -97,23 +105,28 @@ class Seq2Seq(Standardised):
         super().__init__(config)
         joints = len(self.input_joints)
         self.encoder_in = nn.Linear(joints * config.channels, config.width)
-        self.encoder_cell = LayerNormLSTMCell(config.width, config.dropout, config.layer_norm)
+        self.encoder_cell = LayerNormLSTMCell(config.width, config.recurrent_dropout, config.layer_norm)
         self.decoder_in = nn.Linear(joints * 3, config.width)
-        self.decoder_cell = LayerNormLSTMCell(config.width, config.dropout, config.layer_norm)
+        self.decoder_cell = LayerNormLSTMCell(config.width, config.recurrent_dropout, config.layer_norm)
         self.decoder_out = nn.Linear(config.width, joints * 3)
+        self.drop = nn.Dropout(config.dropout)
+        for projection in (self.encoder_in, self.decoder_in, self.decoder_out):
+            nn.init.xavier_uniform_(projection.weight)
+            nn.init.zeros_(projection.bias)
 
     def regress(self, keypoints_BTI: torch.Tensor) -> torch.Tensor:
         batch, length, _ = keypoints_BTI.shape
         hidden = memory = keypoints_BTI.new_zeros(batch, self.config.width)
-        encoded_BTG = self.encoder_cell.inputs(self.encoder_in(keypoints_BTI))
+        encoded_BTG = self.encoder_cell.inputs(self.drop(self.encoder_in(keypoints_BTI)))
         for frame in reversed(range(length)):
             hidden, memory = self.encoder_cell(encoded_BTG[:, frame], hidden, memory)
 
         pose = keypoints_BTI.new_ones(batch, self.decoder_in.in_features)
         poses = []
         for _ in range(length):
-            hidden, memory = self.decoder_cell(self.decoder_cell.inputs(self.decoder_in(pose)), hidden, memory)
-            change = self.decoder_out(hidden)
+            entering_BG = self.decoder_cell.inputs(self.drop(self.decoder_in(pose)))
+            hidden, memory = self.decoder_cell(entering_BG, hidden, memory)
+            change = self.decoder_out(self.drop(hidden))
             pose = pose + change if self.config.residual else change
             poses.append(pose)
         return torch.stack(poses, dim=1)

@@ -89,7 +89,7 @@ class Recipe(Plan):
         keep: what is exported: "best" by validation, or "last".
         init: weights to start from: a zoo name, a file, or another recipe's name, whose run lies in the same folder.
         seed: of weights and data.
-        bf16: matrix products in bfloat16.
+        bf16: matrix products in bfloat16; the papers' were in float32.
         reported: where the figure that this recipe is for was printed: `paper` (name of a file in
             evaluation/published), `table`, `line` (the method as printed), and `frames` where lines differ by T alone.
     """
@@ -114,7 +114,7 @@ class Recipe(Plan):
     keep: str = "last"
     init: str = ""
     seed: int = 1
-    bf16: bool = True
+    bf16: bool = False
     reported: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod

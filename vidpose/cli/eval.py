@@ -33,6 +33,11 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--filter", "filter_name", type=click.Choice(["none", "mean", "median"]), default="none",
               show_default=True, help="Over five frames of the lifted joints.")  # fmt: skip
 @click.option("--noise", default=0.0, show_default=True, help="Pixels of Gaussian noise added to the keypoints.")
+@click.option("--hypotheses", type=click.IntRange(min=1), help="Poses that a lifter that draws them draws.")
+@click.option("--draw-steps", type=click.IntRange(min=1), help="Steps in which it draws each.")
+@click.option("--aggregate", type=click.Choice(["p-agg", "j-agg", "p-best", "j-best"]), default="p-agg",
+              show_default=True,
+              help="One answer of them: the mean, by reprojection, or the best by the truth.")  # fmt: skip
 @click.option("--metric", default="mpjpe", show_default=True, help="What the table by action shows.")
 @click.option("--by", multiple=True, help="Print all measures by that, too.",
               type=click.Choice(["actions", "subjects", "sequences", "subject_actions", "joints"]))  # fmt: skip
@@ -47,9 +52,9 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 def eval(
     dataset: str, folder: Path | None, lifters: tuple[str, ...], keypoints: bool, input_name: str | None,
-    protocol_name: str | None, tta: str, windows: str, filter_name: str, noise: float, metric: str, by: tuple[str, ...],
-    reported: str, device: str, json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None,
-    overwrite: bool,
+    protocol_name: str | None, tta: str, windows: str, filter_name: str, noise: float, hypotheses: int | None,
+    draw_steps: int | None, aggregate: str, metric: str, by: tuple[str, ...], reported: str, device: str,
+    json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Evaluate lifters on a benchmark; the rows that papers report stand beside theirs."""
     from vidpose.cli.console import table_console
@@ -79,7 +84,9 @@ def eval(
         make_folder(figures)
 
     loaded = {_label(name, lifters): load_weights(name) for name in lifters}
-    job = _Job(store, protocol, input_name, choose_device(device), tta, windows, filter_name)
+    for weights in loaded.values():
+        weights.draw(hypotheses, draw_steps)
+    job = _Job(store, protocol, input_name, choose_device(device), tta, windows, filter_name, aggregate)
     summaries = {name: job.run(weights, noise) for name, weights in loaded.items()}
     tables = _tables(dataset, summaries, metric, input_name, reported)
     tables += [breakdown_table(name, summary, part) for name, summary in summaries.items() for part in by]
@@ -107,6 +114,7 @@ class _Job:
     tta: str
     windows: str
     filter_name: str
+    aggregate: str
 
     def run(self, weights: Any, noise: float) -> dict[str, Any]:
         """The summary of a lifter's results."""
@@ -118,7 +126,7 @@ class _Job:
             return evaluate(
                 self.store, self.protocol, weights.lifter.to(self.device), self.input_name,
                 mirror=self.tta == "flip", overlap=self.windows == "blended", noise=noise,
-                post_filter=FILTERS[self.filter_name], report=report,
+                aggregate=self.aggregate, post_filter=FILTERS[self.filter_name], report=report,
             ).summary()  # fmt: skip
 
     def write(self, path: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> None:
@@ -127,7 +135,13 @@ class _Job:
 
         from vidpose.common.files import replacing
 
-        how = {"tta": self.tta, "windows": self.windows, "filter": self.filter_name, "noise": noise}
+        how = {
+            "aggregate": self.aggregate,
+            "tta": self.tta,
+            "windows": self.windows,
+            "filter": self.filter_name,
+            "noise": noise,
+        }
         described = {
             name: {"weights_sha256": loaded[name].sha256, "arch": loaded[name].lifter.name} | how | summary
             for name, summary in summaries.items()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("videos", nargs=-1, metavar="VIDEO...", type=click.Path(path_type=Path))
 @click.option("--lifter", default="single-branch", show_default=True, help="Shipped weights by name, or a file.")
+@click.option("--hypotheses", type=click.IntRange(min=1), help="Of a lifter that draws poses: the mean of so many.")
+@click.option("--draw-steps", type=click.IntRange(min=1), help="Steps in which it draws each.")
 @finding_options
 @click.option("--device", default="auto", show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -39,8 +41,9 @@ if TYPE_CHECKING:
 @click.option("--from-keypoints", type=click.Path(path_type=Path), metavar="RESULT",
               help="Lift the 2D keypoints of a saved .npz again, instead of looking for people.")  # fmt: skip
 @writing_options
-def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_gap: float, from_keypoints: Path | None,
-          finding: Finding, placing: Placing, writing: Writing) -> None:  # fmt: skip
+def infer(videos: tuple[Path, ...], lifter: str, hypotheses: int | None, draw_steps: int | None, device: str,
+          smooth: str, max_gap: float, from_keypoints: Path | None, finding: Finding, placing: Placing,
+          writing: Writing) -> None:  # fmt: skip
     """3D skeletons of everyone in each VIDEO (a file, or a folder of images).
 
     Writes NAME.npz (everything, lossless), NAME.json, NAME.csv and NAME_overlay.mp4 to the output folder. Joints are
@@ -71,6 +74,7 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
 
     start, end = parse_time_range(finding.time_range) if finding.time_range else (None, None)
     smoothing, weights, device = Smoothing.parse(smooth), load_weights(lifter), choose_device(device)
+    weights.draw(hypotheses, draw_steps)
     cameras = cameras_of(placing.calibration, videos)[0] if placing.calibration else ()
     with nullcontext() if saved else open_networks(
         finding.detector, finding.keypoints, detector_weights=finding.detector_weights,

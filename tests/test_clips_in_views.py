@@ -19,7 +19,7 @@ from vidpose.keypoints.clips.clip_weights import save_clip_network
 from vidpose.keypoints.poses import discounted
 from vidpose.pipeline import clip_stage as clips_stage
 from vidpose.pipeline.clip_stage import look_again, one_in_each
-from vidpose.refine import unswap_sides
+from vidpose.refine.sides import unswap_sides
 from vidpose.synth.camera import StudioCamera
 from vidpose.synth.scenes import SCENES
 from vidpose.synth.studio import Studio
@@ -355,7 +355,7 @@ class TestTheCommand:
         ("arguments", "part"),
         [
             (("a.mp4", "--in-step"), "--in-step: for several views of one scene; give two VIDEOs or more"),
-            (("a.mp4", "b.mp4", "--in-step", "--keypoints", "blazepose"), "blazepose looks at every picture alone"),
+            (("a.mp4", "b.mp4", "--in-step"), "blazepose-heavy looks at every picture alone"),
             (("--from-keypoints", "r.npz", "--in-step"), "--from-keypoints lifts what was found"),
         ],
     )

@@ -66,9 +66,10 @@ def info(name: str, folder: Path | None, picture: Path | None) -> None:
 @click.argument("name")
 @click.option("--videos", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of its videos.")
 @click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
-@click.option("--detector", default="blazepose", show_default=True, metavar="NAME",
+@click.option("--detector", default="nanodet", show_default=True, metavar="NAME",
               help="What finds people: a network by name, as for `vidpose infer`.")  # fmt: skip
-@click.option("--keypoints", default="blazepose", show_default=True, metavar="NAME", help="What finds their 2D joints.")
+@click.option("--keypoints", default="blazepose-heavy", show_default=True, metavar="NAME",
+              help="What finds their 2D joints.")  # fmt: skip
 @click.option("--detector-weights", type=click.Path(path_type=Path), metavar="FILE",
               help="Weights of the detector, instead of those published.")  # fmt: skip
 @click.option("--keypoints-weights", type=click.Path(path_type=Path), metavar="FILE",

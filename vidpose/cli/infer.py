@@ -16,7 +16,6 @@ from vidpose.cli.infer_options import Finding, Placing, finding_options, placing
 from vidpose.cli.progress import progress_of
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_free, make_folder
-from vidpose.common.interrupts import deferred_interrupts
 
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
@@ -62,15 +61,13 @@ def infer(videos: tuple[Path, ...], lifter: str, hypotheses: int | None, draw_st
     if not writing.overwrite:
         check_free(path for files in outputs.values() for path in files.in_the_way())
 
-    # Some libraries abort when they are interrupted while they load.
-    with deferred_interrupts():
-        from vidpose.common.devices import choose_device
-        from vidpose.lifters.zoo import load_weights
-        from vidpose.pipeline.lifting import conversion_for, lift_people
-        from vidpose.pipeline.networks import open_networks
-        from vidpose.pipeline.view_stage import cameras_of, merge_views
-        from vidpose.refine import Smoothing
-        from vidpose.video import parse_time_range
+    from vidpose.common.devices import choose_device
+    from vidpose.lifters.zoo import load_weights
+    from vidpose.pipeline.lifting import conversion_for, lift_people
+    from vidpose.pipeline.networks import open_networks
+    from vidpose.pipeline.view_stage import cameras_of, merge_views
+    from vidpose.refine.smoothing import Smoothing
+    from vidpose.video import parse_time_range
 
     start, end = parse_time_range(finding.time_range) if finding.time_range else (None, None)
     smoothing, weights, device = Smoothing.parse(smooth), load_weights(lifter), choose_device(device)
@@ -163,7 +160,7 @@ def _find_together(
     alone = {**search, "networks": replace(networks, clips=None)}
     found = [_find(video, **alone) for video in views]
     if cameras:
-        # The default lifter was trained on BlazePose's keypoints; the one asked for need not take them.
+        # The default lifter takes the default keypoints; the one asked for need not.
         lifter = load_weights(DEFAULT)
         people = who_is_who([lift_people(some, lifter, **lifting) for some in found], cameras)
     else:
@@ -173,7 +170,7 @@ def _find_together(
 
 
 def _placed(result: PoseResult, video: Path, placing: Placing, max_gap: float) -> PoseResult:
-    from vidpose.refine import place
+    from vidpose.refine.place import place
     from vidpose.video.lens import stated_fov
 
     return place(result, stated_fov=stated_fov(video), max_gap=max_gap, **placing.camera_and_size())

@@ -15,7 +15,8 @@ from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
 from vidpose.lifters.running import lift
 from vidpose.lifters.zoo import Weights
-from vidpose.refine import Smoothing, fill_gaps
+from vidpose.refine.gaps import fill_gaps
+from vidpose.refine.smoothing import Smoothing
 
 log = logging.getLogger(__name__)
 

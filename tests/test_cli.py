@@ -280,7 +280,7 @@ def test_a_library_that_cannot_be_loaded_is_one_line(run, cfr_clip, monkeypatch)
     monkeypatch.setitem(sys.modules, "vidpose.pipeline", None)
     code, _, err = run("infer", cfr_clip)
     assert code == 1
-    assert_one_line(err, "cannot be loaded", "libgl1")
+    assert_one_line(err, "cannot be loaded")
 
 
 def test_pickled_weights_are_one_line(run, cfr_clip, tmp_path):

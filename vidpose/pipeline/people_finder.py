@@ -22,6 +22,7 @@ from vidpose.pipeline.networks import Networks, open_networks
 
 _MIN_PRESENCE = 0.5  # probability that there is a person, as MediaPipe asks for
 _SURE = 0.5  # confidence that a newcomer needs, besides a score of which the detector is sure
+_EVIDENT = 0.9  # confidence of a newcomer whom no detector needs to be sure of
 _SURE_SECOND = 0.8  # score of the second detector that a newcomer needs; in an empty room it says up to 0.6
 _SAME_BODY = 0.35  # distance of the middles of two regions of one body, of the larger radius
 _SEARCH_SECONDS = 0.5  # between thorough searches, of a detector that does not lead
@@ -122,7 +123,7 @@ class PeopleFinder:
                 more, more_sure = self._search(self._detector, image, index, poses.regions, thorough=is_due)
                 poses, sure = poses + more, np.concatenate([sure, more_sure])
             second = self.networks.second
-            if second and (is_due or len(poses) < len(known)):
+            if second and (is_due or len(poses) < len(known) or not known):
                 more, more_sure = self._search(second, image, index, poses.regions, thorough=False)
                 poses, sure = poses + more, np.concatenate([sure, more_sure])
         ids = self._tracker.update(time, poses.keypoints, poses.scores, _confidences(poses, image), sure)
@@ -185,7 +186,8 @@ class PeopleFinder:
 
     def _judge(self, scores: np.ndarray, poses: Poses, image: np.ndarray, enough: float) -> tuple[Poses, np.ndarray]:
         """Those of the poses found for detections that may be people, and which of them surely are."""
-        sure = (scores >= enough) & (_confidences(poses, image) >= _SURE)
+        confidences = _confidences(poses, image)
+        sure = (scores >= enough) & (confidences >= _SURE) | (confidences >= _EVIDENT)
         is_believable = self._is_believable(poses, image)
         return poses[is_believable], sure[is_believable]
 

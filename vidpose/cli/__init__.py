@@ -84,7 +84,7 @@ def main() -> None:
     except ImportError as error:
         if debug:
             raise
-        advice = "install vidpose again; on a bare Linux, OpenCV also wants `apt-get install libgl1 libglib2.0-0`"
+        advice = "install vidpose again"
         print(f"error: a library cannot be loaded ({error}); {advice}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):

@@ -58,8 +58,7 @@ def import_lifter(
                 f"has {tuple(expected[key].shape)}"
             )
     lifter.load_state_dict(tensors)
-    # Of layouts the shapes tell no more than how many joints they have.
-    told = (config.keys() - {"layout", "input_layout"}) | (settings or {}).keys()
+    told = config.keys() | (settings or {}).keys()
     report({key: value for key, value in asdict(lifter.config).items() if key not in told})
     return lifter.eval()
 
@@ -73,7 +72,7 @@ def rename(key: str, pairs: Sequence[tuple[str, str]]) -> str:
 
 def original(key: str, kind: type[Lifter]) -> str:
     """One of our parameter names in the authors' words, for messages."""
-    return rename(key, [(ours, theirs) for theirs, ours in reversed(kind.authors_keys) if ours])
+    return rename(key, [(ours, theirs) for theirs, ours in reversed(kind.authors_keys)])
 
 
 def _some(keys: Iterable[str]) -> str:

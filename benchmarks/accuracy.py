@@ -23,7 +23,7 @@ from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.lifters.zoo import DEFAULT, load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
-from vidpose.refine import Smoothing
+from vidpose.refine.smoothing import Smoothing
 from vidpose.video import VideoReader
 
 _SIDES = ("left", "right")

@@ -40,8 +40,10 @@ from vidpose.evaluation.metrics import mpjpe, p_mpjpe
 from vidpose.lifters.zoo import DEFAULT, Weights, load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
-from vidpose.refine import Smoothing, place, reprojection_error
 from vidpose.refine.fit import fit
+from vidpose.refine.place import place
+from vidpose.refine.roots import reprojection_error
+from vidpose.refine.smoothing import Smoothing
 
 _SMOOTHING = Smoothing.parse("butterworth:6")
 

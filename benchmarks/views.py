@@ -26,7 +26,7 @@ from vidpose.lifters.zoo import DEFAULT, Weights, load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.pipeline.view_stage import cameras_of, merge_views
-from vidpose.refine import Smoothing
+from vidpose.refine.smoothing import Smoothing
 from vidpose.views import ViewCamera
 
 _SMOOTHING = Smoothing.parse("butterworth:6")

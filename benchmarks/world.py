@@ -34,8 +34,10 @@ from vidpose.datasets.store import Store, StoredClip
 from vidpose.lifters.zoo import DEFAULT, Weights, load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
-from vidpose.refine import Smoothing, place, reprojection_error
+from vidpose.refine.place import place
+from vidpose.refine.roots import reprojection_error
 from vidpose.refine.scale import stature
+from vidpose.refine.smoothing import Smoothing
 
 ANATOMICAL = 0.94 / 0.961
 """From the height that lifted bones tell to the one that the same bones tell where they are a skeleton's."""

@@ -134,11 +134,11 @@ def test_a_still_picture_has_people() -> None:
     assert (sighting.box[2:] > sighting.box[:2]).all()
 
 
-def test_importing_the_rooms_does_not_import_mediapipe() -> None:
+def test_finding_people_on_a_cpu_does_not_import_the_networks_of_torch() -> None:
     code = (
-        "import sys, vidpose.people.blazepose_detector, vidpose.keypoints.blazepose_keypoints;"
-        "import vidpose.pipeline.people_finder;"
-        "print('mediapipe' in sys.modules)"
+        "import sys; from vidpose.people.blazepose_detector import BlazePoseDetector as D;"
+        "from vidpose.keypoints.blazepose_keypoints import BlazePoseKeypoints as K; D(), K('lite');"
+        "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

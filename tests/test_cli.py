@@ -250,7 +250,7 @@ def test_output_folder_without_permission(run, short_walk, tiny_lifter, tmp_path
     ("options", "parts"),
     [
         (("--lifter", "nothing"), ("unknown lifter 'nothing'", "single-branch")),
-        (("--smooth", "fast"), ("smoothing 'fast'", "butterworth")),
+        (("--smooth", "fast"), ("unknown smoothing 'fast'", "butterworth")),
         (("--time", "10:2"), ("10:2",)),
         (("--device", "gpu9"), ("--device gpu9",)),
     ],
@@ -280,7 +280,7 @@ def test_a_library_that_cannot_be_loaded_is_one_line(run, cfr_clip, monkeypatch)
     monkeypatch.setitem(sys.modules, "vidpose.pipeline", None)
     code, _, err = run("infer", cfr_clip)
     assert code == 1
-    assert_one_line(err, "cannot be loaded", "libgl1")
+    assert_one_line(err, "cannot be loaded")
 
 
 def test_pickled_weights_are_one_line(run, cfr_clip, tmp_path):

@@ -19,7 +19,7 @@ from vidpose.keypoints.clips.clip_weights import save_clip_network
 from vidpose.keypoints.poses import discounted
 from vidpose.pipeline import clip_stage as clips_stage
 from vidpose.pipeline.clip_stage import look_again, one_in_each
-from vidpose.refine import unswap_sides
+from vidpose.refine.sides import unswap_sides
 from vidpose.synth.camera import StudioCamera
 from vidpose.synth.scenes import SCENES
 from vidpose.synth.studio import Studio
@@ -344,7 +344,7 @@ class TestTheCommand:
     def test_more_views_than_the_network_takes_are_refused_before_anybody_is_looked_for(
         self, infer, shoot, monkeypatch
     ):
-        monkeypatch.setattr("vidpose.pipeline.find_people", None)
+        monkeypatch.setattr("vidpose.pipeline.finding.find_people", None)
         one, two = shoot.files
         code, err = infer(one, two, "--in-step", views=1)
         assert (code, err) == (
@@ -355,7 +355,10 @@ class TestTheCommand:
         ("arguments", "part"),
         [
             (("a.mp4", "--in-step"), "--in-step: for several views of one scene; give two VIDEOs or more"),
-            (("a.mp4", "b.mp4", "--in-step", "--keypoints", "blazepose"), "blazepose looks at every picture alone"),
+            (
+                ("a.mp4", "b.mp4", "--in-step", "--keypoints", "blazepose-heavy"),
+                "blazepose-heavy looks at every picture alone",
+            ),
             (("--from-keypoints", "r.npz", "--in-step"), "--from-keypoints lifts what was found"),
         ],
     )

@@ -298,14 +298,14 @@ class TestNames:
     @pytest.mark.parametrize(
         ("options", "parts"),
         [
-            ({"detector": "rtmdett"}, r"--detector rtmdett: unknown; did you mean rtmdet\? known are blazepose, "),
+            ({"detector": "rtmdett"}, r"--detector rtmdett: unknown; did you mean rtmdet\? known are nanodet, "),
             ({"detector": "torchvision:fastrcnn"}, r"did you mean torchvision:fasterrcnn\?"),
             ({"detector": "zzz"}, r"--detector zzz: unknown; known are .*boxes:FILE"),
             ({"detector": "boxes:"}, r"--detector boxes:: unknown; did you mean boxes:FILE\?"),
             ({"keypoints": "hrnet_w32"}, r"--keypoints hrnet_w32: unknown; did you mean hrnet-w32\?"),
             ({"keypoints": "cpn"}, "download it from https://.*, then `vidpose infer --keypoints cpn"),
             ({"detector": "mmdet:"}, r"--detector mmdet:: unknown; did you mean mmdet:CONFIG\?"),
-            ({"keypoints_weights": Path("w.pth")}, r"--keypoints-weights w\.pth: blazepose takes no weights"),
+            ({"keypoints_weights": Path("w.pth")}, r"--keypoints-weights w\.pth: blazepose-heavy takes no weights"),
         ],
     )
     def test_wrong_words(self, options, parts, tmp_path) -> None:
@@ -335,7 +335,7 @@ class TestNames:
         for option, table in (("detector", DETECTORS), ("keypoints", KEYPOINTS)):
             for name in table:
                 # OpenMMLab's are in `test_openmmlab.py`.
-                if name not in ("blazepose", "boxes:FILE", "mmdet:CONFIG", "mmpose:CONFIG", *SHIPPED):
+                if not name.startswith(("blazepose", "boxes", "mmdet", "mmpose", "nanodet")) and name not in SHIPPED:
                     with pytest.raises(VidposeError, match=f"weights fetch {name}`|--{option}-weights FILE"):
                         open_networks(**{"detector": f"boxes:{boxes}", option: name})
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.lifters import create_lifter, lifter_class, lifter_names
+from vidpose.lifters import HypothesisLifter, create_lifter, lifter_class, lifter_names
 from vidpose.lifters import running as lifting
 from vidpose.lifters.normalisation import NORMALISATIONS
 from vidpose.lifters.running import lift
@@ -147,6 +147,8 @@ def test_work_shared_between_windows_changes_nothing(case, monkeypatch):
 @every_lifter
 def test_a_mirrored_person_gives_mirrored_joints(case):
     lifter = fresh(case)
+    if isinstance(lifter, HypothesisLifter):
+        pytest.skip("the noise that poses are drawn from has a left and a right")
     points = np.random.default_rng(0).uniform(0, 400, (7, len(lifter.layout), 2)).astype(np.float32)
     scores = np.ones(points.shape[:2], np.float32)
     order = list(lifter.layout.mirror)

@@ -12,9 +12,10 @@ from vidpose.body.skeletons import H36M_17
 from vidpose.body.stretches import jumps, unbroken
 from vidpose.export import FORMATS
 from vidpose.export.placing import EvenClock
-from vidpose.refine import Smoothing, root_path
 from vidpose.refine.fit import fit
 from vidpose.refine.ground import find_ground
+from vidpose.refine.roots import root_path
+from vidpose.refine.smoothing import Smoothing
 
 PAUSE = np.concatenate([np.arange(25) / 25, 10.96 + np.arange(25) / 25])
 """Fifty frames at 25 a second, with ten seconds between the two halves."""

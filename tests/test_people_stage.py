@@ -219,7 +219,7 @@ def test_a_network_of_body_circles_gets_upright_ones_from_boxes() -> None:
     finder_of_joints = Circles()
     with PeopleFinder(networks=Networks(Told([[box_at(300, 200)]]), finder_of_joints, {})) as finder:
         assert finder.step(picture(), 0.0) == []
-    np.testing.assert_allclose(finder_of_joints.given, [[(300, 200), (300, 200 - SIZE[1] / 2)]])
+    np.testing.assert_allclose(finder_of_joints.given, [[(300, 200), (300, 200 - 1.1 * SIZE[1] / 2)]])
 
 
 def test_boxes_with_ids_say_who_is_who() -> None:

@@ -113,7 +113,7 @@ def test_another_keypoint_network_and_its_layout(run, boxes, rtmpose, tmp_path) 
 
 
 def test_a_lifter_whose_joints_cannot_be_made_is_refused_before_the_search(run, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("vidpose.pipeline.find_people", None)
+    monkeypatch.setattr("vidpose.pipeline.finding.find_people", None)
     code, err = run(lifter=lifter_file(tmp_path, "humaneva15"))
     assert code == 2
     assert "no conversion from joint layout 'blazepose33' to 'humaneva15'" in err

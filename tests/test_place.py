@@ -11,11 +11,12 @@ from walkers import ANKLE, CAMERA, SIZE, STATURE, ellipse, seen_by, still, walk,
 from vidpose.body.skeletons import COCO_17, COCO_TO_H36M, H36M_17, HUMANEVA_15
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import UsageError
-from vidpose.refine import check_lens, parse_heights, place
+from vidpose.refine import check_lens
 from vidpose.refine import ground as ground_module
 from vidpose.refine.focal import choose_camera
 from vidpose.refine.ground import find_ground
-from vidpose.refine.scale import stature
+from vidpose.refine.place import place
+from vidpose.refine.scale import parse_heights, stature
 from vidpose.video.lens import stated_fov
 
 EVEN = np.arange(0, 6, 1 / 30)

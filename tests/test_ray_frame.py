@@ -18,7 +18,7 @@ from vidpose.lifters.lifter import Lifter, LifterConfig
 from vidpose.lifters.normalisation import quarter_turns
 from vidpose.lifters.resampling import resampled, times_at
 from vidpose.lifters.running import lift
-from vidpose.refine import place
+from vidpose.refine.place import place
 from vidpose.training import invented_poses
 from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler
 

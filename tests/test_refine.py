@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from vidpose.body.stretches import bridgeable, stretches
 from vidpose.common.errors import UsageError
-from vidpose.refine import Smoothing, fill_gaps
+from vidpose.refine.gaps import fill_gaps
+from vidpose.refine.smoothing import Smoothing
 
 
 def motion(times: np.ndarray) -> np.ndarray:

@@ -3,9 +3,8 @@ import pytest
 from scipy.optimize import least_squares
 from walkers import CAMERA, seen_by, walk, world_to_camera
 
-from vidpose.refine import reprojection_error, root_path
 from vidpose.refine import roots as roots_module
-from vidpose.refine.roots import frame_roots, smooth_path
+from vidpose.refine.roots import frame_roots, reprojection_error, root_path, smooth_path
 
 EVEN = np.arange(0, 6, 1 / 30)
 UNEVEN = np.sort(np.delete(np.arange(0, 6, 1 / 60), np.random.default_rng(0).choice(np.arange(1, 359), 200, False)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vidpose.body.skeletons import BLAZEPOSE_33
-from vidpose.refine import unswap_sides
+from vidpose.refine.sides import unswap_sides
 
 LEFT, RIGHT = list(BLAZEPOSE_33.left), list(BLAZEPOSE_33.right)
 

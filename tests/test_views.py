@@ -15,7 +15,7 @@ from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.pipeline.view_stage import cameras_of, describe_agreement, merge_views, who_is_who
-from vidpose.refine import Smoothing
+from vidpose.refine.smoothing import Smoothing
 from vidpose.synth.camera import StudioCamera as SynthCamera
 from vidpose.synth.scenes import SCENES
 from vidpose.views import ViewCamera

@@ -73,6 +73,13 @@ H36M_17 = Skeleton(
 )  # fmt: skip
 """Human3.6M's 17 of 32 joints, in the order every lifting paper uses."""
 
+H36M_16 = Skeleton(
+    "h36m16",
+    tuple(joint for joint in H36M_17.joints if joint != "nose"),
+    (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 10, 11, 8, 13, 14),
+)
+"""Human3.6M's joints that stacked hourglasses find: all but the neck/nose (Martinez et al. 2017, VideoPose3D)."""
+
 COCO_17 = Skeleton(
     "coco17",
     ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
@@ -129,7 +136,7 @@ HUMANEVA_15 = Skeleton(
 """HumanEva-I's joints in VideoPose3D's order."""
 
 SKELETONS: Mapping[str, Skeleton] = {
-    s.name: s for s in (H36M_17, COCO_17, MPII_16, BLAZEPOSE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, HUMANEVA_15)
+    s.name: s for s in (H36M_17, H36M_16, COCO_17, MPII_16, BLAZEPOSE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, HUMANEVA_15)
 }
 
 
@@ -224,16 +231,75 @@ BLAZEPOSE_TO_H36M = Conversion(
 )  # fmt: skip
 """Midpoints, and a crown extrapolated from ears, eyes and mouth."""
 
-CONVERSIONS: Mapping[str, Conversion] = {c.name: c for c in (COCO_TO_H36M, MPII_TO_H36M, BLAZEPOSE_TO_H36M)}
+MPII_TO_H36M_16 = Conversion(
+    "mpii16-h36m16-hourglass", MPII_16, H36M_16, {"spine": {"thorax": 1.0}, "thorax": {"upper_neck": 1.0}}
+)
+"""What Martinez et al., Hossain and Little, and VideoPose3D call the joints that a stacked hourglass finds."""
+
+_EARS = {"left_ear": 0.5, "right_ear": 0.5}
+
+COCO_TO_HUMANEVA = Conversion(
+    "coco17-humaneva15-mid", COCO_17, HUMANEVA_15, {"pelvis": _PELVIS, "thorax": _THORAX, "head": _EARS}
+)
+"""Midpoints: for detections in COCO's layout, which is what VideoPose3D's authors publish."""
+
+BLAZEPOSE_TO_HUMANEVA = Conversion(
+    "blazepose33-humaneva15-mid", BLAZEPOSE_33, HUMANEVA_15, {"pelvis": _PELVIS, "thorax": _THORAX, "head": _EARS}
+)
+"""The same of BlazePose's joints."""
+
+H36M_TO_HUMANEVA = Conversion("h36m17-humaneva15-mid", H36M_17, HUMANEVA_15, {"head": {"nose": 0.5, "head_top": 0.5}})
+"""The middle of the head for the head."""
+
+CONVERSIONS: Mapping[str, Conversion] = {
+    c.name: c
+    for c in (
+        COCO_TO_H36M, MPII_TO_H36M, BLAZEPOSE_TO_H36M, MPII_TO_H36M_16, COCO_TO_HUMANEVA, BLAZEPOSE_TO_HUMANEVA,
+        H36M_TO_HUMANEVA,
+    )
+}  # fmt: skip
 
 
 def get_conversion(source: str, target: str) -> Conversion:
     """The conversion between two layouts, by their names.
 
+    It is one of `CONVERSIONS`; or it copies joints of the same names, if the source has all that the target has; or it
+    goes by way of Human3.6M's joints.
+
     Raises:
         UsageError: there is none.
     """
+    if direct := _direct(source, target):
+        return direct
+    first, second = _direct(source, H36M_17.name), _direct(H36M_17.name, target)
+    if first and second:
+        return _chained(first, second)
+    raise UsageError(f"no conversion from joint layout {source!r} to {target!r}; known are {', '.join(CONVERSIONS)}")
+
+
+def order_of(source: Skeleton, target: Skeleton) -> list[int]:
+    """The joints of one layout in the order of another: `joints[:, order_of(source, target)]`.
+
+    Raises:
+        UsageError: they are not the same joints.
+    """
+    if set(source.joints) != set(target.joints):
+        raise UsageError(f"joints in layout {source.name} are not those of {target.name}")
+    return [source.index(joint) for joint in target.joints]
+
+
+def _direct(source: str, target: str) -> Conversion | None:
     for conversion in CONVERSIONS.values():
         if (conversion.source.name, conversion.target.name) == (source, target):
             return conversion
-    raise UsageError(f"no conversion from joint layout {source!r} to {target!r}; known are {', '.join(CONVERSIONS)}")
+    found, wanted = get_skeleton(source), get_skeleton(target)
+    return Conversion(f"{source}-{target}", found, wanted, {}) if set(wanted.joints) <= set(found.joints) else None
+
+
+def _chained(first: Conversion, second: Conversion) -> Conversion:
+    weights_TS = second.matrix @ first.matrix
+    recipe = {
+        joint: {first.source.joints[parent]: float(row[parent]) for parent in np.flatnonzero(row)}
+        for joint, row in zip(second.target.joints, weights_TS, strict=True)
+    }
+    return Conversion(f"{first.name}+{second.name}", first.source, second.target, recipe)

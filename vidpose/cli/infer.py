@@ -16,7 +16,6 @@ from vidpose.cli.infer_options import Finding, Placing, finding_options, placing
 from vidpose.cli.progress import progress_of
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_free, make_folder
-from vidpose.common.interrupts import deferred_interrupts
 
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("videos", nargs=-1, metavar="VIDEO...", type=click.Path(path_type=Path))
 @click.option("--lifter", default="single-branch", show_default=True, help="Shipped weights by name, or a file.")
+@click.option("--hypotheses", type=click.IntRange(min=1), help="Of a lifter that draws poses: the mean of so many.")
+@click.option("--draw-steps", type=click.IntRange(min=1), help="Steps in which it draws each.")
 @finding_options
 @click.option("--device", default="auto", show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
 @click.option(
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 @click.option("--from-keypoints", type=click.Path(path_type=Path), metavar="RESULT",
               help="Lift the 2D keypoints of a saved .npz again, instead of looking for people.")  # fmt: skip
 @writing_options
-def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_gap: float, from_keypoints: Path | None,
-          finding: Finding, placing: Placing, writing: Writing) -> None:  # fmt: skip
+def infer(videos: tuple[Path, ...], lifter: str, hypotheses: int | None, draw_steps: int | None, device: str,
+          smooth: str, max_gap: float, from_keypoints: Path | None, finding: Finding, placing: Placing,
+          writing: Writing) -> None:  # fmt: skip
     """3D skeletons of everyone in each VIDEO (a file, or a folder of images).
 
     Writes NAME.npz (everything, lossless), NAME.json, NAME.csv and NAME_overlay.mp4 to the output folder. Joints are
@@ -59,18 +61,17 @@ def infer(videos: tuple[Path, ...], lifter: str, device: str, smooth: str, max_g
     if not writing.overwrite:
         check_free(path for files in outputs.values() for path in files.in_the_way())
 
-    # Some libraries abort when they are interrupted while they load.
-    with deferred_interrupts():
-        from vidpose.common.devices import choose_device
-        from vidpose.lifters.zoo import load_weights
-        from vidpose.pipeline.lifting import conversion_for, lift_people
-        from vidpose.pipeline.networks import open_networks
-        from vidpose.pipeline.view_stage import cameras_of, merge_views
-        from vidpose.refine import Smoothing
-        from vidpose.video import parse_time_range
+    from vidpose.common.devices import choose_device
+    from vidpose.lifters.zoo import load_weights
+    from vidpose.pipeline.lifting import conversion_for, lift_people
+    from vidpose.pipeline.networks import open_networks
+    from vidpose.pipeline.view_stage import cameras_of, merge_views
+    from vidpose.refine.smoothing import Smoothing
+    from vidpose.video import parse_time_range
 
     start, end = parse_time_range(finding.time_range) if finding.time_range else (None, None)
     smoothing, weights, device = Smoothing.parse(smooth), load_weights(lifter), choose_device(device)
+    weights.draw(hypotheses, draw_steps)
     cameras = cameras_of(placing.calibration, videos)[0] if placing.calibration else ()
     with nullcontext() if saved else open_networks(
         finding.detector, finding.keypoints, detector_weights=finding.detector_weights,
@@ -159,7 +160,7 @@ def _find_together(
     alone = {**search, "networks": replace(networks, clips=None)}
     found = [_find(video, **alone) for video in views]
     if cameras:
-        # The default lifter was trained on BlazePose's keypoints; the one asked for need not take them.
+        # The default lifter takes the default keypoints; the one asked for need not.
         lifter = load_weights(DEFAULT)
         people = who_is_who([lift_people(some, lifter, **lifting) for some in found], cameras)
     else:
@@ -169,7 +170,7 @@ def _find_together(
 
 
 def _placed(result: PoseResult, video: Path, placing: Placing, max_gap: float) -> PoseResult:
-    from vidpose.refine import place
+    from vidpose.refine.place import place
     from vidpose.video.lens import stated_fov
 
     return place(result, stated_fov=stated_fov(video), max_gap=max_gap, **placing.camera_and_size())

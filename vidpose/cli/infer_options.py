@@ -31,7 +31,7 @@ class Finding:
         """Raises UsageError where something chooses what is looked for, and `--from-keypoints` has what was found."""
         chosen = (self.time_range, self.max_people, self.detect_every, self.detector_weights, self.keypoints_weights,
                   self.in_step)  # fmt: skip
-        if any(chosen) or {self.detector, self.keypoints} != {"blazepose"}:
+        if any(chosen) or (self.detector, self.keypoints) != ("nanodet", "blazepose-heavy"):
             raise UsageError(
                 "--time, --max-people, --in-step and the options of detector and keypoints choose what is looked for; "
                 "--from-keypoints lifts what was found"
@@ -59,9 +59,9 @@ class Finding:
 
 finding_options = bundled(
     Finding,
-    click.option("--detector", default="blazepose", show_default=True, metavar="NAME",
+    click.option("--detector", default="nanodet", show_default=True, metavar="NAME",
                  help="What finds people: a network by name, mmdet:CONFIG, or boxes:FILE."),
-    click.option("--keypoints", default="blazepose", show_default=True, metavar="NAME",
+    click.option("--keypoints", default="blazepose-heavy", show_default=True, metavar="NAME",
                  help="What finds their 2D joints: a network by name, or mmpose:CONFIG."),
     click.option("--detector-weights", type=click.Path(path_type=Path), metavar="FILE",
                  help="Weights of the detector, instead of those published."),

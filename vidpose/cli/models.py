@@ -43,6 +43,6 @@ def models(as_json: bool) -> None:
         )
     table_console().print(table)
     click.echo(
-        "\nsees: how many frames decide the answer for one. MPJPE: millimetres on Human3.6M, protocol 1, as the paper "
-        "reports it.\nTitles of papers, and how they measured: vidpose models --json"
+        "\nsees: frames of video that decide a frame. MPJPE: millimetres on Human3.6M, protocol 1, reported by the "
+        "paper.\nPapers' titles and what their MPJPE was measured with: vidpose models --json"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidpose.body.skeletons import Skeleton, get_conversion, order_of
 from vidpose.common.errors import UsageError
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Store, StoredClip
@@ -20,6 +21,35 @@ def counted(store: Store, protocol: Protocol, input_name: str) -> list[StoredCli
         raise UsageError(f"{store.folder}: nothing to evaluate in it by protocol {protocol.name!r}")
     store.keypoints(clips[0], input_name)
     return clips
+
+
+def check_joints(store: Store, name: str, layout: Skeleton, input_layout: Skeleton) -> None:
+    """See that a lifter answers for a benchmark's joints, and takes such as can be made from them.
+
+    Args:
+        name: of the lifter.
+        layout, input_layout: of its answer and of its input.
+
+    Raises:
+        UsageError: it does not.
+    """
+    try:
+        order_of(layout, store.layout)
+    except UsageError:
+        raise UsageError(
+            f"{name} has joints in layout {layout.name}, where {store.name} has {store.layout.name}; "
+            f"set model.layout={store.layout.name}, or take other weights"
+        ) from None
+    if input_layout != store.layout:
+        get_conversion(store.layout.name, input_layout.name)
+
+
+def keypoints_in(layout: Skeleton, store: Store, clip: StoredClip, input_name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(F, J, 2) pixels and (F, J) scores of a clip, in a layout that can be made from the benchmark's."""
+    keypoints, scores = with_scores(store.keypoints(clip, input_name))
+    if layout == store.layout:
+        return keypoints, scores
+    return get_conversion(store.layout.name, layout.name)(keypoints, scores)
 
 
 def with_scores(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vidpose.body.geometry import world_to_camera
-from vidpose.body.skeletons import COCO_17, HUMANEVA_15, Conversion, Skeleton
+from vidpose.body.skeletons import COCO_TO_HUMANEVA, HUMANEVA_15, Conversion, Skeleton
 from vidpose.common.errors import VidposeError
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.restricted_pickle import load_object_npz
@@ -46,18 +46,6 @@ EXTRINSICS: Mapping[str, tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
 """By subject and camera: the camera's orientation in the world, a quaternion (w, x, y, z), and place, millimetres."""
 
 LAYOUT = "humaneva15"
-
-COCO_TO_HUMANEVA = Conversion(
-    "coco17-humaneva15-mid",
-    COCO_17,
-    HUMANEVA_15,
-    {
-        "pelvis": {"left_hip": 0.5, "right_hip": 0.5},
-        "thorax": {"left_shoulder": 0.5, "right_shoulder": 0.5},
-        "head": {"left_ear": 0.5, "right_ear": 0.5},
-    },
-)
-"""Midpoints: detections in COCO's layout, which is what VideoPose3D's authors publish."""
 
 _KEYPOINT_LAYOUTS: Mapping[str, Conversion | None] = {"humaneva15": None, "coco": COCO_TO_HUMANEVA}
 

@@ -11,15 +11,15 @@ import numpy as np
 from scipy import ndimage
 
 from vidpose.body.geometry import ray_turns
-from vidpose.common.errors import UsageError
-from vidpose.datasets.clips_to_lift import counted, metres_per_unit, with_scores
+from vidpose.body.skeletons import order_of
+from vidpose.datasets.clips_to_lift import check_joints, counted, keypoints_in, metres_per_unit, with_scores
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Store, StoredClip
+from vidpose.evaluation.hypotheses import AGGREGATIONS
 from vidpose.evaluation.keypoints.keypoint_metrics import keypoint_scores
 from vidpose.evaluation.results import Results
-from vidpose.lifters import Lifter
-from vidpose.lifters.running import lift
-from vidpose.refine.smoothing import Smoothing
+from vidpose.lifters import HypothesisLifter, Lifter
+from vidpose.lifters.running import lift, lift_hypotheses
 
 Filter = Callable[[np.ndarray], np.ndarray]
 """Takes and gives the (F, J, 3) joints of a clip."""
@@ -41,8 +41,8 @@ def evaluate(
     mirror: bool = True,
     overlap: bool = True,
     post_filter: Filter = FILTERS["none"],
-    smoothing: Smoothing | None = None,
     noise: float = 0.0,
+    aggregate: str = "p-agg",
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Results:
     """Errors of a lifter on a benchmark.
@@ -53,27 +53,23 @@ def evaluate(
         mirror: average with the mirrored prediction of the mirrored input.
         overlap: of the windows, see `lift`.
         post_filter: what is done to the lifted joints of each clip.
-        smoothing: done to them before, as `vidpose infer` does it; None: as they are, as papers have it.
         noise: standard deviation, in pixels, of Gaussian noise added to the keypoints (Hossain and Little, Table 3);
             the same for the same clip every time.
+        aggregate: a name in `AGGREGATIONS`, for a lifter that draws poses.
         report: called with the numbers of clips done and in all.
 
     Raises:
-        UsageError: the lifter is for another joint layout, there is nothing to evaluate, or it has no frame rate to
-            smooth by.
+        UsageError: the lifter answers for other joints or takes such as cannot be made from the benchmark's, or there
+            is nothing to evaluate.
     """
-    if lifter.layout.name != store.layout.name:
-        raise UsageError(
-            f"the lifter has joints in layout {lifter.layout.name}, where {store.name} has {store.layout.name}"
-        )
+    check_joints(store, lifter.name, lifter.layout, lifter.input_layout)
     clips = counted(store, protocol, input_name)
     results = Results(protocol, store.layout, store.name, input_name)
     for number, clip in enumerate(clips):
-        predicted = lift_clip(store, clip, lifter, input_name, mirror=mirror, overlap=overlap, noise=noise, seed=number)
-        if smoothing:
-            if not clip.fps:
-                raise UsageError(f"smoothing {smoothing}: {store.name} does not say how many frames a second it has")
-            predicted = smoothing(predicted, np.arange(clip.frames) / clip.fps)
+        predicted = lift_clip(
+            store, clip, lifter, input_name, mirror=mirror, overlap=overlap, noise=noise, seed=number,
+            aggregate=aggregate,
+        )  # fmt: skip
         joints = np.array(store.joints(clip))
         if lifter.in_ray_frame:
             # The truth is turned, not the answer: nothing that the lifter does not know comes in.
@@ -94,22 +90,31 @@ def lift_clip(
     overlap: bool = True,
     noise: float = 0.0,
     seed: int = 0,
+    aggregate: str = "p-agg",
 ) -> np.ndarray:
-    """(F, J, 3) metres relative to the root: a lifter on one clip. Arguments as of `evaluate`."""
-    keypoints, scores = with_scores(store.keypoints(clip, input_name))
+    """(F, J, 3) metres relative to the root, in the benchmark's layout: a lifter on one clip.
+
+    Arguments as of `evaluate`.
+    """
+    keypoints, scores = keypoints_in(lifter.input_layout, store, clip, input_name)
     if noise:
         keypoints = keypoints + np.random.default_rng(seed).normal(0, noise, keypoints.shape)
     size = (clip.width, clip.height)
-    lifted = lift(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, metres=False,
-                  times=np.arange(clip.frames) / clip.fps if clip.fps else None)  # fmt: skip
+    order = order_of(lifter.layout, store.layout)
+    times = np.arange(clip.frames) / clip.fps if clip.fps else None
+    if isinstance(lifter, HypothesisLifter):
+        drawn = lift_hypotheses(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap)[:, :, order]
+        seen = np.array(store.keypoints(clip, input_name))[..., :2]
+        return AGGREGATIONS[aggregate](drawn, store, clip, seen)
+    lifted = lift(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, metres=False, times=times)
     if lifter.config.units == "image":
         factor_F = metres_per_unit(store.joints(clip), store.keypoints(clip, "gt"), clip.width)
         lifted = lifted * factor_F[:, None, None]
-    return lifted
+    return lifted[:, order]
 
 
 def evaluate_keypoints(store: Store, protocol: Protocol, input_name: str, *, every: int = 10) -> dict[str, float]:
-    """Errors of a benchmark's 2D keypoints against the true projections, on every Nth frame that counts.
+    """Errors of a benchmark's 2D keypoints against the true projections, on every so manieth frame that counts.
 
     Returns:
         see `keypoint_scores`, and `pictures`, how many there were.

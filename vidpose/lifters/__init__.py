@@ -1,6 +1,7 @@
 """2D keypoints to 3D joints: one file per paper. Importing a file here registers what it defines."""
 
 from vidpose.lifters import (
+    d3dp,
     gla_gcn,
     ktpformer,
     lstm_transformer,
@@ -18,14 +19,25 @@ from vidpose.lifters import (
     strided_transformer,
     videopose3d,
 )
-from vidpose.lifters.lifter import FrameEncoder, Lifter, LifterConfig, Paper, create_lifter, lifter_class, lifter_names
+from vidpose.lifters.lifter import (
+    FrameEncoder,
+    HypothesisLifter,
+    Lifter,
+    LifterConfig,
+    Paper,
+    create_lifter,
+    lifter_class,
+    lifter_names,
+)
 
 __all__ = [
     "FrameEncoder",
+    "HypothesisLifter",
     "Lifter",
     "LifterConfig",
     "Paper",
     "create_lifter",
+    "d3dp",
     "gla_gcn",
     "ktpformer",
     "lifter_class",

@@ -32,7 +32,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.videopose3d import check_window
 
 _GRAPHS = 3
@@ -189,7 +189,13 @@ class GLAGCN(Lifter):
         width, channels = tensors["expand.residual.0.weight"].shape[:2]
         # No shape tells the strides, which are 3 in all networks of the authors.
         modules = count_blocks(tensors, "blocks") // 2
-        return {"frames": 3**modules, "channels": channels, "width": width, "strides": (3,) * modules}
+        return {
+            **layouts_of(len(tensors["expand.spatial.learnt"][0])),
+            "frames": 3**modules,
+            "channels": channels,
+            "width": width,
+            "strides": (3,) * modules,
+        }
 
     @classmethod
     def from_authors(cls, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -58,7 +58,8 @@ def import_lifter(
                 f"has {tuple(expected[key].shape)}"
             )
     lifter.load_state_dict(tensors)
-    told = config.keys() | (settings or {}).keys()
+    # Of layouts the shapes tell no more than how many joints they have.
+    told = (config.keys() - {"layout", "input_layout"}) | (settings or {}).keys()
     report({key: value for key, value in asdict(lifter.config).items() if key not in told})
     return lifter.eval()
 
@@ -72,7 +73,7 @@ def rename(key: str, pairs: Sequence[tuple[str, str]]) -> str:
 
 def original(key: str, kind: type[Lifter]) -> str:
     """One of our parameter names in the authors' words, for messages."""
-    return rename(key, [(ours, theirs) for theirs, ours in reversed(kind.authors_keys)])
+    return rename(key, [(ours, theirs) for theirs, ours in reversed(kind.authors_keys) if ours])
 
 
 def _some(keys: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
@@ -179,6 +179,7 @@ class KTPFormer(Lifter):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         _, channels, width = tensors["kinematics.conv.weight"].shape
         return {
+            **layouts_of(tensors["spatial_positions"].shape[1]),
             "frames": tensors["temporal_positions"].shape[1],
             "channels": channels,
             "width": width,

@@ -26,7 +26,8 @@ class LifterConfig:
         frame_stride: the window takes every how many-th frame of the video.
         fps: frames a second that it was trained on, to which a video's keypoints are brought; 0: any.
         units: of its output: "metres", or "image" where x and y are in the units of the normalised input.
-        layout: name of the joint layout of its input and output.
+        layout: name of the joint layout of its output, and of its input where `input_layout` does not say otherwise.
+        input_layout: name of the joint layout of its input; "": the same.
     """
 
     frames: int = 81
@@ -36,6 +37,7 @@ class LifterConfig:
     fps: float = 0.0
     units: Literal["metres", "image"] = "metres"
     layout: str = "h36m17"
+    input_layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Lifter(nn.Module):
 
     Attributes:
         layouts: names of the joint layouts that the network is defined on; none: any.
-        layout: joints of its input and output.
+        layout, input_layout: joints of its output and of its input.
+        separate_input: the input may be of other joints than the output.
         predicts: frames of the window its answer is used for. "sequence" lifters answer for all T frames; "centre" and
             "last" ones for that one, either as T' = 1 or as one of T' = T.
         convolutional: takes windows longer than `config.frames` too, and answers T - frames + 1 of their frames.
@@ -77,6 +80,7 @@ class Lifter(nn.Module):
 
     Config: ClassVar[type[LifterConfig]] = LifterConfig
     layouts: ClassVar[Sequence[str]] = ()
+    separate_input: ClassVar[bool] = False
     convolutional: ClassVar[bool] = False
     authors_keys: ClassVar[Sequence[tuple[str, str]]] = ()
     tiny: ClassVar[Mapping[str, Any]] = {}
@@ -91,6 +95,11 @@ class Lifter(nn.Module):
         super().__init__()
         self.config = config
         self.layout: Skeleton = get_skeleton(config.layout)
+        self.input_layout: Skeleton = get_skeleton(config.input_layout or config.layout)
+        if self.input_layout != self.layout and not self.separate_input:
+            raise UsageError(
+                f"{self.name}: takes the joints that it answers for, so input_layout={config.layout} is due"
+            )
         if self.layouts and config.layout not in self.layouts:
             raise UsageError(f"{self.name}: defined on {', '.join(self.layouts)} joints, not on {config.layout}")
         self.register_forward_pre_hook(_check_input, with_kwargs=True)
@@ -135,7 +144,7 @@ class Lifter(nn.Module):
     @property
     def joint_counts(self) -> tuple[int, ...]:
         """J that `forward` takes."""
-        return (len(self.layout),)
+        return (len(self.input_layout),)
 
     @property
     def receptive_field(self) -> int:
@@ -152,7 +161,9 @@ class Lifter(nn.Module):
         _, frames, joints, channels = shape
         if joints not in self.joint_counts:
             due = " or ".join(map(str, self.joint_counts))
-            raise VidposeError(f"{self.name}: keypoints of {joints} joints, where {due} are due ({self.layout.name})")
+            raise VidposeError(
+                f"{self.name}: keypoints of {joints} joints, where {due} are due ({self.input_layout.name})"
+            )
         if channels != self.config.channels:
             meaning = "x, y and score" if self.config.channels == 3 else "x and y"
             raise VidposeError(
@@ -177,6 +188,8 @@ class Lifter(nn.Module):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         """The settings that the shapes of an authors' checkpoint tell, its keys already renamed to ours.
 
+        Of layouts they tell the number of joints only: see `layouts_of`.
+
         Raises:
             KeyError: a tensor that every such checkpoint has is missing.
         """
@@ -186,6 +199,53 @@ class Lifter(nn.Module):
     def from_authors(cls, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Our state from an authors' one, keys already renamed: what is kept in another shape or order there."""
         return tensors
+
+
+def layouts_of(joints: int, input_joints: int | None = None) -> dict[str, str]:
+    """The layouts that networks of the literature have with so many joints, as settings; none for other numbers.
+
+    Args:
+        joints: of the output.
+        input_joints: of the input; None: the same.
+    """
+    names = {"layout": _OF_THE_LITERATURE.get(joints)}
+    if input_joints not in (None, joints):
+        names["input_layout"] = _OF_THE_LITERATURE.get(input_joints)
+    return {key: name for key, name in names.items() if name}
+
+
+_OF_THE_LITERATURE = {17: "h36m17", 16: "h36m16", 15: "humaneva15"}
+
+
+def input_shape(coordinates: int, joints: int) -> tuple[int, int]:
+    """Joints and channels of an input of so many numbers a frame: two channels, unless three suit the output."""
+    channels = 3 if coordinates == 3 * joints else 2
+    return coordinates // channels, channels
+
+
+class HypothesisLifter(Lifter):
+    """A lifter that draws poses; `forward` gives the mean of as many as `config.hypotheses`."""
+
+    def sampling(self, hypotheses: int, steps: int) -> None:
+        """From now on draw so many hypotheses, each in so many steps. Raises UsageError where that cannot be."""
+        raise NotImplementedError
+
+    def hypothesis(
+        self, keypoints_BTJC: torch.Tensor, number: int, mirrored_BTJC: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """One drawn pose, the same whenever it is asked for: (B, T, J, C) -> (B, T, J, 3).
+
+        Args:
+            number: of the hypothesis, 0 to `config.hypotheses` - 1.
+            mirrored_BTJC: the same keypoints as a mirror shows them; the answer is then averaged with theirs.
+        """
+        raise NotImplementedError
+
+    def predictions(
+        self, keypoints_BTJC: torch.Tensor, joints_BTJD: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        """As every lifter's; or, given the true joints, what training puts a loss on."""
+        raise NotImplementedError
 
 
 class FrameEncoder(Lifter):

@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, input_shape, layouts_of, register
 from vidpose.lifters.transformer import Attention, DropPath, Mlp, TransformerBlock, drop_path_rates
 
 _HYPOTHESES = 3
@@ -135,11 +135,11 @@ class CrossHypothesisInteraction(HypothesisMixer):
         return self.mix([first, second, third])
 
 
-def embedding(coordinates: int, width: int, frames: int) -> nn.Sequential:
+def embedding(coordinates: int, width: int, frames: int) -> nn.Module:
     """(B, N, T) -> (B, D, T), for each frame on its own (section 3.3)."""
     linear = nn.Conv1d(coordinates, width, kernel_size=1)
     if frames > 27:
-        return nn.Sequential(linear)
+        return linear
     return nn.Sequential(linear, nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.25))
 
 
@@ -173,6 +173,7 @@ class MHFormer(Lifter):
         dropout: float = 0.1
         drop_path: float = 0.2
 
+    separate_input = True
     predicts = "centre"
     # More than 27 frames, so that the embeddings are those of the default.
     tiny = {"frames": 36, "width": 16, "hidden": 32, "generation_depth": 1}  # noqa: RUF012
@@ -202,8 +203,8 @@ class MHFormer(Lifter):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        joints, frames, width = len(self.layout), config.frames, config.width
-        coordinates = joints * config.channels
+        frames, width = config.frames, config.width
+        coordinates = len(self.input_layout) * config.channels
         self.generators = nn.ModuleList(HypothesisGenerator(coordinates, config) for _ in range(_HYPOTHESES))
         self.embeddings = nn.ModuleList(embedding(coordinates, width, frames) for _ in range(_HYPOTHESES))
         self.positions = nn.ParameterList(torch.zeros(1, frames, width) for _ in range(_HYPOTHESES))
@@ -214,7 +215,7 @@ class MHFormer(Lifter):
         self.interaction = CrossHypothesisInteraction(*shape, last)
         self.hypotheses_norm = nn.LayerNorm(_HYPOTHESES * width, eps=1e-6)
         self.regression = nn.Sequential(
-            nn.BatchNorm1d(_HYPOTHESES * width), nn.Conv1d(_HYPOTHESES * width, joints * 3, kernel_size=1)
+            nn.BatchNorm1d(_HYPOTHESES * width), nn.Conv1d(_HYPOTHESES * width, len(self.layout) * 3, kernel_size=1)
         )
 
     @property
@@ -238,9 +239,12 @@ class MHFormer(Lifter):
     @classmethod
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         _, coordinates, frames = tensors["generators.0.positions"].shape
+        joints = tensors["regression.1.weight"].shape[0] // 3
+        input_joints, channels = input_shape(coordinates, joints)
         return {
+            **layouts_of(joints, input_joints),
             "frames": frames,
-            "channels": coordinates * 3 // tensors["regression.1.weight"].shape[0],
+            "channels": channels,
             "width": tensors["positions.0"].shape[2],
             "hidden": tensors["interaction.mlp.fc1.weight"].shape[0],
             "generation_depth": count_blocks(tensors, "generators.0.layers"),

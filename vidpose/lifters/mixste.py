@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
@@ -94,7 +94,10 @@ class MixSTE(Lifter):
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3))
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
-        tokens_BTJD = self.embed(keypoints_BTJC)
+        return self.relate(self.embed(keypoints_BTJC))
+
+    def relate(self, tokens_BTJD: torch.Tensor) -> torch.Tensor:
+        """All blocks and the head: (B, T, J, D) -> (B, T, J, 3)."""
         depth = range(self.config.depth)
         if self.config.alternating:
             for index in depth:
@@ -129,6 +132,7 @@ class MixSTE(Lifter):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         width, channels = tensors["embed.weight"].shape
         return {
+            **layouts_of(tensors["spatial_positions"].shape[1]),
             "frames": tensors["temporal_positions"].shape[1],
             "channels": channels,
             "width": width,

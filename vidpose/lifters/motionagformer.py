@@ -14,7 +14,8 @@ linear layer the joints (section 3.2). Four sizes (Table 1; parameters in millio
 Where the paper and the released network differ we follow the network, whose weights can be imported:
 
 * Eq. 7 gives each node an edge to itself. The skeleton's graph has none; there, W_2 alone carries what a joint holds.
-* The skeleton's graph lacks three of the edges along bones (`_MISSING_EDGES`).
+* The skeleton's graph lacks three of the edges along bones (`_MISSING_EDGES`). It is Human3.6M's by the joints'
+  numbers, also where these mean other joints: the authors train on MPI-INF-3DHP's with the same graph.
 * A frame's neighbours are all frames at least as similar as the K-th most similar, itself included, which may be more
   than K. An edge need not go both ways; both its ends are scaled by the number of neighbours that the frame there has.
 * The batch norm of eq. 7 has a mean and a variance for each node, not for each channel, so T cannot vary.
@@ -35,9 +36,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from vidpose.body.skeletons import Skeleton
+from vidpose.body.skeletons import H36M_17
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import AdaptiveFusion, Attention, Mlp, TemporalAttention
 
 _MISSING_EDGES = (("pelvis", "left_hip"), ("thorax", "left_shoulder"), ("thorax", "right_shoulder"))
@@ -76,13 +77,13 @@ class SpatialGraphConvolution(GraphConvolution):
 
     joined = (0, 1)
 
-    def __init__(self, width: int, layout: Skeleton):
-        super().__init__(width, len(layout))
-        edges_JJ = torch.zeros(len(layout), len(layout))
-        for parent, child in layout.bones:
+    def __init__(self, width: int):
+        super().__init__(width, len(H36M_17))
+        edges_JJ = torch.zeros(len(H36M_17), len(H36M_17))
+        for parent, child in H36M_17.bones:
             edges_JJ[parent, child] = edges_JJ[child, parent] = 1
         for joint, neighbour in _MISSING_EDGES:
-            edges_JJ[layout.index(joint), layout.index(neighbour)] = 0
+            edges_JJ[H36M_17.index(joint), H36M_17.index(neighbour)] = 0
         scale_J = edges_JJ.sum(dim=1).rsqrt()
         self.register_buffer("adjacency_JJ", scale_J[:, None] * edges_JJ * scale_J, persistent=False)
 
@@ -138,12 +139,12 @@ class MetaFormer(nn.Module):
 class AGFormerBlock(nn.Module):
     """An attention and a graph stream, fused: (B, T, J, D) -> the same shape (section 3.3)."""
 
-    def __init__(self, config: MotionAGFormer.Config, layout: Skeleton):
+    def __init__(self, config: MotionAGFormer.Config):
         super().__init__()
         width, heads, ratio = config.width, config.heads, config.mlp_ratio
         self.att_spatial = MetaFormer(width, ratio, Attention(width, heads, qkv_bias=False))
         self.att_temporal = MetaFormer(width, ratio, TemporalAttention(width, heads, qkv_bias=False))
-        self.graph_spatial = MetaFormer(width, ratio, SpatialGraphConvolution(width, layout))
+        self.graph_spatial = MetaFormer(width, ratio, SpatialGraphConvolution(width))
         self.graph_temporal = MetaFormer(
             width, ratio, TemporalGraphConvolution(width, config.frames, config.neighbours)
         )
@@ -184,7 +185,7 @@ class MotionAGFormer(Lifter):
         mlp_ratio: float = 4.0
         neighbours: int = 2
 
-    layouts = ("h36m17",)
+    layouts = ("h36m17", "mpi-inf-3dhp17")
     tiny = {"frames": 9, "width": 16, "representation": 24, "depth": 2}  # noqa: RUF012
     variants = {  # noqa: RUF012
         "xs": {"frames": 27, "width": 64, "depth": 12},
@@ -205,7 +206,7 @@ class MotionAGFormer(Lifter):
         super().__init__(config)
         self.embed = nn.Linear(config.channels, config.width)
         self.spatial_positions = nn.Parameter(torch.zeros(1, len(self.layout), config.width))
-        self.blocks = nn.Sequential(*(AGFormerBlock(config, self.layout) for _ in range(config.depth)))
+        self.blocks = nn.Sequential(*(AGFormerBlock(config) for _ in range(config.depth)))
         self.norm = nn.LayerNorm(config.width)
         self.representation = nn.Linear(config.width, config.representation)
         self.head = nn.Linear(config.representation, 3)
@@ -226,6 +227,7 @@ class MotionAGFormer(Lifter):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         width, channels = tensors["embed.weight"].shape
         return {
+            **layouts_of(tensors["spatial_positions"].shape[1]),
             "frames": len(tensors["blocks.0.graph_temporal.mixer.batch_norm.weight"]),
             "channels": channels,
             "width": width,

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import AdaptiveFusion, TransformerBlock
 
 _STD = 0.02
@@ -120,6 +120,7 @@ class MotionBERT(Lifter):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         width, channels = tensors["embed.weight"].shape
         return {
+            **layouts_of(tensors["spatial_positions"].shape[1]),
             "frames": tensors["temporal_positions"].shape[1],
             "channels": channels,
             "width": width,

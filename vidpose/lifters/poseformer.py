@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, register
+from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
@@ -100,6 +100,7 @@ class PoseFormer(FrameEncoder):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         width, channels = tensors["spatial.embed.weight"].shape
         return {
+            **layouts_of(tensors["spatial.positions"].shape[1]),
             "frames": tensors["temporal_positions"].shape[1],
             "channels": channels,
             "width": width,

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.poseformer import SpatialTransformer
 from vidpose.lifters.transformer import Attention, DropPath, Mlp, drop_path_rates
 
@@ -179,6 +179,7 @@ class PoseFormerV2(Lifter):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         width, channels = tensors["spatial.embed.weight"].shape
         return {
+            **layouts_of(tensors["spatial.positions"].shape[1]),
             "channels": channels,
             "kept_frames": tensors["temporal_positions"].shape[1],
             "kept_coefficients": tensors["frequency_positions"].shape[1],

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from vidpose.lifters import FrameEncoder, Lifter
+from vidpose.lifters import FrameEncoder, HypothesisLifter, Lifter
 from vidpose.lifters.normalisation import PER_FRAME, turned
 from vidpose.lifters.resampling import cubic, resampled, times_at
 
@@ -49,7 +49,7 @@ def lift(
 
     Args:
         lifter: in eval mode, on any device.
-        keypoints: (N, J, 2) pixels in the lifter's layout, NaN where absent.
+        keypoints: (N, J, 2) pixels in the lifter's input layout, NaN where absent.
         scores: (N, J) confidences, 0 where absent.
         image_size: (width, height) pixels.
         mirror: average with the mirrored prediction of the mirrored input.
@@ -61,21 +61,44 @@ def lift(
 
     Returns:
         (N, J, 3) float32 metres relative to the root joint, in the frame of the camera, or of the ray to the root
-        (`Lifter.in_ray_frame`). Of a lifter whose units are the image's, the stretch is
-        scaled to the bones of an average adult, or left in the units of its normalised input.
+        (`Lifter.in_ray_frame`); of a lifter that draws poses, the mean. Of a lifter whose units are the image's, the
+        stretch is scaled to the bones of an average adult, or left in the units of its normalised input.
     """
     if times is not None and (own_times := times_at(times, lifter.config.fps)) is not None:
         there = resampled(keypoints, scores, times, own_times)
         lifted = lift(lifter, *there, image_size, mirror=mirror, metres=metres, overlap=overlap)
         return cubic(own_times, lifted, times).astype(np.float32)
-    runner = _Runner(lifter, image_size, mirror, overlap)
+    if isinstance(lifter, HypothesisLifter):
+        drawn_HNJD = lift_hypotheses(lifter, keypoints, scores, image_size, mirror=mirror, overlap=overlap)
+        return drawn_HNJD.mean(axis=0)
+    return _lift(_Runner(lifter, image_size, mirror, overlap), keypoints, scores, metres)
+
+
+@torch.inference_mode()
+def lift_hypotheses(
+    lifter: HypothesisLifter,
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    image_size: tuple[int, int],
+    *,
+    mirror: bool = True,
+    overlap: bool = True,
+) -> np.ndarray:
+    """(H, N, J, 3) float32 metres: each hypothesis of a lifter that draws poses. Arguments as of `lift`."""
+    numbers = range(lifter.config.hypotheses)
+    runners = [_Runner(lifter, image_size, mirror, overlap, number) for number in numbers]
+    return np.stack([_lift(runner, keypoints, scores, metres=True) for runner in runners])
+
+
+def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bool) -> np.ndarray:
+    lifter = runner.lifter
     clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32))
     clip_NJC = clip_NJC.to(runner.device)
     stride = lifter.config.frame_stride
     if lifter.predicts != "sequence":
         joints_NJD = runner.frame_by_frame(clip_NJC)
     else:
-        joints_NJD = clip_NJC.new_empty(*clip_NJC.shape[:2], 3)
+        joints_NJD = clip_NJC.new_empty(len(clip_NJC), len(lifter.layout), 3)
         for phase in range(min(stride, len(clip_NJC))):
             joints_NJD[phase::stride] = runner.blended(clip_NJC[phase::stride])
     root = lifter.layout.parents.index(-1)
@@ -89,10 +112,15 @@ def lift(
 
 
 class _Runner:
-    """A lifter with all that `lift` holds fixed for a clip."""
+    """A lifter with all that `lift` holds fixed for a clip.
 
-    def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool, overlap: bool):
+    Args:
+        number: of the hypothesis, of a lifter that draws poses.
+    """
+
+    def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool, overlap: bool, number: int = 0):
         self.lifter, self.image_size, self.mirror, self.overlap = lifter, image_size, mirror, overlap
+        self.number = number
         self.device = next((parameter.device for parameter in lifter.parameters()), torch.device("cpu"))
         batches = 1 if self.device.type == "cpu" else _GPU_BATCHES
         self.batch = max(1, _BATCH_FRAMES * batches // lifter.config.frames)
@@ -104,7 +132,7 @@ class _Runner:
             return [inputs_WTJC]
         flip_C = inputs_WTJC.new_ones(inputs_WTJC.shape[-1])
         flip_C[0] = -1
-        return [inputs_WTJC, (inputs_WTJC * flip_C)[:, :, list(self.lifter.layout.mirror)]]
+        return [inputs_WTJC, (inputs_WTJC * flip_C)[:, :, list(self.lifter.input_layout.mirror)]]
 
     def average(self, answers: list[torch.Tensor]) -> torch.Tensor:
         """One answer of the answers to `views`."""
@@ -118,7 +146,11 @@ class _Runner:
         """Normalise windows and lift them."""
         turns_W = self.lifter.upright(pixels_WTJC)
         upright_WTJC = turned(pixels_WTJC, -turns_W) if turns_W.any() else pixels_WTJC
-        joints_WTJD = self.average([self.lifter(view) for view in self.views(upright_WTJC)])
+        views = self.views(upright_WTJC)
+        if isinstance(self.lifter, HypothesisLifter):
+            joints_WTJD = self.lifter.hypothesis(views[0], self.number, *views[1:])
+        else:
+            joints_WTJD = self.average([self.lifter(view) for view in views])
         return turned(joints_WTJD, turns_W) if turns_W.any() else joints_WTJD
 
     def blended(self, clip_NJC: torch.Tensor) -> torch.Tensor:
@@ -130,7 +162,7 @@ class _Runner:
         ramp_T = torch.arange(window, dtype=torch.float64, device=clip_NJC.device) + 1
         weights_T = torch.minimum(ramp_T, ramp_T.flip(0)) if self.overlap else torch.ones_like(ramp_T)
         weights_T11 = weights_T[:, None, None]
-        total_NJD = clip_NJC.new_zeros(*clip_NJC.shape[:2], 3, dtype=torch.float64)
+        total_NJD = clip_NJC.new_zeros(length, len(self.lifter.layout), 3, dtype=torch.float64)
         weight_N11 = clip_NJC.new_zeros(length, 1, 1, dtype=torch.float64)
         for starts, rows in zip(starts_W.split(self.batch), rows_WT.split(self.batch), strict=True):
             for start, joints_TJD in zip(starts.tolist(), self.predict(clip_NJC[rows]), strict=True):

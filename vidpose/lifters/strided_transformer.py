@@ -30,7 +30,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, register
+from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, input_shape, layouts_of, register
 from vidpose.lifters.transformer import Attention, Mlp
 from vidpose.lifters.videopose3d import check_window
 
@@ -194,6 +194,7 @@ class StridedTransformer(FrameEncoder):
 
     Embedding: ClassVar[type[nn.Module]] = FrameEmbedding
 
+    separate_input = True
     predicts = "centre"
     tiny = {"frames": 9, "width": 16, "hidden": 32, "depth": 2, "strides": (3, 3)}  # noqa: RUF012
     variants = {  # noqa: RUF012
@@ -207,7 +208,7 @@ class StridedTransformer(FrameEncoder):
         super().__init__(config)
         check_window(config.strides, config.frames)
         joints = len(self.layout)
-        self.embed = self.Embedding(joints * config.channels, config.width)
+        self.embed = self.Embedding(len(self.input_layout) * config.channels, config.width)
         self.vanilla = VanillaEncoder(config)
         self.strided = StridedEncoder(config)
         self.sequence_head = PoseHead(config.width, joints)
@@ -232,9 +233,12 @@ class StridedTransformer(FrameEncoder):
     @classmethod
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         _, frames, width = tensors["vanilla.positions"].shape
+        joints = tensors["centre_head.fc.weight"].shape[0] // 3
+        input_joints, channels = input_shape(tensors["embed.fc1.weight"].shape[1], joints)
         settings = {
+            **layouts_of(joints, input_joints),
             "frames": frames,
-            "channels": tensors["embed.fc1.weight"].shape[1] * 3 // tensors["centre_head.fc.weight"].shape[0],
+            "channels": channels,
             "width": width,
             "hidden": tensors["vanilla.layers.0.mlp.fc1.weight"].shape[0],
             "depth": count_blocks(tensors, "vanilla.layers"),

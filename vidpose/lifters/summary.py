@@ -62,7 +62,7 @@ def macs_per_frame(lifter: Lifter) -> float:
         length, answered = frames - 1 + _MANY, _MANY
     else:
         length, answered = frames, frames if lifter.predicts == "sequence" else 1
-    keypoints = torch.zeros(1, length, len(lifter.layout), lifter.config.channels, device="meta")
+    keypoints = torch.zeros(1, length, len(lifter.input_layout), lifter.config.channels, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         lifter(keypoints)
     return counter.get_total_flops() / 2 / answered

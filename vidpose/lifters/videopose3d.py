@@ -28,7 +28,7 @@ from torch.nn.functional import conv1d
 
 from vidpose.common.errors import UsageError
 from vidpose.common.registry import count_blocks
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, input_shape, layouts_of, register
 
 
 def check_window(factors: Sequence[int], frames: int) -> None:
@@ -64,6 +64,7 @@ class VideoPose3D(Lifter):
         dropout: float = 0.25
         causal: bool = False
 
+    separate_input = True
     convolutional = True
     predicts = "centre"
     tiny = {"frames": 9, "filter_widths": (3, 3), "width": 16}  # noqa: RUF012
@@ -79,9 +80,9 @@ class VideoPose3D(Lifter):
         check_window(config.filter_widths, config.frames)
         if config.causal:
             self.predicts = "last"
-        joints, width = len(self.layout), config.width
+        width = config.width
         first, *others = config.filter_widths
-        self.expand_conv = nn.Conv1d(joints * config.channels, width, first, bias=False)
+        self.expand_conv = nn.Conv1d(len(self.input_layout) * config.channels, width, first, bias=False)
         self.expand_norm = nn.BatchNorm1d(width)
         # In turn over time and over channels, two a residual block.
         self.convs = nn.ModuleList(
@@ -91,7 +92,7 @@ class VideoPose3D(Lifter):
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in self.convs)
         self.drop = nn.Dropout(config.dropout)
-        self.shrink = nn.Conv1d(width, joints * 3, kernel_size=1)
+        self.shrink = nn.Conv1d(width, len(self.layout) * 3, kernel_size=1)
 
     @property
     def frame_range(self) -> tuple[int, int | None]:
@@ -117,12 +118,15 @@ class VideoPose3D(Lifter):
 
     @classmethod
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-        width, inputs, first = tensors["expand_conv.weight"].shape
+        width, coordinates, first = tensors["expand_conv.weight"].shape
+        joints = tensors["shrink.weight"].shape[0] // 3
+        input_joints, channels = input_shape(coordinates, joints)
         depth = count_blocks(tensors, "convs") // 2
         filter_widths = (first, *(tensors[f"convs.{2 * index}.weight"].shape[2] for index in range(depth)))
         return {
+            **layouts_of(joints, input_joints),
             "frames": math.prod(filter_widths),
-            "channels": inputs * 3 // tensors["shrink.weight"].shape[0],
+            "channels": channels,
             "filter_widths": filter_widths,
             "width": width,
         }

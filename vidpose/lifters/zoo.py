@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.lifters import Lifter, create_lifter, lifter_names
+from vidpose.lifters import HypothesisLifter, Lifter, create_lifter, lifter_names
 from vidpose.weights.downloads import file_hash
 from vidpose.weights.shipped import ShippedWeights
 from vidpose.weights.weights_file import fitting, read_weights, write_weights
@@ -68,6 +68,21 @@ class Weights:
     lifter: Lifter
     about: Mapping[str, Any]
     sha256: str
+
+    def draw(self, hypotheses: int | None, steps: int | None) -> None:
+        """Set how many hypotheses a lifter that draws poses draws, and in how many steps; None: as its file says.
+
+        Raises:
+            UsageError: it draws none, or not so many.
+        """
+        if hypotheses is None and steps is None:
+            return
+        if not isinstance(self.lifter, HypothesisLifter):
+            raise UsageError(
+                f"{self.name}: {self.lifter.name} gives one answer; --hypotheses and --draw-steps are for d3dp"
+            )
+        config = self.lifter.config
+        self.lifter.sampling(hypotheses or config.hypotheses, steps or config.steps)
 
 
 def load_weights(name_or_file: str | Path) -> Weights:

@@ -17,7 +17,7 @@ class Detections:
         boxes: (P, 4) float32 pixels, x0 y0 x1 y1, of some area inside the picture.
         scores: (P,) float32, 0 to 1.
         regions: (P, 2, 2) float64 pixels, from a detector that knows how a body lies: mid-hip, and the top of the
-            body's circle (`vidpose.runtimes.mediapipe`).
+            body's circle.
         ids: (P,) int64 from 1, from a detector that knows who is who.
     """
 
@@ -36,10 +36,12 @@ class PersonDetector:
     Attributes:
         is_tight: its boxes hug bodies, so they are a better place to look for someone than a guess from the frame
             before.
+        sure: score from which it is right nearly always: what a newcomer needs.
         gives_ids: it knows who is who.
     """
 
     is_tight: ClassVar[bool] = True
+    sure: ClassVar[float] = 0.6
     gives_ids: bool = False
 
     def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
@@ -76,3 +78,21 @@ def in_picture(boxes: np.ndarray, scores: np.ndarray, shape: tuple[int, ...]) ->
     order = np.argsort(-scores, kind="stable")
     order = order[(boxes[order, 2:] > boxes[order, :2]).all(axis=1)]
     return Detections(boxes[order].astype(np.float32), scores[order].astype(np.float32))
+
+
+def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(A, B) intersection over union of boxes (A, 4) and (B, 4)."""
+    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    shared = np.clip(sides, 0, None).prod(axis=-1)
+    area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(axis=-1) for box in (a, b))
+    return shared / np.maximum(area_a[:, None] + area_b - shared, 1e-9)
+
+
+def suppressed(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:
+    """Indices of the boxes (P, 4) that are left, the surest first, when of those that overlap so much the surest is."""
+    order = np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    while len(order):
+        kept.append(int(order[0]))
+        order = order[1:][overlaps(boxes[order[:1]], boxes[order[1:]])[0] <= overlap]
+    return np.array(kept, dtype=int)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vidpose.body.skeletons import Skeleton
+from vidpose.people.detections import overlaps
 
 NOBODY = 0
 """The id of a candidate that is not a person, or not one of its own."""
@@ -206,7 +207,7 @@ class Tracker:
             _similarity(a, a_scores, b, b_scores),
             _similarity(a, a_scores, b[:, self._mirror], b_scores[:, self._mirror]),
         )
-        return (_overlap(_boxes(a), _boxes(b)) + poses) / 2
+        return (overlaps(_boxes(a), _boxes(b)) + poses) / 2
 
     def _distance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """(A, B) how far apart torsos are, in pixels."""
@@ -231,11 +232,3 @@ def _boxes(keypoints: np.ndarray) -> np.ndarray:
 def _sizes(keypoints: np.ndarray) -> np.ndarray:
     """(P,) diagonals of the keypoints' boxes, pixels; never zero."""
     return np.maximum(np.linalg.norm(np.ptp(keypoints, axis=1), axis=-1), 1e-3)
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(A, B) intersection over union of boxes."""
-    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=-1)
-    area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(axis=-1) for box in (a, b))
-    return shared / np.maximum(area_a[:, None] + area_b - shared, 1e-9)

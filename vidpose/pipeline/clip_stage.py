@@ -22,7 +22,7 @@ from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.poses import discounted
-from vidpose.refine import unswap_sides
+from vidpose.refine.sides import unswap_sides
 from vidpose.video import VideoReader
 from vidpose.views.clock import synchronise
 

@@ -14,7 +14,7 @@ from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.pipeline.networks import Networks
 from vidpose.pipeline.people_finder import PeopleFinder, Sighting
-from vidpose.refine import unswap_sides
+from vidpose.refine.sides import unswap_sides
 from vidpose.video import VideoReader
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ from vidpose.lifters.zoo import DEFAULT, load_weights
 from vidpose.pipeline.finding import Progress, find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.pipeline.networks import Networks
-from vidpose.refine import Smoothing, place
+from vidpose.refine.place import place
 from vidpose.refine.scale import Heights
+from vidpose.refine.smoothing import Smoothing
 from vidpose.video.lens import stated_fov
 
 
@@ -40,7 +41,7 @@ def infer(
     Args:
         video: a video file, or a folder of images.
         lifter: name of shipped weights, or a .safetensors file.
-        networks: that find people and their 2D keypoints (`open_networks`); None: BlazePose's.
+        networks: that find people and their 2D keypoints (`open_networks`); None: the default ones.
         detect_every: frames from one run of the detector to the next; None: as suits it (`PeopleFinder`).
         device: `auto`, `cpu`, `cuda` or `cuda:N`, for the lifter.
         smooth: `METHOD` or `METHOD:PARAMETER`: butterworth (Hz), savgol (seconds), one-euro (Hz) or none.

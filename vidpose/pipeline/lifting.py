@@ -15,7 +15,8 @@ from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
 from vidpose.lifters.running import lift
 from vidpose.lifters.zoo import Weights
-from vidpose.refine import Smoothing, fill_gaps
+from vidpose.refine.gaps import fill_gaps
+from vidpose.refine.smoothing import Smoothing
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +30,20 @@ def lift_people(
     `merge_views` turn them into the camera's.
     """
     lifter = weights.lifter.to(device)
-    conversion = conversion_for(lifter, get_skeleton(found.keypoint_layout))
+    seen_as = get_skeleton(found.keypoint_layout)
+    conversion, for_answer = conversion_for(lifter, seen_as), conversion_to(lifter.layout, seen_as)
     trained_on = weights.about.get("conversion")
     if conversion and conversion.name != trained_on:
         log.warning(
             "%s was trained on keypoints from %s, not from %s; expect larger errors",
-            weights.name, trained_on, conversion.name,
+            weights.name, trained_on or "another detector", conversion.name,
         )  # fmt: skip
     size = (found.source.width, found.source.height)
     tracks = []
     for track in found.tracks:
         keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
-        joints = np.full((*scores.shape, 3), np.nan, np.float32)
+        joint_scores = for_answer(track.keypoints, track.scores)[1] if for_answer else track.scores
+        joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
             lifted = lift(lifter, keypoints[part], scores[part], size, times=track.times[part])
             lifted[~track.seen[part]] = np.nan
@@ -48,7 +51,7 @@ def lift_people(
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
         # What was found out about an earlier lifting does not hold for this one.
         plain = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
-        tracks.append(replace(plain, joints=joints, joint_scores=scores))
+        tracks.append(replace(plain, joints=joints, joint_scores=joint_scores))
     placeless = lifter.in_ray_frame
     return replace(found, joint_layout=lifter.layout.name, camera=None, in_ray_frame=placeless).with_tracks(
         tuple(tracks),
@@ -65,9 +68,15 @@ def conversion_for(lifter: Lifter, layout: Skeleton) -> Conversion | None:
     """From keypoints in a layout to those that the lifter takes; None where they are the same.
 
     Raises:
-        UsageError: the lifter has joints that cannot be made from these.
+        UsageError: the lifter takes, or answers for, joints that cannot be made from these.
     """
-    return None if layout == lifter.layout else get_conversion(layout.name, lifter.layout.name)
+    conversion_to(lifter.layout, layout)
+    return conversion_to(lifter.input_layout, layout)
+
+
+def conversion_to(target: Skeleton, layout: Skeleton) -> Conversion | None:
+    """From joints in a layout to another; None where they are the same. Raises UsageError where there is no way."""
+    return None if layout == target else get_conversion(layout.name, target.name)
 
 
 def load_found(path: Path) -> PoseResult:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from vidpose.keypoints.clips.clip_finder import ClipFinder
     from vidpose.people.torchvision_detector import TorchvisionDetector
 
+DEFAULT_DETECTOR, DEFAULT_KEYPOINTS = "nanodet", "blazepose-heavy"
+
 _GPU_BATCH = 8
 """Frames a GPU is given at a time; a CPU gains nothing from several."""
 
@@ -40,6 +42,7 @@ class Networks:
         provenance: what they are, for a result.
         batch: how many frames they are best given at a time.
         clips: looks at everyone again once they have been followed, in clips; its keypoints replace the others.
+        second: looks for somebody known whom the detector misses, where it does not lead.
     """
 
     detector: PersonDetector
@@ -47,6 +50,7 @@ class Networks:
     provenance: Mapping[str, str]
     batch: int = 1
     clips: ClipFinder | None = None
+    second: PersonDetector | None = None
     _opened: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -62,12 +66,13 @@ class Networks:
 
 
 def open_networks(
-    detector: str = "blazepose",
-    keypoints: str = "blazepose",
+    detector: str = DEFAULT_DETECTOR,
+    keypoints: str = DEFAULT_KEYPOINTS,
     *,
     detector_weights: Path | None = None,
     keypoints_weights: Path | None = None,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> Networks:
     """Load a person detector and a keypoint network.
 
@@ -75,25 +80,28 @@ def open_networks(
         detector: a name in `DETECTORS`, with a path for FILE, or the name or path of a config for CONFIG.
         keypoints: a name in `KEYPOINTS`, likewise.
         detector_weights, keypoints_weights: a file; None: the shipped or published one.
-        device: to run them on; BlazePose runs on the CPU.
+        device: to run them on.
+        threads: of the CPU that BlazePose and NanoDet use; None: as many as there are.
 
     Raises:
         UsageError: there is none of that name, or its weights have no known address and no file is given.
         VidposeError: a library or weights are missing, or the weights are of something else.
     """
     with ExitStack() as stack:
-        finder = stack.enter_context(_open(DETECTORS, "detector", detector, detector_weights, device))
-        clips = None
+        finder = stack.enter_context(_open(DETECTORS, "detector", detector, detector_weights, device, threads))
+        clips = second = None
         if keypoints in CLIP_NETWORKS:
             clips = _open(KEYPOINTS, "keypoints", keypoints, keypoints_weights, device)
-            locator = stack.enter_context(_blazepose_keypoints())
+            locator = stack.enter_context(_blazepose_keypoints(DEFAULT_KEYPOINTS, None, device, threads))
         elif detector == keypoints == _KEYPOINT_RCNN and detector_weights == keypoints_weights:
             locator = stack.enter_context(_sharing(finder, device))
         else:
-            locator = stack.enter_context(_open(KEYPOINTS, "keypoints", keypoints, keypoints_weights, device))
+            locator = stack.enter_context(_open(KEYPOINTS, "keypoints", keypoints, keypoints_weights, device, threads))
+        if detector.startswith("nanodet") and not locator.takes_boxes:
+            second = stack.enter_context(_blazepose_detector("blazepose", None, device, threads))
         batch = _GPU_BATCH if device.startswith("cuda") else 1
         names = {"detector": detector, "keypoints": keypoints}
-        return Networks(finder, locator, names, batch, clips, stack.pop_all())
+        return Networks(finder, locator, names, batch, clips, second, stack.pop_all())
 
 
 def open_keypoints(name: str, weights: Path | None = None, *, device: str = "cpu") -> KeypointFinder:
@@ -104,7 +112,14 @@ def open_keypoints(name: str, weights: Path | None = None, *, device: str = "cpu
     return _open(KEYPOINTS, "keypoints", name, weights, device)
 
 
-def _open(table: Mapping[str, Callable[..., Any]], option: str, name: str, weights: Path | None, device: str) -> Any:
+def _open(
+    table: Mapping[str, Callable[..., Any]],
+    option: str,
+    name: str,
+    weights: Path | None,
+    device: str,
+    threads: int | None = None,
+) -> Any:
     kind, _, rest = name.partition(":")
     entry = next((e for e in (f"{kind}:FILE", f"{kind}:CONFIG") if rest and e in table), name)
     if entry not in table:
@@ -121,19 +136,27 @@ def _open(table: Mapping[str, Callable[..., Any]], option: str, name: str, weigh
         if name not in CATALOGUE:
             raise UsageError(f"--{option} {name}: no address of its weights is known; give --{option}-weights FILE")
         weights = weights_file(name)
+    if entry in _EMBEDDED:
+        return table[entry](name, weights, device, threads)
     return table[entry](name, weights, device)
 
 
-def _blazepose_detector(*_: object) -> PersonDetector:
+def _nanodet(name: str, _: None, device: str, threads: int | None) -> PersonDetector:
+    from vidpose.people.nanodet import NanoDetDetector
+
+    return NanoDetDetector(tiles=name == "nanodet:tiles", device=device, threads=threads)
+
+
+def _blazepose_detector(_: str, __: None, device: str, threads: int | None) -> PersonDetector:
     from vidpose.people.blazepose_detector import BlazePoseDetector
 
-    return BlazePoseDetector()
+    return BlazePoseDetector(device=device, threads=threads)
 
 
-def _blazepose_keypoints(*_: object) -> KeypointFinder:
+def _blazepose_keypoints(name: str, _: None, device: str, threads: int | None) -> KeypointFinder:
     from vidpose.keypoints.blazepose_keypoints import BlazePoseKeypoints
 
-    return BlazePoseKeypoints()
+    return BlazePoseKeypoints(name.removeprefix("blazepose-"), device=device, threads=threads)
 
 
 def _boxes(name: str, *_: object) -> PersonDetector:
@@ -226,14 +249,18 @@ SHIPPED: Mapping[str, ShippedWeights] = {
 }
 """Keypoint networks that come with weights of ours."""
 
-_WITHOUT_WEIGHTS = ("blazepose", "boxes:FILE")
+_BLAZEPOSE = ("blazepose-lite", "blazepose-full", "blazepose-heavy")
+_EMBEDDED = (*_BLAZEPOSE, "blazepose", "nanodet", "nanodet:tiles")
+"""Which come with vidpose, and run by ONNX Runtime or by torch (`vidpose.runtimes.embedded`)."""
+
+_WITHOUT_WEIGHTS = (*_EMBEDDED, "boxes:FILE")
 _OPENMMLAB = ("mmdet:CONFIG", "mmpose:CONFIG")
 
 NATIVE = ("cpn", "hourglass", "hourglass-newell", "hrnet-w24", "hrnet-w32", "hrnet-w48")
 """Names in the registry of `keypoints/`, which is not asked: that would import torchvision for BlazePose, too."""
 
 CLIP_NETWORKS = ("temporal-relational", "vit-b", "vit-s")
-"""Names in the registry of `keypoints/clips/`: networks that see people whom BlazePose has followed."""
+"""Names in the registry of `keypoints/clips/`: networks that see people who have been followed."""
 
 _VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "hrnet-w32-384x288": ("hrnet-w32", {"input_size": (288, 384)}),
@@ -245,6 +272,8 @@ _VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """Native networks trained otherwise than the registered ones: the network, and what its `Processing` has otherwise."""
 
 DETECTORS: Mapping[str, Callable[..., PersonDetector]] = {
+    "nanodet": _nanodet,
+    "nanodet:tiles": _nanodet,
     "blazepose": _blazepose_detector,
     **dict.fromkeys(_TORCHVISION, _torchvision_detector),
     "rtmdet": _rtmdet,
@@ -253,7 +282,7 @@ DETECTORS: Mapping[str, Callable[..., PersonDetector]] = {
     "boxes:FILE": _boxes,
 }
 KEYPOINTS: Mapping[str, Callable[..., KeypointFinder | ClipFinder]] = {
-    "blazepose": _blazepose_keypoints,
+    **dict.fromkeys(_BLAZEPOSE, _blazepose_keypoints),
     **dict.fromkeys((*NATIVE, *_VARIANTS), _top_down),
     **dict.fromkeys(CLIP_NETWORKS, _clip_network),
     _KEYPOINT_RCNN: _torchvision_keypoints,

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpose.keypoints.poses import Poses, inside
-from vidpose.people.detections import Detections
+from vidpose.people.detections import Detections, PersonDetector
 from vidpose.people.tracker import NOBODY, Tracker
 from vidpose.pipeline.networks import Networks, open_networks
 
-_MIN_PRESENCE = 0.5  # probability that there is a person, as mediapipe itself asks for
-_SURE = 0.5  # confidence that a newcomer needs ...
-_SURE_DETECTION = 0.6  # ... besides this score of the detector; less finds someone known again
+_MIN_PRESENCE = 0.5  # probability that there is a person, as MediaPipe asks for
+_SURE = 0.5  # confidence that a newcomer needs, besides a score of which the detector is sure
+_EVIDENT = 0.9  # confidence of a newcomer whom no detector needs to be sure of
+_SURE_SECOND = 0.8  # score of the second detector that a newcomer needs; in an empty room it says up to 0.6
 _SAME_BODY = 0.35  # distance of the middles of two regions of one body, of the larger radius
 _SEARCH_SECONDS = 0.5  # between thorough searches, of a detector that does not lead
 _BOX_MARGIN = 0.1  # of the box's sides: joints lie inside the body
@@ -70,12 +71,12 @@ class PeopleFinder:
             max_people: how many of the people to confirm, the most prominent of the whole video; None for all.
             min_score: leave out people whose keypoints inside the picture score less than this on average, 0 to 1.
             gap: seconds for which someone may be out of sight and keep the id.
-            networks: None: BlazePose's, closed with the finder, which take about a second to load.
+            networks: None: the default ones, closed with the finder.
             detect_every: frames from one run of the detector over everyone to the next; None: every frame if it leads,
                 else half a second. Besides, it runs when someone known is missing or nobody is there.
 
         Raises:
-            VidposeError: mediapipe cannot be loaded.
+            VidposeError: its files are missing or damaged.
         """
         self._opened = ExitStack()
         self.networks = networks or self._opened.enter_context(open_networks())
@@ -113,13 +114,17 @@ class PeopleFinder:
         known = {i: self._regions[i] + shift for i, shift in self._tracker.predict(time).items()}
         expected = np.array(list(known.values())).reshape(-1, 2, 2)
         if looked_at:
-            poses, sure = self._judge(looked_at[0].scores, looked_at[1], image)
+            poses, sure = self._judge(looked_at[0].scores, looked_at[1], image, self._detector.sure)
             more, more_sure = self._follow(image, expected, poses.regions)
             poses, sure = poses + more, np.concatenate([sure, more_sure])
         else:
             poses, sure = self._follow(image, expected, _NOWHERE)
             if is_due or len(poses) < len(known) or not known:
-                more, more_sure = self._search(image, index, poses.regions, thorough=is_due)
+                more, more_sure = self._search(self._detector, image, index, poses.regions, thorough=is_due)
+                poses, sure = poses + more, np.concatenate([sure, more_sure])
+            second = self.networks.second
+            if second and (is_due or len(poses) < len(known) or not known):
+                more, more_sure = self._search(second, image, index, poses.regions, thorough=False)
                 poses, sure = poses + more, np.concatenate([sure, more_sure])
         ids = self._tracker.update(time, poses.keypoints, poses.scores, _confidences(poses, image), sure)
         found = {int(i): p for p, i in enumerate(ids) if i != NOBODY}
@@ -168,16 +173,21 @@ class PeopleFinder:
         poses = poses[self._is_believable(poses, image)]
         return poses, _confidences(poses, image) >= _SURE
 
-    def _search(self, image: np.ndarray, index: int, taken: np.ndarray, thorough: bool) -> tuple[Poses, np.ndarray]:
-        """People the detector finds where nobody is yet, and which of them are surely people."""
-        found = self._detector.detect(image, thorough, index)
+    def _search(
+        self, detector: PersonDetector, image: np.ndarray, index: int, taken: np.ndarray, thorough: bool
+    ) -> tuple[Poses, np.ndarray]:
+        """People a detector finds where nobody is yet, and which of them are surely people."""
+        is_second = detector is self.networks.second
+        found = detector.detect(image, thorough, index)
         regions = self._regions_of(found)
         elsewhere = _elsewhere(regions, taken)
-        return self._judge(found.scores[elsewhere], self._keypoints.locate(image, regions[elsewhere]), image)
+        poses = self._keypoints.locate(image, regions[elsewhere])
+        return self._judge(found.scores[elsewhere], poses, image, _SURE_SECOND if is_second else detector.sure)
 
-    def _judge(self, scores: np.ndarray, poses: Poses, image: np.ndarray) -> tuple[Poses, np.ndarray]:
+    def _judge(self, scores: np.ndarray, poses: Poses, image: np.ndarray, enough: float) -> tuple[Poses, np.ndarray]:
         """Those of the poses found for detections that may be people, and which of them surely are."""
-        sure = (scores >= _SURE_DETECTION) & (_confidences(poses, image) >= _SURE)
+        confidences = _confidences(poses, image)
+        sure = (scores >= enough) & (confidences >= _SURE) | (confidences >= _EVIDENT)
         is_believable = self._is_believable(poses, image)
         return poses[is_believable], sure[is_believable]
 

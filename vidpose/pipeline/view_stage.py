@@ -16,7 +16,10 @@ import numpy as np
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.body.stretches import bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.refine import Smoothing, fill_gaps, in_camera_frame, root_path
+from vidpose.refine import in_camera_frame
+from vidpose.refine.gaps import fill_gaps
+from vidpose.refine.roots import root_path
+from vidpose.refine.smoothing import Smoothing
 from vidpose.video import VideoReader
 from vidpose.views import ViewCamera, assign, load_calibration
 from vidpose.views.clock import CommonClock, sample, synchronise

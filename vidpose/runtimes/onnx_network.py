@@ -24,13 +24,24 @@ class OnnxNetwork:
         size: (W, H) of the pictures it takes; None: any.
     """
 
-    def __init__(self, path: Path, outputs: Sequence[str], device: str = "cpu") -> None:
+    def __init__(
+        self,
+        path: Path,
+        outputs: Sequence[str],
+        device: str = "cpu",
+        *,
+        threads: int | None = None,
+        weights_beside: bool = False,
+    ) -> None:
         """Load the network.
 
         Args:
             path: an .onnx file, or an SDK archive (.zip) with one in it.
             outputs: the names of its outputs, in the order in which a call gives them.
             device: `cuda` where ONNX Runtime can use it; it runs on the CPU where it cannot.
+            threads: of the CPU to use; None: as many as there are.
+            weights_beside: it is a file of ours whose weights lie in another file of its folder. A file of somebody
+                else's may not read other files.
 
         Raises:
             VidposeError: ONNX Runtime is not installed; the file cannot be read, or is of a network with other inputs
@@ -39,13 +50,16 @@ class OnnxNetwork:
         try:
             import onnxruntime
         except ImportError as error:
-            raise VidposeError(f"{path}: needs ONNX Runtime ({error}): pip install 'vidpose[onnx]'") from None
+            raise VidposeError(f"{path}: needs ONNX Runtime ({error}): pip install onnxruntime") from None
         self.path = path
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.intra_op_num_threads = threads or 0
+        # Threads that wait in a loop take the processor from decoding and drawing, and halve the speed of a busy one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         on_gpu = device.startswith("cuda") and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         providers = ["CUDAExecutionProvider"] * on_gpu + ["CPUExecutionProvider"]
-        content = _read(path)
+        content = str(path) if weights_beside else _read(path)
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers)
         except Exception as error:  # its exceptions have no common base

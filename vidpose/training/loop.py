@@ -15,7 +15,7 @@ import torch
 from lightning.fabric import Fabric
 
 from vidpose.evaluation.metrics import p_mpjpe
-from vidpose.lifters import Lifter, create_lifter
+from vidpose.lifters import HypothesisLifter, Lifter, create_lifter
 from vidpose.lifters.martinez import Standardised
 from vidpose.lifters.zoo import save_lifter
 from vidpose.training.logs import MPJPE
@@ -94,7 +94,9 @@ class Trainer(Run):
 
     def loss_of_step(self, share: slice) -> tuple[torch.Tensor, torch.Tensor]:
         batch = self.windows.batch(self.step, self.recipe.batch).rows(share)
-        return self.losses(self.predictions(batch.keypoints_BTJC), batch)
+        # What such a lifter learns from is the truth, with noise.
+        truth = (batch.joints_BTJD,) if isinstance(self.lifter, HypothesisLifter) else ()
+        return self.losses(self.predictions(batch.keypoints_BTJC, *truth), batch)
 
     def losses(self, predictions: tuple[torch.Tensor, ...], batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, the sum of the recipe's over all predictions; and what is logged: it, its terms, and the error."""

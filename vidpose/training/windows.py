@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from vidpose.body.geometry import ray_turns
-from vidpose.body.skeletons import BLAZEPOSE_TO_H36M
+from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, order_of
 from vidpose.common.errors import UsageError
-from vidpose.datasets.clips_to_lift import metres_per_unit, with_scores
+from vidpose.datasets.clips_to_lift import check_joints, keypoints_in, metres_per_unit
 from vidpose.datasets.cmu import RELEASE, load_cmu
 from vidpose.datasets.store import Store, StoredClip
 from vidpose.lifters import Lifter
@@ -113,15 +113,11 @@ class StoreWindows:
         seed: of order, flips and noise.
 
     Raises:
-        UsageError: the lifter is for another joint layout; the benchmark has no such input, or no such clips.
+        UsageError: see `check_joints`; the benchmark has no such input, or no such clips.
     """
 
     def __init__(self, store: Store, split: str, lifter: Lifter, data: Data, seed: int, device: torch.device):
-        if lifter.layout.name != store.layout.name:
-            raise UsageError(
-                f"{lifter.name} has joints in layout {lifter.layout.name}, where {store.name} has {store.layout.name}; "
-                f"set model.layout={store.layout.name}"
-            )
+        check_joints(store, lifter.name, lifter.layout, lifter.input_layout)
         clips = [clip for clip in store.clips if clip.split == split]
         if data.actions:
             clips = [clip for clip in clips if clip.action in data.actions]
@@ -150,7 +146,7 @@ class StoreWindows:
             torch.from_numpy(array).to(device) for array in (keypoints_FJC, joints_FJD, metres_F, windows_W4[useful_W])
         )
         self.offsets_T = (torch.arange(frames, device=device) - centre) * config.frame_stride
-        self.mirror_J = torch.tensor(store.layout.mirror, device=device)
+        self.mirrors = tuple(torch.tensor(s.mirror, device=device) for s in (lifter.input_layout, lifter.layout))
         self.mirror_D = torch.tensor([-1.0, 1.0, 1.0], device=device)
         self.generator = torch.Generator(device)
         self.epoch = -1
@@ -177,15 +173,18 @@ class StoreWindows:
             copy_B = torch.randint(2, (size,), generator=generator, device=device)
         noise_BTJ2 = None
         if self.data.noise:
-            shape = (size, len(self.offsets_T), len(self.lifter.layout), 2)
+            shape = (size, len(self.offsets_T), len(self.lifter.input_layout), 2)
             noise_BTJ2 = self.data.noise * torch.randn(shape, generator=generator, device=device)
         batch = self.cut(window_B, noise_BTJ2)
-        keypoints_BTJC, joints_BTJD = (self.mirrored(tensor, copy_B > 0) for tensor in batch[:2])
+        keypoints_BTJC, joints_BTJD = (
+            self.mirrored(tensor, mirror_J, copy_B > 0)
+            for tensor, mirror_J in zip(batch[:2], self.mirrors, strict=True)
+        )
         return Batch(keypoints_BTJC, joints_BTJD, batch.metres_BT)
 
-    def mirrored(self, positions_BTJD: torch.Tensor, chosen_B: torch.Tensor) -> torch.Tensor:
+    def mirrored(self, positions_BTJD: torch.Tensor, mirror_J: torch.Tensor, chosen_B: torch.Tensor) -> torch.Tensor:
         """Normalised keypoints or joints, those that are chosen as a mirror shows them."""
-        seen_BTJD = (positions_BTJD * self.mirror_D[: positions_BTJD.shape[-1]])[:, :, self.mirror_J]
+        seen_BTJD = (positions_BTJD * self.mirror_D[: positions_BTJD.shape[-1]])[:, :, mirror_J]
         return torch.where(chosen_B[:, None, None, None], seen_BTJD, positions_BTJD)
 
     def cut(self, window_B: torch.Tensor, noise_BTJ2: torch.Tensor | None = None) -> Batch:
@@ -240,7 +239,7 @@ class CameraWindows:
         device: torch.device,
     ):
         config = lifter.config
-        due = {"layout": "h36m17", "normalisation": "person", "units": "metres"}
+        due = {"layout": "h36m17", "input_layout": "", "normalisation": "person", "units": "metres"}
         for key, value in due.items():
             # The virtual picture's unit is a metre at the person; it has no size in pixels.
             if getattr(config, key) != value:
@@ -286,7 +285,7 @@ class CameraWindows:
 
 def _read(store: Store, clip: StoredClip, input_name: str, lifter: Lifter) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A clip's (F, J, 3) keypoints and scores in `_PICTURE`, (F, J, 3) joints and (F,) metres a unit, see `Batch`."""
-    pixels, scores = with_scores(store.keypoints(clip, input_name))
+    pixels, scores = keypoints_in(lifter.input_layout, store, clip, input_name)
     pictured = (pixels - np.array([clip.width, clip.height]) / 2) * (2 / clip.width) + 1
     joints, root = np.array(store.joints(clip)), store.layout.parents.index(-1)
     metres = np.ones(clip.frames)
@@ -297,6 +296,7 @@ def _read(store: Store, clip: StoredClip, input_name: str, lifter: Lifter) -> tu
     if lifter.in_ray_frame:
         relative = relative @ ray_turns(joints[:, root])
     answers = relative / np.where(counts, metres, 1)[:, None, None]
+    answers = answers[:, order_of(store.layout, lifter.layout)]
     return np.concatenate([pictured, scores[..., None]], axis=-1), answers, np.where(counts, metres, 0)
 
 

@@ -165,8 +165,11 @@ def _read_opencv(content: str) -> tuple[ViewCamera, ...]:
 def _plain(node: cv2.FileNode) -> Any:
     """A node of OpenCV's file as dicts, arrays, lists, numbers and text."""
     if node.isMap():
-        keys = node.keys()
-        return node.mat() if {"rows", "cols", "data"} <= set(keys) else {key: _plain(node.getNode(key)) for key in keys}
+        keys = set(node.keys())
+        # OpenCV 5 writes what has one axis, or more than two, with its sizes.
+        if keys >= {"rows", "cols", "data"} or keys >= {"sizes", "data"}:
+            return node.mat()
+        return {key: _plain(node.getNode(key)) for key in node.keys()}  # noqa: SIM118 (not a mapping)
     if node.isSeq():
         return [_plain(node.at(i)) for i in range(node.size())]
     return node.string() if node.isString() else node.real()

@@ -73,7 +73,7 @@ class ViewCamera:
         if there.any() and self.fisheye:
             out[there] = cv2.fisheye.undistortPoints(flat[there], self.matrix, lens, criteria=_UNDISTORTED)
         elif there.any():
-            out[there] = cv2.undistortPointsIter(flat[there], self.matrix, lens, None, None, _UNDISTORTED)
+            out[there] = cv2.undistortPoints(flat[there], self.matrix, lens, criteria=_UNDISTORTED)
         return out.reshape(np.shape(pixels))
 
     def for_video(self, video: str | Path, size: tuple[int, int]) -> ViewCamera:

@@ -204,7 +204,7 @@ def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], o
     from vidpose.lifters.zoo import save_lifter
 
     def tell(assumed: dict[str, Any]) -> None:
-        listed = ", ".join(f"{key}={value}" for key, value in assumed.items())
+        listed = ", ".join(f"{key}={value}" for key, value in assumed.items() if value != "")
         click.echo(f"as in the paper, since the tensors' shapes do not tell: {listed} (--set KEY=VALUE for others)")
 
     if not overwrite:

@@ -139,8 +139,8 @@ def _leg(hip: np.ndarray, foothold: np.ndarray, front: np.ndarray, size: Size) -
     reach = foothold - hip
     distance = np.linalg.norm(reach, axis=-1, keepdims=True)
     direction = reach / distance
-    # A knee is never quite straight: 0.997 leaves about nine degrees.
-    distance = np.minimum(distance, 0.997 * size.leg)
+    # A knee is never quite straight: 0.9994 leaves four degrees.
+    distance = np.minimum(distance, 0.9994 * size.leg)
     front = front - (front * direction).sum(-1, keepdims=True) * direction
     front /= np.linalg.norm(front, axis=-1, keepdims=True)
     along = (size.thigh**2 - size.shank**2 + distance**2) / (2 * distance)

@@ -96,7 +96,8 @@ class Stand:
     def __call__(self, times: np.ndarray, size: Size) -> Controls:
         controls = Controls.neutral(len(times))
         controls.facing[:] = self.facing
-        controls.pelvis[:] = (*self.place, size.ankle + 0.985 * size.leg)
+        # The knees bend by six degrees, as people's do who stand at ease.
+        controls.pelvis[:] = (*self.place, size.ankle + 0.9983 * size.leg)
         for side in (LEFT, RIGHT):
             controls.ankles[:, side] = (*self.place, size.ankle)
             controls.ankles[:, side] += OUTWARD[side] * self.width / 2 * controls.rightward
@@ -190,7 +191,8 @@ class Walk:
         wave = 2 * np.pi * (cycles - self._STANCE / 2)
         right_stance = -np.cos(wave)
         controls.pelvis = place + (0.02 * right_stance)[:, None] * controls.rightward
-        controls.pelvis[:, 2] = size.ankle + 0.968 * size.leg + 0.014 * np.cos(2 * wave)
+        # Of a stride of usual length the knees bend by some ten degrees where the heel lands and in mid-stance.
+        controls.pelvis[:, 2] = size.ankle + 0.982 * size.leg + 0.012 * np.cos(2 * wave)
         for side in (LEFT, RIGHT):
             controls.ankles[:, side] = self._ankle(cycles + 0.5 * side, side, size)
         # A foot is foremost a fifth of a cycle before the middle of its stance; the arm of its side is then hindmost.
@@ -261,6 +263,8 @@ class Bend:
         weight = _during(times, self.start, self.length, 0.45 * self.length)
         sideways = OUTWARD[self.side] * weight
         controls.pelvis -= (0.06 * sideways)[:, None] * controls.rightward
+        # The hip that the pelvis' tilt lifts stays over its foot.
+        controls.pelvis[:, 2] -= 0.008 * weight
         controls.tilt[:, 1] += 0.10 * sideways
         controls.trunk[:, 1] += 0.52 * sideways
         controls.head[:, 1] += 0.15 * sideways
@@ -280,7 +284,7 @@ class Punch:
 
     def __call__(self, controls: Controls, times: np.ndarray, size: Size) -> None:
         weight = _during(times, self.start, self.length, 0.5)
-        controls.pelvis[:, 2] -= 0.045 * weight
+        controls.pelvis[:, 2] -= 0.02 * weight
         guard, straight = np.array([0.55, 0.22, 0.35, 2.15]), np.array([1.5, 0.05, 0.25, 0.12])
         beat = (self.length - 0.9) / self.count
         reach = {LEFT: np.zeros_like(times), RIGHT: np.zeros_like(times)}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -116,3 +118,19 @@ def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):
     step = windows[:, :, :, 0].mean(dim=2).diff(dim=1)
     assert step.max() < 0.06
     assert step.median() == pytest.approx(0.02, abs=0.005)
+
+
+def test_what_lies_below_the_picture_is_guessed_and_doubted():
+    cut = replace(CLEAN, cut=1.0, unscored=0.0)
+    camera, distance = view(posed(200), CLEAN, generator())
+    seen = detect(camera, distance, torch.full((200,), 0.02), cut, generator(3))
+    exact = camera[..., :2] / camera[..., 2:] * distance[:, None, None, None]
+    away = (seen[..., :2] - exact).norm(dim=-1)
+    ankles = [H36M_17.index(f"{side}_ankle") for side in ("left", "right")]
+    head = H36M_17.index("head_top")
+    assert away[:, :, head].max() < 1e-4
+    assert (away[:, :, ankles] > 0.02).float().mean() > 0.9
+    # The deeper in the picture, the likelier it is guessed; and what is guessed scores less.
+    knees = [H36M_17.index(f"{side}_knee") for side in ("left", "right")]
+    assert 0.3 < (away[:, :, knees] > 0.02).float().mean() < 0.9
+    assert seen[:, :, ankles, 2].mean() < 0.7 < 0.9 < seen[:, :, head, 2].mean()

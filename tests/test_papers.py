@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from vidpose.cli import cli
 from vidpose.lifters import create_lifter, lifter_class, lifter_names
 from vidpose.lifters.summary import summarise
+from vidpose.lifters.zoo import DEFAULT, load_lifter
 
 
 def parameters(name: str, **settings) -> float:
@@ -98,7 +99,17 @@ def test_models_lists_every_lifter():
     assert mixste["receptive_field"] == 243
     assert mixste["predicts"] == "sequence"
     assert mixste["paper"]["mpjpe"] == 40.9
-    assert listed["single-branch"]["weights"] == "single-branch-cmu17.safetensors"
+    for entry in listed.values():
+        own = entry["shipped"]
+        assert entry["weights"] == (own and own["file"])
+        if own:
+            # What is shipped is not the paper's: its size and errors are its own.
+            weights = load_lifter(entry["name"])
+            assert own["parameters"] == sum(parameter.numel() for parameter in weights.parameters())
+            assert own["layout"] == weights.layout.name
+            assert 20 < own["p_mpjpe"] < own["mpjpe"] < 120
+    assert listed[DEFAULT]["weights"]
+    assert listed["mixste"]["weights"] is None
     for entry in listed.values():
         assert entry["macs_per_frame"] > 0.5 * entry["parameters"] / max(1, entry["frames"])
         assert entry["paper"]["title"]

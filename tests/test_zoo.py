@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from vidpose.datasets.cmu import RELEASE
 from vidpose.lifters import Lifter, create_lifter, lifter_class, lifter_names
 from vidpose.lifters.zoo import ZOO, load_lifter, load_weights, save_lifter
 from vidpose.training.recipe import Recipe, read_recipe
@@ -58,6 +59,7 @@ def test_shipped_weights_are_small_and_say_what_made_them():
     for name in paths:
         weights = load_weights(name)
         recipe = Recipe.from_dict(weights.about["recipe"], name)
-        assert recipe.to_dict() == read_recipe(f"cmu17/{name}").to_dict()
+        if weights.about["data"].startswith(RELEASE):
+            assert recipe.to_dict() == read_recipe(f"cmu17/{name}").to_dict()
         assert recipe.arch == weights.lifter.name == name
         assert weights.about["step"] == recipe.steps

@@ -32,11 +32,14 @@ def weights() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
     """List the weights that come with vidpose, and those of others that it can fetch."""
+    from vidpose.lifters.zoo import shipped_lifters
     from vidpose.weights.catalogue import CATALOGUE, weights_folder
 
     if as_json:
+        lifters = {own.name: asdict(own) for own in shipped_lifters()}
         listed = [
-            {"name": name, "kind": kind, "at_hand": True} | asdict(entry) for name, (kind, entry) in _ours().items()
+            {"name": name, "kind": kind, "at_hand": True} | asdict(entry) | lifters.get(name, {})
+            for name, (kind, entry) in _ours().items()
         ]
         listed += [asdict(entry) | {"at_hand": entry.is_there} for entry in CATALOGUE.values()]
         click.echo(json.dumps(listed, indent=2))
@@ -47,16 +50,23 @@ def list_(as_json: bool) -> None:
     from vidpose.cli.console import table_console
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("weights", "kind", "joints", "as published", "MiB", "licence", "at hand"):
+    for heading in ("weights", "kind", "joints", "error or score", "MiB", "licence", "at hand"):
         table.add_column(heading, justify="right" if heading == "MiB" else "left", no_wrap=True)
-    for name, (kind, _) in _ours().items():
-        table.add_row(name, kind, "", "", "", "", "comes with vidpose")
+    lifters = {own.name: own for own in shipped_lifters()}
+    for name, (kind, entry) in _ours().items():
+        own = lifters.get(name)
+        error = f"{own.mpjpe:.1f} / {own.p_mpjpe:.1f} mm" if own and own.mpjpe else ""
+        size = f"{entry.path.stat().st_size / _MIB:.0f}"
+        licence = own.licence if own else ""
+        table.add_row(name, kind, own.layout if own else "", error, size, licence, "comes with vidpose")
     for entry in CATALOGUE.values():
         size = f"{entry.mib:.0f}" if entry.mib else ""
         table.add_row(entry.name, entry.kind, entry.layout, entry.metric, size, entry.licence, _availability(entry))
     table_console().print(table)
     click.echo(
-        f"\nFetched weights lie in {weights_folder()}; VIDPOSE_WEIGHTS chooses another folder.\nThe licence is their "
+        f"\nFetched weights lie in {weights_folder()}; VIDPOSE_WEIGHTS chooses another folder.\nErrors of "
+        "what comes with vidpose: MPJPE / P-MPJPE on held-out motion capture, as `vidpose models` has them; others' as "
+        "they publish them.\nThe licence is their "
         "publisher's; the data they were trained on may have terms of its own. More: vidpose weights info NAME"
     )
 

@@ -30,6 +30,7 @@ class ImitatedDetector:
         occluded: probability that a limb's joint is guessed badly, with a low score, for a while.
         dropped: probability that a joint, and that a whole frame, is absent.
         unscored: probability that a window has no scores at all: all are 1.
+        cut: probability that a window's picture ends somewhere below the chest: what lies further down is guessed.
     """
 
     landmark_bias: float = 0.016
@@ -39,6 +40,7 @@ class ImitatedDetector:
     occluded: float = 0.04
     dropped: float = 0.01
     unscored: float = 0.1
+    cut: float = 0.0
 
 
 def normal(shape: tuple[int, ...], g: torch.Generator) -> torch.Tensor:
@@ -90,6 +92,19 @@ def _hidden(camera_BTJD: torch.Tensor) -> torch.Tensor:
     return limbs & (away[..., :2].norm(dim=-1) < 0.12) & (away[..., 2] > 0.06)
 
 
+_GUESSED = 0.12
+"""Metres: standard deviation of where a detector puts a joint that it does not see."""
+
+
+def _below_the_picture(image_BTJ2: torch.Tensor, probability: float, g: torch.Generator) -> torch.Tensor:
+    """(B, T, J) which joints lie below the picture's lower edge, anywhere from the chest to the lowest joint."""
+    y_BTJ = image_BTJ2[..., 1]
+    chest_B, lowest_B = y_BTJ[:, :, THORAX].mean(dim=1), y_BTJ.amax(dim=2).mean(dim=1)
+    share_B = torch.rand(len(y_BTJ), generator=g, device=g.device)
+    edge_B = chest_B + (0.25 + 0.75 * share_B) * (lowest_B - chest_B)
+    return (y_BTJ > edge_B[:, None, None]) & chance((len(y_BTJ), 1, 1), probability, g)
+
+
 def _lasting(shape: tuple[int, int, int], probability: float, seconds_B: torch.Tensor, g: torch.Generator):
     """(B, T, J) events that begin at random and last about 0.3 s, true in `probability` of all places."""
     length = (0.3 / seconds_B).round().clamp(1, 30)
@@ -139,6 +154,12 @@ def detect(
     error = error + detector.white * quality_B111 * normal((batch, frames, joints, 2), g)
     image = image + error
 
+    if detector.cut:
+        unseen = _below_the_picture(image, detector.cut, g)
+        guess = _GUESSED * normal((batch, 1, joints, 2), g)
+        image = torch.where(unseen[..., None], image + guess, image)
+        doubtful = torch.where(unseen, 1.0, doubtful)
+        error = torch.where(unseen[..., None], error + guess, error)
     scores = 1 - 0.03 * normal((batch, frames, joints), g).abs()
     scores = scores - doubtful * torch.rand((batch, 1, joints), generator=g, device=g.device)
     scores = scores - (error.norm(dim=-1) * 2.0) * torch.rand((batch, 1, 1), generator=g, device=g.device)

@@ -28,8 +28,6 @@ ZOO: Mapping[str, ShippedWeights] = {
         "dual-branch": "64d092cff794d6332d2b514b637d641301f583749de494b77e674557377a9fd3",
         "lstm": "4f89fe5d036684f505417e62150ed5344b2a9fed85aff43635d037896b720344",
         "seq2seq": "182d7d9b4e7072ef92a20fa831670ced81448805224a97985d627f852dc95655",
-        "mixste": "b03f80052e68641b4cd175a5a60b92d3b2b0ec999feca98694f2bed9fe1dd5a9",
-        "ssr-stf-small": "394c3230dda47a14b284ab454c42f9889be0e22a83c33cb85fc9113110e0ea7e",
         "videopose3d": "0bf4b06a75d6f2a035c2ba67134a936953533eb3ec31f42aab291bae5ea481bd",
         "martinez": "54bd86509095a9b6043ab5cb583dcd878f58942389d30ae5496b5538e4f8bd7e",
     }.items()
@@ -83,6 +81,62 @@ class Weights:
             )
         config = self.lifter.config
         self.lifter.sampling(hypotheses or config.hypotheses, steps or config.steps)
+
+
+@dataclass(frozen=True)
+class ShippedLifter:
+    """What the file of a shipped lifter says of it, which need not be what its paper has.
+
+    Attributes:
+        name: in `ZOO`.
+        file: in `weights/`.
+        parameters: how many numbers it has.
+        mib: of the file.
+        layout: of its joints.
+        frames: T of its window.
+        data: what it was trained on.
+        mpjpe, p_mpjpe: millimetres on that data's validation split, by imitated keypoints through random cameras.
+        licence: of the weights.
+    """
+
+    name: str
+    file: str
+    parameters: int
+    mib: float
+    layout: str
+    frames: int
+    data: str
+    mpjpe: float | None
+    p_mpjpe: float | None
+    licence: str
+
+
+def shipped_lifters() -> list[ShippedLifter]:
+    """Of every lifter that comes with weights, what the file says.
+
+    Raises:
+        VidposeError: a file is missing or damaged.
+    """
+    found = []
+    for name, entry in ZOO.items():
+        about, tensors = read_weights(entry.checked(), KIND)
+        lifter = _build(entry.path, about, tensors)
+        metrics = about.get("metrics", {})
+        found.append(
+            ShippedLifter(
+                name,
+                entry.file,
+                sum(parameter.numel() for parameter in lifter.parameters()),
+                round(entry.path.stat().st_size / 2**20, 1),
+                lifter.layout.name,
+                lifter.config.frames,
+                about.get("data", ""),
+                metrics.get("val_mpjpe_mm"),
+                metrics.get("val_p_mpjpe_mm"),
+                about.get("licence", ""),
+            )
+        )
+    return found
 
 
 def load_weights(name_or_file: str | Path) -> Weights:

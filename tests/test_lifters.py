@@ -274,7 +274,7 @@ def rewrite(path, **changes):
         ({"config": {"width": 10**9}}, "width is 1000000000"),
         ({"config": {"depth": 10**9}}, "depth is 1000000000"),
         ({"config": {"depth": -1}}, "depth is -1"),
-        ({"config": {"heads": 7}}, "no network has these settings"),
+        ({"config": {"heads": 7}}, "heads=7: no network is like that"),
         ({"config": {"dropout": 1e308}}, "dropout is 1e"),
         ({"config": {"normalisation": "none"}}, "normalisation one of"),
         ({"config": {"width": 16384, "depth": 256}}, "make .* parameters"),

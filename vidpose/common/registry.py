@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -93,6 +93,7 @@ class Registry(Generic[T]):
 
     def _trial(self, name: str, config: Any) -> T:
         """A network without memory, which tells whether there can be one of these settings, and of what size."""
+        usual = self.find(name).Config()
         try:
             with torch.device("meta"):
                 trial = self.find(name)(config)
@@ -100,7 +101,10 @@ class Registry(Generic[T]):
             raise
         # Sizes that do not go together show themselves anywhere.
         except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise UsageError(f"{self._kind} {name!r}: no network has these settings ({one_line(error)})") from error
+            given = ", ".join(f"{key}={value}" for key, value in asdict(config).items() if value != getattr(usual, key))
+            raise UsageError(
+                f"{self._kind} {name!r} with {given}: no network is like that ({one_line(error)})"
+            ) from error
         size = sum(tensor.numel() for tensor in trial.state_dict().values())
         if size > _MAX_NUMBERS:
             raise UsageError(f"{self._kind} {name!r}: these settings make {size:,} parameters; give smaller ones")
@@ -113,6 +117,8 @@ def check_tensors(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, to
     Raises:
         ValueError: they are not; names one.
     """
+    if not isinstance(tensors, Mapping):
+        raise ValueError(f"{short(tensors)}, where tensors by their names are due")
     if missing := sorted(expected.keys() - set(tensors)):
         raise ValueError(f"{missing[0]} is missing, one of {len(missing)}")
     for name, tensor in tensors.items():

@@ -68,13 +68,13 @@ def read_header(path: Path) -> dict[str, Any]:
         raise VidposeError(f"{path}: no vidpose header; these are not weights that vidpose wrote")
     with reading(path, "weights that vidpose wrote", "its header is damaged"):
         about = strict_json(written)
-        facts = convert(about, _Header)
+        facts = convert(about, _WeightsHeader)
     if facts.format_version > FORMAT_VERSION:
         raise VidposeError(f"{path}: written by a newer vidpose ({short(facts.vidpose)}); upgrade vidpose")
     return about
 
 
-class _Header(Struct):
+class _WeightsHeader(Struct):
     """What every header has; what is besides, its kind knows."""
 
     format: str

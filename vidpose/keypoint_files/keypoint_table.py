@@ -96,10 +96,15 @@ def table_of(
     if np.nanmax(np.abs(points), initial=0) > _FAR:
         raise ValueError(f"a keypoint at {np.nanmax(np.abs(points)):.3g}, which is nowhere")
     scores = np.where(absent, 0, scores).clip(0, 1)
+    there = ~absent.all(axis=1)
+    if not there.any():
+        raise ValueError("nobody has a keypoint in it")
     own_boxes = None
     if boxes and all(box is not None for box in boxes):
-        own_boxes = np.array(boxes, np.float64).reshape(-1, 4)
-    return KeypointTable(layout, frames, _ids(frames, [id_ for _, id_, _ in rows]), points, scores, own_boxes, **facts)
+        own_boxes = np.array(boxes, np.float64).reshape(-1, 4)[there]
+    ids = _ids(frames, [id_ for _, id_, _ in rows])
+    ids = None if ids is None else ids[there]
+    return KeypointTable(layout, frames[there], ids, points[there], scores[there], own_boxes, **facts)
 
 
 def _ids(frames: np.ndarray, ids: Sequence[int | None]) -> np.ndarray | None:

@@ -1,8 +1,8 @@
 """MediaPipe's 33 pose landmarks, as people save them: there is no file format of its own.
 
-"Pose landmark detection guide": a landmark has `x` and `y` as shares of the picture's sides, `z`, and `visibility`. Read
-are JSON lists of frames, wherever in a frame its landmarks are, and arrays (`.npy`) of frames, or frames and people, by
-33 landmarks by x, y, z and, if there is one, visibility.
+"Pose landmark detection guide": a landmark has `x` and `y` as shares of the picture's sides, `z`, and `visibility`.
+Read are JSON lists of frames, wherever in a frame its landmarks are, and arrays (`.npy`) of frames, or frames and
+people, by 33 landmarks by x, y, z and, if there is one, visibility.
 """
 
 from __future__ import annotations

@@ -97,7 +97,13 @@ def read_own_csv(path: Path) -> KeypointTable:
         own = np.array(scores) if layout == H36M_17 and len(names) == len(layout) else np.ones(joints.shape[:2])
         own = np.where(np.isfinite(joints).all(axis=-1), np.maximum(own, 0.06), 0)
         there = (own > 0).any(axis=1)
+        numbers, people = np.array(frames, np.int64)[there], np.array(ids, np.int64)[there]
         return KeypointTable(
-            layout, np.array(frames, np.int64)[there], np.array(ids, np.int64)[there], joints[there] @ _CAMERA_TO_Z_UP.T,
-            own[there], num_frames=max(frames) + 1, times=_all_times(times, max(frames) + 1),
-        )  # fmt: skip
+            layout,
+            numbers,
+            people,
+            joints[there] @ _CAMERA_TO_Z_UP.T,
+            own[there],
+            num_frames=max(frames) + 1,
+            times=_all_times(times, max(frames) + 1),
+        )

@@ -1,9 +1,10 @@
 """Joints that a detector left out."""
 
 import numpy as np
+import pytest
 from walkers import walk
 
-from vidpose.body.skeletons import COCO_17, H36M_17
+from vidpose.body.skeletons import H36M_17, SKELETONS, Skeleton
 from vidpose.refine.completing import complete
 
 TIMES = np.arange(40) / 25
@@ -21,9 +22,6 @@ def test_what_is_whole_stays_as_it_is():
     gone = points.copy()
     gone[5:9] = np.nan
     assert complete(gone, TIMES) is gone
-    other = np.full((3, 17, 2), np.nan)
-    other[:, 0] = 1
-    assert complete(other, TIMES[:3], COCO_17) is other
 
 
 def test_a_joint_out_of_sight_goes_along_with_the_trunk():
@@ -45,6 +43,16 @@ def test_joints_that_are_never_there_hang_where_they_would():
     assert (length > 40).all()
     assert (length < 150).all()
     assert np.linalg.norm(filled[:, KNEE] - points[:, KNEE], axis=-1).mean() < 60
+
+
+@pytest.mark.parametrize("layout", SKELETONS.values(), ids=SKELETONS)
+def test_every_layout_is_completed(layout: Skeleton):
+    gone = np.full((4, len(layout), 2), np.nan)
+    gone[:, layout.index("left_shoulder")], gone[:, layout.index("left_hip")] = (340, 100), (335, 200)
+    filled = complete(gone, TIMES[:4], layout)
+    assert np.isfinite(filled).all()
+    assert 200 < filled[0, layout.index("right_knee"), 1] < filled[0, layout.index("right_ankle"), 1] < 500
+    assert 200 < filled[0, layout.index("right_knee"), 0] < 340
 
 
 def test_two_joints_are_enough_to_hang_a_body_on():

@@ -78,8 +78,8 @@ def compare(
         together = next(track for track in result.tracks if track.id == shared)
         alone = max(view.tracks, key=lambda track: np.isin(track.boxes[:, 0], together.boxes[:, 0]).sum())
         line = reference.line(alone.frames, (alone.joints @ camera.rotation)[:, joints].astype(float), hidden)
-        print(f"  {camera.name + ' alone':16} {line}   reprojection {result.provenance['reprojection_px']:.1f} px, "
-              f"{result.provenance['triangulated']:.1%} agree")  # fmt: skip
+        print(f"  {camera.name + ' alone':16} {line}   reprojection {result.agreement.reprojection_px:.1f} px, "
+              f"{result.agreement.triangulated:.1%} agree")  # fmt: skip
     world = ((together.joints + together.roots[:, None] - camera.translation) @ camera.rotation)[:, joints]
     off = 1000 * np.nanmean(np.linalg.norm(world - reference.positions[together.frames], axis=-1))
     line = reference.line(together.frames, world.astype(float), hidden)

@@ -1,6 +1,7 @@
 """Which room may import which: read from the sources, so that docs/architecture.md stays true by itself."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vidpose"
 
 GROUND = {"common", "body", "weights", "runtimes", "video"}
-STAGES = {"people", "keypoints", "keypoint_files", "lifters", "refine", "views", "render", "export"}
+STAGES = {"people", "keypoints", "lifters", "refine", "views", "render", "export"}
 ALLOWED = {
     "common": set(),
     "body": {"common"},
@@ -29,6 +30,11 @@ ALLOWED = {
 
 REACHES_UP = {"vidpose.body.tracks": {"render", "export"}}
 """The one exception: methods of `PoseResult`, where people look for them, hand over to rooms above, at the call."""
+
+RUNS_THE_PROGRAM = {"vidpose.training.ablation"}
+"""Files that start the program itself, a process a row, and so spell its options."""
+
+FLAG = re.compile(r"(?<![\w-])--[a-z]")
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
@@ -120,3 +126,15 @@ def test_no_two_classes_have_one_name() -> None:
             if isinstance(node, ast.ClassDef) and node.name != "Config":
                 by_name[node.name].append(module)
     assert not {name: modules for name, modules in by_name.items() if len(modules) > 1}
+
+
+def test_only_the_command_line_spells_a_flag() -> None:
+    """Errors elsewhere name a parameter and its value, and `vidpose.cli.spelling` makes options of them."""
+    flags = [
+        f"{module}:{node.lineno} {node.value}"
+        for module, path in MODULES.items()
+        if room_of(module) != "cli" and module not in RUNS_THE_PROGRAM
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and FLAG.search(node.value)
+    ]
+    assert not flags

@@ -215,7 +215,7 @@ def test_bad_videos(run, tiny_lifter, tmp_path, kind):
     code, _out, err = run("infer", path, "--lifter", tiny_lifter)
     assert code == 1
     assert_one_line(err, path.name)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_existing_output_is_kept_without_overwrite(run, short_walk, tiny_lifter, tmp_path):
@@ -250,7 +250,7 @@ def test_output_folder_without_permission(run, short_walk, tiny_lifter, tmp_path
     ("options", "parts"),
     [
         (("--lifter", "nothing"), ("unknown lifter 'nothing'", "single-branch")),
-        (("--smooth", "fast"), ("smoothing 'fast'", "butterworth")),
+        (("--smooth", "fast"), ("no such filter", "butterworth")),
         (("--time", "10:2"), ("10:2",)),
         (("--device", "gpu9"), ("--device gpu9",)),
     ],
@@ -265,7 +265,7 @@ def test_wrong_words_exit_2(run, cfr_clip, tiny_lifter, options, parts):
 def test_no_video_and_twice_the_same_one_exit_2(run, tmp_path):
     code, _, err = run("infer")
     assert code == 2
-    assert_one_line(err, "VIDEO")
+    assert_one_line(err, "give a video")
     code, _, err = run("infer", tmp_path / "walk.mp4", tmp_path / ".." / tmp_path.name / "walk.mp4")
     assert code == 2
     assert_one_line(err, "walk.mp4", "given twice")
@@ -277,7 +277,7 @@ def test_unknown_options_and_commands_exit_2(run):
 
 
 def test_a_library_that_cannot_be_loaded_is_one_line(run, cfr_clip, monkeypatch):
-    monkeypatch.setitem(sys.modules, "vidpose.pipeline", None)
+    monkeypatch.setitem(sys.modules, "vidpose.pipeline.finding", None)
     code, _, err = run("infer", cfr_clip)
     assert code == 1
     assert_one_line(err, "cannot be loaded")

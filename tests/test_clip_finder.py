@@ -14,6 +14,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.clips.clip_network import ClipNetwork
 from vidpose.keypoints.clips.clip_weights import read_clip_network, save_clip_network
+from vidpose.pipeline.choices import Finding
 from vidpose.pipeline.clip_stage import look_again
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.networks import open_networks
@@ -194,9 +195,9 @@ def test_whom_blazepose_has_followed_is_looked_at_again(walk_sample, tmp_path):
     blind = network()
     torch.nn.init.zeros_(blind.head.weight)  # so it says of every joint that it is in the middle
     save_clip_network(blind, tmp_path / "w.safetensors", {})
-    plain = find_people(walk_sample, end=0.4)
+    plain = find_people(walk_sample, Finding(end=0.4))
     with open_networks(keypoints="temporal-relational", keypoints_weights=tmp_path / "w.safetensors") as networks:
-        again = find_people(walk_sample, networks=networks, end=0.4)
+        again = find_people(walk_sample, Finding(end=0.4), networks=networks)
     (before,), (after,) = plain.tracks, again.tracks
     assert (plain.keypoint_layout, again.keypoint_layout) == ("blazepose33", "h36m17")
     assert again.provenance["keypoints"] == "temporal-relational"

@@ -152,7 +152,7 @@ class TestTogether:
     def test_several_people_cannot_be_told_apart_without_a_calibration(self, videos):
         front, side = (everywhere(video, 12) for video in videos[:2])
         side = replace(side, tracks=(*side.tracks, replace(side.tracks[0], id=2)))
-        with pytest.raises(VidposeError, match=r"side\.mp4: 2 people, who cannot be told apart .* --max-people 1$"):
+        with pytest.raises(VidposeError, match=r"side\.mp4: 2 people, who cannot be told apart .* `max_people=1`$"):
             one_in_each([front, side])
         assert one_in_each([front, front]) == [[(0, 1), (1, 1)]]
 
@@ -307,7 +307,7 @@ class TestTheCommand:
             assert np.array_equal(one.tracks[0].boxes, other.tracks[0].boxes)
             assert np.abs(keypoints_of(one) - keypoints_of(other)).max() > 0.01
             assert one.tracks[0].lifted.all()
-            assert "view" not in one.provenance
+            assert one.agreement is None
         assert together[0].provenance["in_step"] == f"{files[0]}, {files[1]}"
         assert "in_step" not in alone[0].provenance
 
@@ -329,7 +329,7 @@ class TestTheCommand:
         # By BlazePose's keypoints; those of the clip network then give the world.
         assert self.people == [[[(0, 1), (1, 1)]]]
         for number, result in enumerate(self.results(tmp_path), start=1):
-            assert (result.keypoint_layout, result.provenance["view"]) == ("h36m17", f"cam{number}")
+            assert (result.keypoint_layout, result.agreement.camera) == ("h36m17", f"cam{number}")
             assert result.provenance["in_step"] == f"{shoot.files[0]}, {shoot.files[1]}"
             (track,) = result.tracks
             turn = result.camera.to_world
@@ -339,7 +339,7 @@ class TestTheCommand:
     def test_a_network_of_one_view_looks_at_calibrated_views_alone(self, infer, shoot, tmp_path):
         assert infer(*shoot.files, "--calibration", shoot.calibration, views=1)[0] == 0
         assert self.people == [None, None]
-        assert [result.provenance["views"] for result in self.results(tmp_path)] == [2, 2]
+        assert [result.agreement.views for result in self.results(tmp_path)] == [2, 2]
 
     def test_more_views_than_the_network_takes_are_refused_before_anybody_is_looked_for(
         self, infer, shoot, monkeypatch
@@ -354,12 +354,12 @@ class TestTheCommand:
     @pytest.mark.parametrize(
         ("arguments", "part"),
         [
-            (("a.mp4", "--in-step"), "--in-step: for several views of one scene; give two VIDEOs or more"),
+            (("a.mp4", "--in-step"), "--in-step: for several views of one scene; give two videos or more"),
             (
                 ("a.mp4", "b.mp4", "--in-step", "--keypoints", "blazepose-heavy"),
                 "blazepose-heavy looks at every picture alone",
             ),
-            (("--from-keypoints", "r.npz", "--in-step"), "--from-keypoints lifts what was found"),
+            (("--from-keypoints", "r.npz", "--in-step"), "saved keypoints have been found already"),
         ],
     )
     def test_wrong_words_exit_2(self, run, arguments, part):

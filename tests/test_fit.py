@@ -16,6 +16,7 @@ from vidpose.refine import fit as fit_module
 from vidpose.refine.agreement import SPREAD, Agreement, Evidence, Spread, best_body
 from vidpose.refine.fit import fit, fit_track
 from vidpose.refine.hinged_body import BENDS, UNKNOWNS, Body
+from vidpose.refine.roots import reprojection_by_id
 from vidpose.refine.scale import stature
 from vidpose.synth.motion import Bend, ProceduralMotion, Squat, Stand, Walk, Wave
 
@@ -275,7 +276,7 @@ def result_of(scene: Scene, camera: PinholeCamera | None, joint_layout: str = H3
 def test_a_result_says_that_it_was_fitted_and_how_well(scene: Scene):
     result = fit(result_of(scene, CAMERA), height={1: 1.8})
     assert result.provenance["fit"] == "body"
-    assert float(result.provenance["reprojection_px"].removeprefix("1:")) < 3
+    assert reprojection_by_id(result)[1] < 3
     assert stature(result.tracks[0].joints, H36M_17) == pytest.approx(1.8, abs=1e-4)
 
 

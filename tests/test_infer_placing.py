@@ -41,10 +41,10 @@ def saved(tmp_path_factory) -> Path:
 def run(run: Run, saved) -> Run:
     """Run `vidpose infer`, on videos or else on the saved keypoints, in an empty folder: exit code, stdout, stderr."""
 
-    def call(*options: object, videos: tuple[object, ...] = ()) -> tuple[int, str, str]:
+    def call(*options: object, videos: tuple[object, ...] = (), keypoints: Path | None = saved) -> tuple[int, str, str]:
         if videos:
             return run("infer", *videos, *options)
-        return run("infer", "--from-keypoints", saved, "--no-overlay", *options)
+        return run("infer", "--from-keypoints", keypoints, "--no-overlay", *options)
 
     return call
 
@@ -59,7 +59,7 @@ def test_people_have_a_place_under_an_assumed_lens(run, tmp_path):
     placed = result(tmp_path)
     assert placed.camera.focal[0] == pytest.approx(WIDTH / 2 / math.tan(math.radians(30)))
     assert placed.camera.to_world is None
-    assert placed.provenance["focal_from"].startswith("assumed")
+    assert placed.placing.focal_from == "assumed"
     assert all(np.isfinite(track.roots).all() for track in placed.tracks)
 
 
@@ -70,7 +70,7 @@ def test_a_field_of_view_and_its_focal_length_are_the_same(run, tmp_path):
     by_focal = result(tmp_path)
     for one, other in zip(by_fov.tracks, by_focal.tracks, strict=True):
         np.testing.assert_allclose(one.roots, other.roots, rtol=1e-4)
-    assert by_focal.provenance["focal_from"] == "--focal 700"
+    assert (by_fov.placing.focal_from, by_focal.placing.focal_from) == ("fov", "focal")
 
 
 def test_heights_by_id(run, tmp_path):
@@ -119,7 +119,7 @@ def test_lifting_again_forgets_what_was_known_of_the_earlier_lifting(run, saved,
     old = PoseResult.load(saved)
     tracks = tuple(replace(track, roots=np.ones((ROWS, 3), np.float32)) for track in old.tracks)
     replace(old, tracks=tracks, camera=PinholeCamera((1.0, 1.0), (0.0, 0.0), np.eye(4)[:3])).save(tmp_path / "old.npz")
-    assert run("--from-keypoints", tmp_path / "old.npz")[0] == 0
+    assert run(keypoints=tmp_path / "old.npz")[0] == 0
     placed = PoseResult.load(tmp_path / "out" / "duet.npz")
     assert placed.camera.focal[0] > 100
     assert (placed.tracks[0].roots != 1).all()
@@ -136,7 +136,7 @@ def test_lifting_again_forgets_what_was_known_of_the_earlier_lifting(run, saved,
         (("--fov", "60", "--focal", "700"), ("one of them",)),
         (("--focal", "-3"), ("--focal -3", "pixels")),
         (("--focal", "4.2"), ("--focal 4.2", "millimetres")),
-        (("--calibration", "c.toml"), ("several videos",)),
+        (("--calibration", "c.toml"), ("--calibration c.toml", "two videos")),
     ],
 )
 def test_what_cannot_be_is_one_line_and_writes_nothing(run, options, parts, tmp_path):
@@ -152,9 +152,9 @@ def test_what_cannot_be_is_one_line_and_writes_nothing(run, options, parts, tmp_
 @pytest.mark.parametrize(
     ("videos", "options", "part"),
     [
-        (("a.mp4",), (), "two VIDEOs or more"),
+        (("a.mp4",), (), "give two videos or more"),
         (("a.mp4", "./a.mp4"), (), "a different one a camera"),
-        (("a.mp4", "b.mp4"), ("--fov", "60"), "are for one camera"),
+        (("a.mp4", "b.mp4"), ("--fov", "60"), "--fov is for one camera"),
     ],
 )
 def test_a_calibration_wants_several_videos_and_nothing_that_it_knows_itself(run, videos, options, part):

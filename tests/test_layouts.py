@@ -23,7 +23,8 @@ from vidpose.evaluation.evaluate import evaluate, lift_clip
 from vidpose.lifters import Lifter, LifterConfig, create_lifter
 from vidpose.lifters.zoo import Weights
 from vidpose.pipeline.lifting import lift_people
-from vidpose.refine import Smoothing, place
+from vidpose.refine.place import place
+from vidpose.refine.smoothing import Smoothing
 from vidpose.training.recipe import Data
 from vidpose.training.windows import StoreWindows
 

@@ -178,7 +178,7 @@ def test_the_page_lies_beside_the_result_and_opens(saved, monkeypatch):
     page = saved.with_suffix(".html")
     assert has_film(page)
     assert opened == [page.as_uri()]
-    assert "exists already; give --overwrite" in str(run_view(saved, "--no-open").exception)
+    assert "exists already; give `overwrite`" in str(run_view(saved, "--no-open").exception)
     assert run_view(saved, "--no-open", "--no-video", "--overwrite").exit_code == 0
     assert not has_film(page)
     assert len(opened) == 1

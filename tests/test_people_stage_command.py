@@ -114,9 +114,9 @@ def test_another_keypoint_network_and_its_layout(run, boxes, rtmpose, tmp_path) 
 
 def test_a_lifter_whose_joints_cannot_be_made_is_refused_before_the_search(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("vidpose.pipeline.finding.find_people", None)
-    code, err = run(lifter=lifter_file(tmp_path, "humaneva15"))
+    code, err = run(lifter=lifter_file(tmp_path, "mpii16"))
     assert code == 2
-    assert "no conversion from joint layout 'blazepose33' to 'humaneva15'" in err
+    assert "no conversion from joint layout 'blazepose33' to 'mpii16'" in err
 
 
 def test_boxes_beyond_the_end_of_the_video_draw_a_warning(run, boxes) -> None:
@@ -144,8 +144,8 @@ def test_boxes_of_another_picture_are_one_line(run, boxes) -> None:
         (("--keypoints", "hrnet"), "did you mean hrnet-w"),
         (("--detect-every", "0"), "0"),
         (("--detector", "boxes:b.csv", "another.mp4"), "the boxes of one video"),
-        (("--from-keypoints", "r.npz", "--detector", "rtmdet"), "--from-keypoints lifts what was found"),
-        (("--from-keypoints", "r.npz", "--keypoints-weights", "w.pth"), "--from-keypoints lifts what was found"),
+        (("--from-keypoints", "r.npz", "--detector", "rtmdet"), "saved keypoints have been found already"),
+        (("--from-keypoints", "r.npz", "--keypoints-weights", "w.pth"), "saved keypoints have been found already"),
     ],
 )
 def test_wrong_words_exit_2(run, options, parts) -> None:

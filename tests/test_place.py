@@ -9,11 +9,10 @@ import pytest
 from walkers import ANKLE, CAMERA, SIZE, STATURE, ellipse, seen_by, still, walk, world_to_camera
 
 from vidpose.body.skeletons import COCO_17, COCO_TO_H36M, H36M_17, HUMANEVA_15
-from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.common.errors import UsageError
-from vidpose.refine import check_lens
 from vidpose.refine import ground as ground_module
-from vidpose.refine.focal import choose_camera
+from vidpose.refine.focal import Lens
 from vidpose.refine.ground import find_ground
 from vidpose.refine.place import place
 from vidpose.refine.scale import parse_heights, stature
@@ -46,42 +45,40 @@ def walker(times: np.ndarray = EVEN, **options) -> Track:
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920)])
 def test_the_angle_of_view_is_that_of_the_longer_side(size):
-    camera, focal_from = choose_camera(*size, fov=70)
+    camera, focal_from = Lens(fov=70).camera(*size)
     matrix = np.array([[camera.focal[0], 0, camera.centre[0]], [0, camera.focal[1], camera.centre[1]], [0, 0, 1]])
     assert max(cv2.calibrationMatrixValues(matrix, size, 1, 1)[:2]) == pytest.approx(70)
     assert camera.centre == (size[0] / 2, size[1] / 2)
-    assert focal_from == "--fov 70"
+    assert focal_from == "fov"
 
 
 def test_who_says_the_focal_length_is_asked_in_order():
-    assert choose_camera(1000, 800, focal=1145, stated_fov=50) == (
-        choose_camera(1000, 800, focal=1145)[0],
-        "--focal 1145",
-    )
-    stated, where = choose_camera(1000, 800, stated_fov=69.4)
-    assert (stated.focal[0], where) == (pytest.approx(500 / np.tan(np.radians(34.7))), "metadata: 69.4 degrees")
-    assumed, where = choose_camera(1000, 800)
-    assert (assumed.focal[0], where) == (pytest.approx(500 * np.sqrt(3)), "assumed: 60 degrees")
+    told = Lens(focal=1145).camera(1000, 800, stated_fov=50)
+    assert told == (PinholeCamera((1145, 1145), (500, 400)), "focal")
+    stated, where = Lens().camera(1000, 800, stated_fov=69.4)
+    assert (stated.focal[0], where) == (pytest.approx(500 / np.tan(np.radians(34.7))), "video")
+    assumed, where = Lens().camera(1000, 800)
+    assert (assumed.focal[0], where) == (pytest.approx(500 * np.sqrt(3)), "assumed")
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"fov": 0}, "--fov 0"), ({"fov": -60}, "--fov -60"), ({"fov": 180}, "--fov 180"), ({"fov": np.nan}, "--fov nan"),
-     ({"focal": 0}, "--focal 0"), ({"focal": -900}, "--focal -900"), ({"focal": np.inf}, "--focal inf"),
-     ({"focal": np.nan}, "--focal nan"), ({"fov": 60, "focal": 1000}, "say the same thing")],
+    [({"fov": 0}, "`fov=0`"), ({"fov": -60}, "`fov=-60`"), ({"fov": 180}, "`fov=180`"), ({"fov": np.nan}, "`fov=nan`"),
+     ({"focal": 0}, "`focal=0`"), ({"focal": -900}, "`focal=-900`"), ({"focal": np.inf}, "`focal=inf`"),
+     ({"focal": np.nan}, "`focal=nan`"), ({"fov": 60, "focal": 1000}, "say the same thing")],
 )  # fmt: skip
 def test_a_lens_that_cannot_be_is_one_clear_line(options, named):
     with pytest.raises(UsageError, match=named) as caught:
-        check_lens(**({"fov": None, "focal": None} | options))
+        Lens(**options).check()
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match=named):
-        place(result_of(), **options)
+        place(result_of(), Lens(**options))
 
 
 @pytest.mark.parametrize("focal", [4.15, 1e6])
 def test_a_focal_length_in_other_units_than_pixels_is_noticed(focal):
-    with pytest.raises(UsageError, match=r"1280x720.*give --fov DEGREES"):
-        place(result_of(walker()), focal=focal)
+    with pytest.raises(UsageError, match=r"1280x720.*give `fov` instead"):
+        place(result_of(walker()), Lens(focal=focal))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +116,7 @@ def test_heights_are_read():
     "text", ["", "tall", "0", "-1.75", "0.1", "3", "nan", "inf", "1:", "1:1.7,1:1.8", "x:1.7", "1:1.7,1.8", "1:0"]
 )
 def test_a_height_that_cannot_be_is_one_clear_line(text):
-    with pytest.raises(UsageError, match="--height") as caught:
+    with pytest.raises(UsageError, match="`height=") as caught:
         parse_heights(text)
     assert "\n" not in str(caught.value)
 
@@ -127,7 +124,7 @@ def test_a_height_that_cannot_be_is_one_clear_line(text):
 def test_a_height_in_centimetres_is_noticed():
     with pytest.raises(UsageError, match=r"did you mean 1\.75\?"):
         parse_heights("175")
-    with pytest.raises(UsageError, match=r"--height 175.*did you mean 1\.75\?"):
+    with pytest.raises(UsageError, match=r"`height=175`.*did you mean 1\.75\?"):
         place(result_of(walker()), height=175)
 
 
@@ -157,13 +154,13 @@ def test_a_height_sets_lifters_metres_right():
     joints = seen_by(world_to_camera(10, 0), walk(EVEN))
     true = stature(joints, H36M_17)
     small = result_of(track_of(joints, scale=0.9))
-    without, told = place(small, focal=FOCAL), place(small, focal=FOCAL, height=true)
+    without, told = place(small, Lens(focal=FOCAL)), place(small, Lens(focal=FOCAL), height=true)
     truth = joints[:, 0]
     np.testing.assert_allclose(without.tracks[0].roots, 0.9 * truth, atol=1e-3)
     np.testing.assert_allclose(told.tracks[0].roots, truth, atol=1e-3)
     np.testing.assert_allclose(told.tracks[0].joints, joints - joints[:, :1], atol=1e-3)
-    assert without.provenance["height"] is None
-    assert told.provenance["height"] == f"1:{true:g}"
+    assert without.placing.heights == {}
+    assert told.placing.heights == {1: true}
 
 
 def test_each_person_has_a_height(caplog):
@@ -260,12 +257,13 @@ def test_feet_that_never_stand_still_are_below_whom_the_ground_is_put(caplog):
 
 
 def test_a_placed_result_says_how_and_is_saved_whole(tmp_path):
-    placed = place(result_of(walker(), walker(track_id=2)), focal=FOCAL, ground=True)
-    assert placed.provenance["focal_from"] == "--focal 1000"
-    assert placed.provenance["reprojection_px"] == "1:0.0,2:0.0"
+    placed = place(result_of(walker(), walker(track_id=2)), Lens(focal=FOCAL), ground=True)
+    assert placed.placing.focal_from == "focal"
+    assert placed.placing.reprojection_px == pytest.approx({1: 0, 2: 0}, abs=0.05)
     assert placed.tracks[0].roots.dtype == np.float32
     placed.save(tmp_path / "r.npz")
     loaded = PoseResult.load(tmp_path / "r.npz")
+    assert loaded.placing == placed.placing
     assert loaded.camera.to_world.tobytes() == placed.camera.to_world.tobytes()
     assert loaded.tracks[1].roots.tobytes() == placed.tracks[1].roots.tobytes()
     # In the world, the walker walks around the ellipse.
@@ -280,7 +278,7 @@ def test_keypoints_of_another_layout_are_converted():
     coco = seen_by(world_to_camera(0, 0), np.repeat(body[None], 60, axis=0))
     joints, _ = COCO_TO_H36M(coco, np.ones(coco.shape[:2]))
     track = replace(track_of(coco, EVEN[:60]), joints=(joints - joints[:, :1]).astype(np.float32))
-    placed = place(replace(result_of(track), keypoint_layout=COCO_17.name), focal=FOCAL)
+    placed = place(replace(result_of(track), keypoint_layout=COCO_17.name), Lens(focal=FOCAL))
     # A midpoint in space is not quite the midpoint in the picture.
     assert np.linalg.norm(placed.tracks[0].roots - joints[:, 0], axis=1).max() < 0.05
 
@@ -289,7 +287,7 @@ def test_nobody_is_placed_nowhere(caplog):
     placed = place(replace(result_of(), joint_layout=""), ground=True, height=1.7)
     assert placed.tracks == ()
     assert placed.camera.to_world is None
-    assert placed.provenance["reprojection_px"] is None
+    assert placed.placing.reprojection_px == {}
     assert "nobody has a place" in caplog.text
 
 
@@ -300,13 +298,13 @@ def test_people_without_a_pose_have_no_place(caplog):
     assert np.isnan(placed.tracks[0].roots).all()
     assert np.isfinite(placed.tracks[1].roots).all()
     assert placed.camera.to_world is not None
-    assert placed.provenance["reprojection_px"].startswith("2:")
+    assert placed.placing.reprojection_px.keys() == {2}
     alone = place(result_of(lost), ground=True)
     assert alone.camera.to_world is None
     assert "nobody has a place" in caplog.text
 
 
 def test_one_frame_is_placed():
-    placed = place(result_of(walker(EVEN[:1]), times=EVEN[:1]), focal=FOCAL, height=STATURE, ground=True)
+    placed = place(result_of(walker(EVEN[:1]), times=EVEN[:1]), Lens(focal=FOCAL), height=STATURE, ground=True)
     assert np.isfinite(placed.tracks[0].roots).all()
     assert placed.camera.to_world[2, 3] == pytest.approx(1.6, abs=0.25)

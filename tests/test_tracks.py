@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidpose.body.tracks import FORMAT_VERSION, PinholeCamera, PoseResult, Source, Track
+from vidpose.body.result_file import FORMAT_VERSION
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
 
 

@@ -166,10 +166,10 @@ def test_exact_keypoints_give_exact_joints_in_every_camera(lens, walk):
         assert millimetres(track.joints + track.roots[:, None], in_camera) < 1
         assert np.abs(track.joints[:, 0]).max() == 0
         assert result.camera.focal == camera.focal
-        assert result.provenance["reprojection_px"] < 0.01
-        assert result.provenance["triangulated"] == 1
+        assert result.agreement.reprojection_px < 0.01
+        assert result.agreement.triangulated == 1
         assert result.provenance["lifter"] == "none"
-        assert "100% of the keypoints agree with other views, to 0.0 px" in describe_agreement(result)
+        assert "100% of the keypoints agree with other views, to 0.0 px" in describe_agreement(result.agreement)
     assert merged[0].tracks[0].joints.dtype == merged[0].tracks[0].roots.dtype == np.float32
 
 
@@ -181,7 +181,7 @@ def test_four_views_average_their_noise(walk):
         merged = merge_views([view_of(c, world, times, noise=3.0) for c in cameras], cameras, UNSMOOTHED)
         found = world_of(merged[0], merged[0].tracks[0])
         errors.append(1000 * np.linalg.norm(found - world[0], axis=-1).mean())
-        pixels.append(merged[0].provenance["reprojection_px"])
+        pixels.append(merged[0].agreement.reprojection_px)
     assert errors[1] < 0.75 * errors[0] < 40
     # Of 2V noisy coordinates the point takes 3, so these are about the medians of what normal noise leaves over.
     np.testing.assert_allclose(pixels, [3 * 0.674 / np.sqrt(2), 3 * 1.177 * np.sqrt(5 / 8)], rtol=0.15)
@@ -213,7 +213,7 @@ def test_an_arm_that_one_view_sees_hangs_on_the_body_and_lies_on_its_ray(walk):
     off = np.linalg.norm(found - world[0], axis=-1)[:, RIGHT_ARM].mean()
     lifted = views[0].tracks[0].joints @ cameras[0].rotation - (world[0] - world[0][:, :1])
     assert 0.005 < off < np.linalg.norm(lifted, axis=-1)[:, RIGHT_ARM].mean()
-    assert merged[0].provenance["triangulated"] < 1
+    assert merged[0].agreement.triangulated < 1
 
 
 def test_an_arm_that_nobody_sees_is_the_lifters(walk):
@@ -311,7 +311,7 @@ def test_a_view_without_anybody_leaves_the_lifters_poses_and_says_so(walk, caplo
     assert "nobody is seen by two views" in caplog.text
     np.testing.assert_array_equal(merged[0].tracks[0].joints, views[0].tracks[0].joints)
     assert merged[1].tracks == ()
-    assert "poses are the lifter's" in describe_agreement(merged[0])
+    assert "poses are the lifter's" in describe_agreement(merged[0].agreement)
 
 
 def test_the_calibration_of_another_place_matches_nobody(walk, caplog):

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult, Track
     from vidpose.common.errors import UsageError, VidposeError
     from vidpose.lifters.zoo import load_lifter
-    from vidpose.pipeline.job import infer
+    from vidpose.pipeline.inference import infer, infer_views
+    from vidpose.pipeline.job import Job
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "infer": "vidpose.pipeline.job",
+    "Job": "vidpose.pipeline.job",
+    "infer": "vidpose.pipeline.inference",
+    "infer_views": "vidpose.pipeline.inference",
     "load_lifter": "vidpose.lifters.zoo",
     "PoseResult": "vidpose.body.tracks",
     "Track": "vidpose.body.tracks",
@@ -28,7 +31,17 @@ _HOME = {
     "UsageError": "vidpose.common.errors",
 }
 
-__all__ = ["PoseResult", "Track", "UsageError", "VidposeError", "__version__", "infer", "load_lifter"]
+__all__ = [
+    "Job",
+    "PoseResult",
+    "Track",
+    "UsageError",
+    "VidposeError",
+    "__version__",
+    "infer",
+    "infer_views",
+    "load_lifter",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -107,7 +107,7 @@ def choose_angles(wanted: Iterable[str], layout: Skeleton) -> tuple[str, ...]:
         if not meant:
             parts = dict.fromkeys(stem.split("_")[0] for stem in sides(names))
             advice = f"{did_you_mean(request, (*parts, *names))}known are {', '.join(parts)}"
-            raise UsageError(f"--angles {request}: {layout.name} has no such angle; {advice}")
+            raise UsageError(f"`angles={request}`: {layout.name} has no such angle; {advice}")
         chosen |= meant
     return tuple(name for name in names if name in chosen)
 

@@ -6,26 +6,28 @@ import importlib
 import logging
 import os
 import sys
+from typing import Any
 
 import rich_click as click
 
 from vidpose import __version__
+from vidpose.cli.spelling import SpelledFormatter, spelled
 from vidpose.common.errors import VidposeError
 
 COMMANDS = {
-    "ablate": "Train every row of a paper's table, and print them beside the paper's.",
-    "angles": "Joint angles of a saved result, as a table and curves.",
-    "data": "Prepare benchmarks, and look at them.",
-    "eval": "Evaluate lifters on a benchmark, in the tables of the papers.",
-    "eval-keypoints": "Evaluate 2D keypoint networks on annotated pictures or clips.",
-    "export": "Write a saved result for other programs: BVH, glTF, TRC, C3D and more.",
+    "ablate": "Train and tabulate a whole table of a paper.",
+    "angles": "Joint angles of a saved result: a table and a figure.",
+    "data": "Prepare benchmarks, and look at what is in them.",
+    "eval": "Evaluate lifters on a benchmark, as the papers tabulate it.",
+    "eval-keypoints": "Evaluate 2D keypoint networks on annotated pictures and clips.",
+    "export": "Write a saved result for other programs: BVH, C3D, TRC, glTF and more.",
     "infer": "3D skeletons from video.",
     "models": "List the lifters: paper, size, cost, and which weights are at hand.",
     "render": "Draw the overlay video of a saved result.",
-    "synth": "Render people whose joints are exactly known: a video, or clips to train on.",
-    "train": "Train a lifter.",
+    "synth": "Render a synthetic person with exact truth: a sample video, or clips to train on.",
+    "train": "Train a lifter as a recipe says.",
     "train-keypoints": "Train a 2D keypoint network.",
-    "view": "Look at a saved result in a browser: the video, the skeletons, their angles.",
+    "view": "A page to look at a saved result: the video, the skeletons, their angles.",
     "weights": "List, fetch, check and convert weights.",
 }
 """Name -> one line for the list. A command `x-y` is the function `x_y` in `vidpose/cli/x_y.py`."""
@@ -44,6 +46,14 @@ class LazyGroup(click.RichGroup):
         ctx.meta[_LISTING] = True
         super().format_help(ctx, formatter)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VidposeError as error:
+            if ctx.invoked_subcommand:
+                error.args = (spelled(str(error), self.get_command(ctx, ctx.invoked_subcommand)),)
+            raise
+
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
@@ -58,9 +68,9 @@ class LazyGroup(click.RichGroup):
 @click.option("--debug", is_flag=True, help="Show a traceback where an error would be one line.")
 def cli(debug: bool) -> None:
     """3D human motion from ordinary video."""
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s", force=True
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(SpelledFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler], force=True)
 
 
 def main() -> None:

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from functools import wraps
 from typing import Any
 
+import rich_click as click
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def option(kind: type, *names: str, **attributes: Any) -> Decorator:
+    """A click option for a field of a dataclass, whose default is the option's.
+
+    Args:
+        kind: the dataclass.
+        names: as click takes them; the field is the one without dashes, else the first without its dashes.
+        attributes: as click takes them.
+    """
+    field_name = next((name for name in names if not name.startswith("-")), None)
+    field_name = field_name or names[0].split("/")[0].lstrip("-").replace("-", "_")
+    default = _default(next(field for field in fields(kind) if field.name == field_name))
+    attributes.setdefault("show_default", default is not None and default is not False)
+    return click.option(*names, default=default, **attributes)
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def bundled(kind: type, *options: Decorator) -> Decorator:
@@ -20,7 +41,8 @@ def bundled(kind: type, *options: Decorator) -> Decorator:
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def call(**values: Any) -> Any:
-            bundle = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            names = [field.name for field in fields(kind) if field.name in values]
+            bundle = kind(**{name: values.pop(name) for name in names})
             return command(**{kind.__name__.lower(): bundle}, **values)
 
         for option in reversed(options):

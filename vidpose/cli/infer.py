@@ -3,197 +3,180 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
+from click.core import ParameterSource
 
-from vidpose.cli.infer_files import Writing, writing_options
-from vidpose.cli.infer_options import Finding, Placing, finding_options, placing_options
+from vidpose.cli.infer_files import Outputs, Writing, writing_options
+from vidpose.cli.infer_options import FILE, finding_options, lens_options, lifting_options, placing_options
 from vidpose.cli.progress import progress_of
+from vidpose.cli.spelling import spelled
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_free, make_folder
+from vidpose.pipeline.choices import Finding, Lifting, Placing
+from vidpose.pipeline.job import Job, found_keypoints
+from vidpose.video.time_range import chosen_times
 
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
     from vidpose.pipeline.networks import Networks
-    from vidpose.views import ViewCamera
 
 
 @click.command()
-@click.argument("videos", nargs=-1, metavar="VIDEO...", type=click.Path(path_type=Path))
-@click.option("--lifter", default="single-branch", show_default=True, help="Shipped weights by name, or a file.")
-@click.option("--hypotheses", type=click.IntRange(min=1), help="Of a lifter that draws poses: the mean of so many.")
-@click.option("--draw-steps", type=click.IntRange(min=1), help="Steps in which it draws each.")
+@click.argument("videos", nargs=-1, metavar="VIDEO...", type=FILE)
+@lifting_options
 @finding_options
-@click.option("--device", default="auto", show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
+@click.option("--time", "time_range", metavar="START-END", help="Only this part of the video, as in 0:02-0:10 or 2:10.")
 @click.option(
-    "--smooth", default="butterworth:6", show_default=True, metavar="METHOD[:VALUE]",
-    help="butterworth:HZ, savgol:SECONDS, one-euro:HZ, or none.",
-)  # fmt: skip
-@click.option("--max-gap", default=0.5, show_default=True, type=click.FloatRange(min=0), metavar="SECONDS",
-              help="Fill absences up to this long.")  # fmt: skip
+    "--start", "start_time", metavar="TIME", help="Begin at this time: seconds, or minutes and seconds, as in 1:02.5."
+)
+@click.option("--end", "end_time", metavar="TIME", help="Stop before this time.")
+@click.option("--device", default=Job.device, show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
+@click.option("--calibration", type=FILE, metavar="FILE",
+              help="Of the cameras that took the VIDEOs at the same time: people are triangulated.")  # fmt: skip
+@lens_options
 @placing_options
-@click.option("--from-keypoints", type=click.Path(path_type=Path), metavar="RESULT",
+@click.option("--from-keypoints", type=FILE, metavar="RESULT", multiple=True,
               help="Lift the 2D keypoints of a saved .npz again, instead of looking for people.")  # fmt: skip
 @writing_options
-def infer(videos: tuple[Path, ...], lifter: str, hypotheses: int | None, draw_steps: int | None, device: str,
-          smooth: str, max_gap: float, from_keypoints: Path | None, finding: Finding, placing: Placing,
-          writing: Writing) -> None:  # fmt: skip
+@click.pass_context
+def infer(
+    context: click.Context, videos: tuple[Path, ...], time_range: str | None, start_time: str | None,
+    end_time: str | None, device: str, calibration: Path | None, from_keypoints: tuple[Path, ...], finding: Finding,
+    lifting: Lifting, placing: Placing, writing: Writing,
+) -> None:  # fmt: skip
     """3D skeletons of everyone in each VIDEO (a file, or a folder of images).
 
     Writes NAME.npz (everything, lossless), NAME.json, NAME.csv and NAME_overlay.mp4 to the output folder. Joints are
     root-relative metres: x right, y down, z away from the camera; the .npz has the root's path too.
     """
-    if from_keypoints:
-        finding.check_saved()
-    finding.check_videos(len(videos))
-    placing.check(videos, from_keypoints)
-    saved = _load_found(from_keypoints) if from_keypoints else None
-    videos = _inputs(videos, saved)
-    if saved and writing.overlay and not videos[0].exists():
-        raise VidposeError(f"{videos[0]}: the video of {from_keypoints} is not there; name it, or give --no-overlay")
-    outputs = dict(zip(videos, map(writing.outputs, _names(videos)), strict=True))
+    start, end = chosen_times(time_range, start_time, end_time)
+    finding = replace(finding, start=start, end=end)
+    job = Job(videos, from_keypoints, finding, lifting, placing, calibration, device)
+    _check_given(context, job)
+    finding.check(videos)
+    jobs = [job] if calibration or finding.in_step else list(_one_by_one(job)) or [job]
+    for each in jobs:
+        each.check_settings()
+    jobs = [replace(each, saved=tuple(map(found_keypoints, each.saved))) for each in jobs]
+    outputs = _outputs(jobs, writing)
+    _check_first(jobs)
     make_folder(writing.out)
     if not writing.overwrite:
-        check_free(path for files in outputs.values() for path in files.in_the_way())
-
-    from vidpose.common.devices import choose_device
-    from vidpose.lifters.zoo import load_weights
-    from vidpose.pipeline.lifting import conversion_for, lift_people
-    from vidpose.pipeline.networks import open_networks
-    from vidpose.pipeline.view_stage import cameras_of, merge_views
-    from vidpose.refine.smoothing import Smoothing
-    from vidpose.video import parse_time_range
-
-    start, end = parse_time_range(finding.time_range) if finding.time_range else (None, None)
-    smoothing, weights, device = Smoothing.parse(smooth), load_weights(lifter), choose_device(device)
-    weights.draw(hypotheses, draw_steps)
-    cameras = cameras_of(placing.calibration, videos)[0] if placing.calibration else ()
-    with nullcontext() if saved else open_networks(
-        finding.detector, finding.keypoints, detector_weights=finding.detector_weights,
-        keypoints_weights=finding.keypoints_weights, device=device,
-    ) as networks:  # fmt: skip
-        if networks:
-            # Raises now what would be raised at the end.
-            conversion_for(weights.lifter, networks.layout)
-        together = networks and _sees_together(networks, videos, finding.in_step, bool(cameras))
-        search = {"networks": networks, "start": start, "end": end, **finding.search()}
-        lifting = {"smoothing": smoothing, "max_gap": max_gap, "device": device}
-        failed = 0
-        scenes = [videos] if cameras or finding.in_step else [(video,) for video in videos]
-        for views in scenes:
-            try:
-                started = time.monotonic()
-                if together:
-                    found = _find_together(views, cameras, search, lifting)
-                else:
-                    found = [saved or _find(video, **search) for video in views]
-                results = [lift_people(some, weights, **lifting) for some in found]
-                if cameras:
-                    results = merge_views(results, cameras, smoothing, max_gap=max_gap)
-                else:
-                    results = [
-                        _placed(result, video, placing, max_gap) for result, video in zip(results, views, strict=True)
-                    ]
-                for result, video in zip(results, views, strict=True):
-                    written = outputs[video].write(result, video, start, end)
-                    _summarise(result, video, written, time.monotonic() - started)
-            except Exception as error:
-                if len(scenes) == 1:
-                    raise
-                failed += 1
-                known = isinstance(error, VidposeError)
-                click.echo(f"error: {error if known else f'{views[0]}: {type(error).__name__}: {error}'}", err=True)
-    if failed:
-        raise VidposeError(f"{failed} of {len(outputs)} videos failed")
-
-
-def _names(videos: Sequence[Path]) -> list[str]:
-    from vidpose.video.naming import distinct_names
-    from vidpose.video.reading import check_local
-
-    for video in videos:
-        check_local(str(video))
-    return distinct_names(videos)
-
-
-def _load_found(path: Path) -> PoseResult:
-    from vidpose.pipeline.lifting import load_found
-
-    return load_found(path)
-
-
-def _find(video: Path, **search: Any) -> PoseResult:
-    from vidpose.pipeline.finding import find_people
-
-    with progress_of(video.name) as progress:
-        return find_people(video, progress=progress, **search)
-
-
-def _sees_together(networks: Networks, videos: Sequence[Path], in_step: bool, calibrated: bool) -> bool:
-    """Whether a clip network is to look at all videos at once.
-
-    Raises:
-        VidposeError: they are more than it takes.
-    """
-    # A network of one view looks at calibrated views each alone.
-    if not networks.clips or not (in_step or (calibrated and networks.clips.views > 1)):
-        return False
-    networks.clips.check_views(", ".join(map(str, videos)), len(videos))
-    return True
-
-
-def _find_together(
-    views: Sequence[Path], cameras: Sequence[ViewCamera], search: Mapping[str, Any], lifting: Mapping[str, Any]
-) -> Sequence[PoseResult]:
-    """The same people in several views, with the keypoints that a clip network sees in all of them at once."""
-    from vidpose.lifters.zoo import DEFAULT, load_weights
-    from vidpose.pipeline.clip_stage import look_again, one_in_each
-    from vidpose.pipeline.lifting import lift_people
-    from vidpose.pipeline.view_stage import who_is_who
-
-    networks = search["networks"]
-    alone = {**search, "networks": replace(networks, clips=None)}
-    found = [_find(video, **alone) for video in views]
-    if cameras:
-        # The default lifter takes the default keypoints; the one asked for need not.
-        lifter = load_weights(DEFAULT)
-        people = who_is_who([lift_people(some, lifter, **lifting) for some in found], cameras)
+        check_free(path for files in outputs for some in files for path in some.in_the_way())
+    if from_keypoints:
+        _run_all(jobs, outputs, None)
     else:
-        people = one_in_each(found)
-    with progress_of(f"{len(views)} views together", "moments") as progress:
-        return look_again(found, networks.clips, people, start=search["start"], end=search["end"], progress=progress)
+        from vidpose.common.devices import choose_device
+
+        with finding.open(choose_device(device)) as networks:
+            _run_all(jobs, outputs, networks)
 
 
-def _placed(result: PoseResult, video: Path, placing: Placing, max_gap: float) -> PoseResult:
-    from vidpose.refine.place import place
-    from vidpose.video.lens import stated_fov
-
-    return place(result, stated_fov=stated_fov(video), max_gap=max_gap, **placing.camera_and_size())
+_TIMES = ("time_range", "start_time", "end_time")
 
 
-def _inputs(videos: tuple[Path, ...], saved: PoseResult | None) -> tuple[Path, ...]:
-    """The videos to work on; a saved result stands for its own video.
+def _check_given(context: click.Context, job: Job) -> None:
+    """Raises UsageError where an option is given that nothing would look at."""
+    reasons = dict(job.unused())
+    if "start" in reasons:
+        reasons.update(dict.fromkeys(_TIMES, reasons["start"]))
+    for parameter in context.command.params:
+        is_given = context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
+        if is_given and parameter.name in reasons:
+            raise UsageError(f"{parameter.opts[0]} {reasons[parameter.name]}; leave it out")
+
+
+def _one_by_one(job: Job) -> Iterator[Job]:
+    """A job for each video, or each saved result with the video that is named for it."""
+    if not job.saved:
+        yield from (replace(job, videos=(video,)) for video in job.videos)
+    elif job.videos and len(job.videos) != len(job.saved):
+        yield job  # which cannot be, and says so
+    else:
+        for number, saved in enumerate(job.saved):
+            yield replace(job, saved=(saved,), videos=job.videos[number : number + 1])
+
+
+def _outputs(jobs: Sequence[Job], writing: Writing) -> list[list[Outputs]]:
+    """The files of each view of each job.
 
     Raises:
-        UsageError: no video, or several for one saved result.
+        VidposeError: an overlay is asked for over a video that is not there.
     """
-    if saved:
-        if len(videos) > 1:
-            raise UsageError("--from-keypoints takes one result, so at most one VIDEO")
-        return videos or (Path(saved.source.path),)
-    if not videos:
-        raise UsageError("give at least one VIDEO: a file, or a folder of images")
-    return videos
+    from vidpose.video.naming import distinct_names
+
+    names = iter(distinct_names([video for job in jobs for video in job.sources]))
+    outputs = [[writing.outputs(next(names)) for _ in job.sources] for job in jobs]
+    for job in jobs:
+        for video in job.sources if job.saved and writing.overlay else ():
+            if not video.exists():
+                raise VidposeError(f"{video}: the saved result's video is not there; name it, or give `no_overlay`")
+    return outputs
+
+
+def _check_first(jobs: Sequence[Job]) -> None:
+    """See by the first job whose video is there that all can be done; what is wrong with one video stops no other."""
+    for job in jobs:
+        try:
+            job.check()
+        except UsageError:
+            raise
+        except VidposeError:
+            if len(jobs) == 1:
+                raise
+        else:
+            return
+
+
+def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks: Networks | None) -> None:
+    """Run the jobs and write their results. Where there are several, one that fails does not stop the others.
+
+    Raises:
+        VidposeError: the only job fails, or one of several has.
+    """
+    failed = 0
+    for job, files in zip(jobs, outputs, strict=True):
+        try:
+            _run(job, files, networks)
+        except Exception as error:
+            if len(jobs) == 1:
+                raise
+            failed += 1
+            known = isinstance(error, VidposeError)
+            message = str(error) if known else f"{job.sources[0]}: {type(error).__name__}: {error}"
+            click.echo(f"error: {spelled(message)}", err=True)
+    if failed:
+        raise VidposeError(f"{failed} of {len(jobs)} videos failed")
+
+
+def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> None:
+    started = time.monotonic()
+
+    def keep(found: Sequence[PoseResult]) -> None:
+        for some, files in zip(found, outputs, strict=True):
+            some.save(files.found)
+
+    try:
+        results = job.run(progress_of, networks=networks, on_found=keep)
+        for result, video, files in zip(results, job.sources, outputs, strict=True):
+            written = files.write(result, video, job.finding.start, job.finding.end)
+            _summarise(result, video, written, time.monotonic() - started)
+    except BaseException as error:
+        kept = [] if job.saved else [files.found for files in outputs if files.found.exists()]
+        hint = "the 2D keypoints are kept: go on with " + " ".join(f"--from-keypoints {path}" for path in kept)
+        if kept and isinstance(error, VidposeError):
+            error.args = (f"{error}; {hint}",)
+        elif kept:
+            click.echo(hint, err=True)
+        raise
 
 
 def _summarise(result: PoseResult, video: Path, written: Sequence[Path], seconds: float) -> None:
-    from vidpose.pipeline.view_stage import describe_agreement
-
     frames = result.source.num_frames
     if not result.tracks:
         click.echo(f"{video}: no person found in {frames} frames; wrote an empty result")
@@ -205,6 +188,8 @@ def _summarise(result: PoseResult, video: Path, written: Sequence[Path], seconds
                 f"  id {track.id}: {track.times[0]:.2f} to {track.times[-1]:.2f} s, "
                 f"seen in {int(track.seen.sum())} of {len(track)} frames"
             )
-        if "view" in result.provenance:
-            click.echo(f"  {describe_agreement(result)}")
+        if result.agreement:
+            from vidpose.pipeline.view_stage import describe_agreement
+
+            click.echo(f"  {describe_agreement(result.agreement)}")
     click.echo("  wrote " + ", ".join(map(str, written)))

@@ -37,6 +37,11 @@ class Outputs:
     def film(self) -> Path:
         return self._with("_overlay.mp4")
 
+    @property
+    def found(self) -> Path:
+        """Where 2D keypoints are kept until they are lifted."""
+        return self._with("_keypoints.npz")
+
     def in_the_way(self) -> Iterator[Path]:
         """What must not be there, unless it may be replaced."""
         yield self.result
@@ -48,6 +53,7 @@ class Outputs:
     def write(self, result: PoseResult, video: Path, start: float | None, end: float | None) -> list[Path]:
         """Write a result; gives the files. The lossless one is first: whatever fails later can be made from it."""
         result.save(self.result)
+        self.found.unlink(missing_ok=True)
         written = [self.result]
         for format_ in self.formats:
             written += format_.write(result, self.stem)

@@ -19,5 +19,5 @@ def choose_device(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {name}: cannot be used here ({reason}); try auto or cpu") from None
+        raise UsageError(f"`device={name}`: cannot be used here ({reason}); try auto or cpu") from None
     return name

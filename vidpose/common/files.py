@@ -55,7 +55,7 @@ def check_free(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         if path.exists():
-            raise VidposeError(f"{path}: exists already; give --overwrite, or another --out")
+            raise VidposeError(f"{path}: exists already; give `overwrite`, or another `out`")
 
 
 def make_folder(folder: Path) -> None:
@@ -69,14 +69,14 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise VidposeError(f"{folder}: cannot be made ({describe(error)})") from None
     if not os.access(folder, os.W_OK):
-        raise VidposeError(f"{folder}: no permission to write there; choose another --out")
+        raise VidposeError(f"{folder}: no permission to write there; choose another `out`")
 
 
 def describe(error: OSError) -> str:
     """An operating-system error in words a user can act on."""
     advice = {
-        errno.ENOSPC: "the disk is full; free some space or choose another --out",
-        errno.EACCES: "no permission; choose another --out",
-        errno.EROFS: "the file system is read-only; choose another --out",
+        errno.ENOSPC: "the disk is full; free some space or choose another `out`",
+        errno.EACCES: "no permission; choose another `out`",
+        errno.EROFS: "the file system is read-only; choose another `out`",
     }
     return advice.get(error.errno or 0, error.strerror or str(error))

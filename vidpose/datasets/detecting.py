@@ -95,13 +95,13 @@ def _conversion(store: Store, layout: Skeleton) -> Conversion | None:
 
 def _check_name(store: Store, name: str, keypoints: str) -> None:
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise UsageError(f"--name {name}: an input's name is a file's too; take letters, digits, - and _")
+        raise UsageError(f"`name={name}`: an input's name is a file's too; take letters, digits, - and _")
     if name in store.inputs and store.inputs[name].get("detector") != keypoints:
-        raise UsageError(f"--name {name}: {store.folder} has another input of that name; take another name")
+        raise UsageError(f"`name={name}`: {store.folder} has another input of that name; take another name")
 
 
 def _find(folder: Path, names: Sequence[str]) -> Path:
     for name in names:
         if (folder / name).exists():
             return folder / name
-    raise VidposeError(f"{folder / names[0]}: missing; put the benchmark's videos there, or say where with --videos")
+    raise VidposeError(f"{folder / names[0]}: missing; put the benchmark's videos there, or say where with `videos`")

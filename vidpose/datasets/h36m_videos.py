@@ -126,7 +126,7 @@ def find_recordings(store: Store, videos: Path, subjects: Sequence[str], cut: Cu
             grouped[clip.subject, clip.sequence].append(clip)
     known = list(dict.fromkeys(subject for subject, _ in grouped))
     if unknown := [subject for subject in subjects if subject not in known]:
-        raise UsageError(f"--subjects {','.join(unknown)}: not in {store.folder}, which has {', '.join(known)}")
+        raise UsageError(f"`subjects={','.join(unknown)}`: not in {store.folder}, which has {', '.join(known)}")
     found, first = [], 0
     for (subject, sequence), clips in grouped.items():
         count = max(0, (min(clip.frames for clip in clips) - cut.reach) // cut.step + 1)
@@ -154,7 +154,7 @@ def _check_videos(videos: Path, subject: str, found: Sequence[VideoRecording]) -
     if not any(recording.views for recording in found):
         raise VidposeError(
             f"{videos / subject / 'Videos'}: no videos of {subject} here, Walking.54138969.mp4 and so on; extract "
-            f"Videos_{subject}.tgz, say where they are with --videos, or choose other --subjects"
+            f"Videos_{subject}.tgz, say where they are with `videos`, or choose other `subjects`"
         )
     for recording in found:
         name, there = f"{subject} {recording.sequence}", {view.camera.name for view in recording.views}

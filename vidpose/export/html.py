@@ -11,7 +11,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,31 @@ def _data(result: PoseResult) -> dict[str, Any]:
         "floors": [asdict(floor) | {"spacing": floor.spacing} for floor in scene.floors],
         "placeNote": _place_note(scene),
         "colours": _COLOURS,
-        "provenance": dict(result.provenance),
+        "provenance": {**result.provenance, **_placing_in_words(result)},
     }
+
+
+def _placing_in_words(result: PoseResult) -> dict[str, str | None]:
+    """How people were placed, by one camera or by several, as the page lists it."""
+    placing, view = result.placing, result.agreement
+
+    def by_person(numbers: Mapping[int, float], unit: str) -> str | None:
+        return ", ".join(f"{id_}: {number:.3g} {unit}" for id_, number in numbers.items()) or None
+
+    if view:
+        pixels, share = view.reprojection_px, view.triangulated
+        return {
+            "camera": f"{view.camera}, one of {view.views}",
+            "reprojection_error": None if pixels is None else f"{pixels:.1f} px",
+            "triangulated": None if share is None else f"{share:.0%}",
+        }
+    if placing:
+        return {
+            "focal_length_from": placing.focal_from,
+            "heights": by_person(placing.heights, "m"),
+            "reprojection_error": by_person(placing.reprojection_px, "px"),
+        }
+    return {}
 
 
 def _person(result: PoseResult, track: Track, scene: ViewerScene, first_frame: int) -> dict[str, Any]:

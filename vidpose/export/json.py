@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def _header(result: PoseResult) -> dict[str, Any]:
         "joints": _layout(SKELETONS.get(result.joint_layout)),
         "keypoints": _layout(SKELETONS.get(result.keypoint_layout)),
         "provenance": dict(result.provenance),
+        "placing": asdict(result.placing) if result.placing else None,
+        "agreement": asdict(result.agreement) if result.agreement else None,
     }
 
 

@@ -84,7 +84,7 @@ def _rerun() -> ModuleType:
         import rerun
     except ImportError as error:
         raise VidposeError(
-            f"--rerun needs the Rerun viewer ({error}); install it with `pip install 'vidpose[rerun]'`"
+            f"`rerun` needs the Rerun viewer ({error}); install it with `pip install 'vidpose[rerun]'`"
         ) from None
     return rerun
 

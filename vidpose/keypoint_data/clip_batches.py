@@ -73,7 +73,7 @@ class ClipBatches(Dataset):
         if short:
             raise UsageError(
                 f"clip {short.number} has {len(short)} frames, fewer than the {frames} that the network looks at; "
-                "use fewer (--frames), or longer clips"
+                "use fewer (`frames`), or longer clips"
             )
         self.clips, self.layout, self.processing, self.augmentation = clips, layout, processing, augmentation
         self.views, self.frames, self.batch, self.seed, self.missing = views, frames, batch, seed, missing

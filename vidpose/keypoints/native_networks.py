@@ -9,7 +9,6 @@ from vidpose.keypoints.keypoint_network import (
     load_network,
     network_class,
     network_names,
-    restore_network,
 )
 
 __all__ = [
@@ -23,5 +22,4 @@ __all__ = [
     "load_network",
     "network_class",
     "network_names",
-    "restore_network",
 ]

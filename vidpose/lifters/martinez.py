@@ -22,7 +22,6 @@ from torch import nn
 
 from vidpose.body.skeletons import get_skeleton
 from vidpose.common.registry import count_blocks
-from vidpose.common.settings import Count, Depth, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 
 
@@ -112,12 +111,12 @@ class Martinez(Standardised):
     class Config(LifterConfig):
         """`width` of its layers, `depth` residual blocks, `dropout`."""
 
-        frames: Count = 1
-        channels: Count = 2
+        frames: int = 1
+        channels: int = 2
         normalisation: str = "screen"
-        width: Count = 1024
-        depth: Depth = 2
-        dropout: Probability = 0.5
+        width: int = 1024
+        depth: int = 2
+        dropout: float = 0.5
 
     tiny = {"width": 16}  # noqa: RUF012
     authors_keys = (("linear_stages.", "blocks."), ("batch_norm", "norm"), ("w1.", "linear1."), ("w2.", "linear2."))
@@ -152,7 +151,7 @@ class Filtered(Martinez):
     class Config(Martinez.Config):
         """As Martinez'; `frames` is the length of the filter."""
 
-        frames: Count = 5
+        frames: int = 5
 
     convolutional = True
     predicts = "centre"

@@ -39,7 +39,7 @@ class MmDet(PersonDetector):
         config = read_config("mmdet", name)
         weights = check_weights("mmdet", name, config, weights)
         self._name, self._min_score = f"mmdet:{name}", min_score
-        with failing(f"--detector {self._name}: cannot be built"):
+        with failing(f"`detector={self._name}`: cannot be built"):
             from mmcv.ops import get_compiling_cuda_version
             from mmcv.transforms import Compose
             from mmdet.apis import init_detector
@@ -52,7 +52,7 @@ class MmDet(PersonDetector):
             self._pipeline = Compose(steps)
             has_cuda = get_compiling_cuda_version() != "not available"
         if "person" not in classes:
-            raise VidposeError(f"--detector {self._name}: finds {', '.join(classes)[:100]}, but no person")
+            raise VidposeError(f"`detector={self._name}`: finds {', '.join(classes)[:100]}, but no person")
         self._person = classes.index("person")
         load_weights(self._network, weights, self._name)
         if device != "cpu" and not has_cuda:
@@ -71,7 +71,7 @@ class MmDet(PersonDetector):
         Raises:
             VidposeError: the network fails on a picture, or gives no boxes.
         """
-        with failing(f"--detector {self._name}: fails on a picture"):
+        with failing(f"`detector={self._name}`: fails on a picture"):
             # mmdet takes pictures as OpenCV reads them, blue first.
             items = [self._pipeline({"img": np.ascontiguousarray(i[..., ::-1]), "img_id": 0}) for i in images]
             answers = self._network.test_step({key: [item[key] for item in items] for key in items[0]})

@@ -99,7 +99,7 @@ def one_in_each(views: Sequence[PoseResult]) -> list[Person]:
         if len(view.tracks) > 1:
             raise VidposeError(
                 f"{view.source.path}: {len(view.tracks)} people, who cannot be told apart across views without "
-                "--calibration; give one, or --max-people 1"
+                "`calibration`; give one, or `max_people=1`"
             )
     person = [(v, view.tracks[0].id) for v, view in enumerate(views) if view.tracks]
     return [person] if person else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from vidpose import __version__
 from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.pipeline.choices import Finding, Progress
 from vidpose.pipeline.networks import Networks
 from vidpose.pipeline.people_finder import PeopleFinder, Sighting
 from vidpose.refine.sides import unswap_sides
@@ -19,25 +19,34 @@ from vidpose.video import VideoReader
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int | None], None]
-"""Called with the number of frames done, and the number expected, which is a hint or None."""
+
+_DEFAULTS = Finding()
 
 
 def find_people(
     video: str | Path,
+    finding: Finding = _DEFAULTS,
     *,
     networks: Networks | None = None,
-    detect_every: int | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    max_people: int | None = None,
-    min_score: float = 0.3,
     progress: Progress | None = None,
 ) -> PoseResult:
-    """The first half of `infer`: tracks with 2D keypoints, and no 3D joints yet."""
+    """The first half of a job: tracks with 2D keypoints, and no 3D joints yet.
+
+    Args:
+        video: a video file, or a folder of images.
+        finding: who is looked for, and when; its networks are not opened here.
+        networks: that find people and their keypoints; None: the default ones, opened here.
+        progress: called after every frame.
+
+    Raises:
+        UsageError, VidposeError: as `Job.run`.
+    """
+    start, end = finding.start, finding.end
     with (
         VideoReader(video, start=start, end=end) as reader,
-        PeopleFinder(max_people, min_score, networks=networks, detect_every=detect_every) as finder,
+        PeopleFinder(
+            finding.max_people, finding.min_score, networks=networks, detect_every=finding.detect_every
+        ) as finder,
     ):
         sightings: dict[int, list[tuple[int, Sighting]]] = {}
         done, frames = 0, iter(reader)
@@ -65,9 +74,9 @@ def find_people(
     provenance = {
         "vidpose": __version__,
         **finder.networks.provenance,
-        "detect_every": detect_every,
-        "min_score": min_score,
-        "max_people": max_people,
+        "detect_every": finding.detect_every,
+        "min_score": finding.min_score,
+        "max_people": finding.max_people,
     }
     found = PoseResult(source, tracks, layout.name, "", provenance)
     if finder.networks.clips is None:

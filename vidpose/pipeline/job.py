@@ -1,82 +1,251 @@
-"""The whole chain on one screen."""
+"""One run of vidpose, described: what goes in, how people are found, lifted and placed, which views belong together.
+
+    job = Job((Path("front.mp4"), Path("side.mp4")), calibration=Path("calib.toml"))
+    job.check()             # raises at once what would be raised after an hour
+    front, side = job.run()
+
+The command line, `vidpose.infer` and the tests all build a `Job`; nobody wires the stages by hand. Nothing heavy is
+imported before it is known that the inputs are there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vidpose.body.tracks import PoseResult
-from vidpose.common.devices import choose_device
-from vidpose.lifters.zoo import DEFAULT, load_weights
-from vidpose.pipeline.finding import Progress, find_people
-from vidpose.pipeline.lifting import lift_people
-from vidpose.pipeline.networks import Networks
-from vidpose.refine.place import place
-from vidpose.refine.scale import Heights
-from vidpose.refine.smoothing import Smoothing
-from vidpose.video.lens import stated_fov
+from vidpose.common.errors import UsageError
+from vidpose.pipeline.choices import Finding, Lifting, Placing, ProgressOf
+from vidpose.refine.focal import Lens
+
+if TYPE_CHECKING:
+    from vidpose.keypoints.clips.clip_finder import ClipFinder
+    from vidpose.lifters.zoo import Weights
+    from vidpose.pipeline.networks import Networks
+    from vidpose.refine.smoothing import Smoothing
+    from vidpose.views import ViewCamera
 
 
-def infer(
-    video: str | Path,
-    *,
-    lifter: str | Path = DEFAULT,
-    networks: Networks | None = None,
-    detect_every: int | None = None,
-    device: str = "auto",
-    smooth: str = "butterworth:6",
-    max_gap: float = 0.5,
-    start: float | None = None,
-    end: float | None = None,
-    max_people: int | None = None,
-    min_score: float = 0.3,
-    fov: float | None = None,
-    focal: float | None = None,
-    height: Heights | None = None,
-    fit: bool = True,
-    ground: bool = False,
-    progress: Progress | None = None,
-) -> PoseResult:
-    """3D skeletons of everyone in a video.
+@dataclass(frozen=True)
+class Job:
+    """One run: one video, several views of one scene, or saved 2D keypoints of either.
 
-    Args:
-        video: a video file, or a folder of images.
-        lifter: name of shipped weights, or a .safetensors file.
-        networks: that find people and their 2D keypoints (`open_networks`); None: the default ones.
-        detect_every: frames from one run of the detector to the next; None: as suits it (`PeopleFinder`).
-        device: `auto`, `cpu`, `cuda` or `cuda:N`, for the lifter.
-        smooth: `METHOD` or `METHOD:PARAMETER`: butterworth (Hz), savgol (seconds), one-euro (Hz) or none.
-        max_gap: seconds; an absence up to this long is filled, a longer one stays empty.
-        start, end: seconds; only frames with start <= time < end.
-        max_people: at most so many people, the most prominent ones; None for all.
-        min_score: least mean keypoint score of a person, 0 to 1.
-        fov, focal: of the lens, degrees along the picture's longer side, or pixels; None: as the video states, or 60
-            degrees.
-        height: metres that people are tall, of all or by id; None: the lifter's own metres.
-        fit: make each person one body, of bones that keep their lengths.
-        ground: look for the floor.
-        progress: called after every frame.
+    Attributes:
+        videos: a video file or a folder of images each; several are views of one scene.
+        saved: results whose 2D keypoints are lifted, instead of looking for people; one a view.
+        calibration: file of the cameras that took the views: people are then triangulated.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`, for the networks.
+    """
 
-    Returns:
-        The people with 2D keypoints, root-relative 3D joints and root paths in metres; no tracks when nobody was found.
+    videos: tuple[Path, ...] = ()
+    saved: tuple[Path | PoseResult, ...] = ()
+    finding: Finding = field(default_factory=Finding)
+    lifting: Lifting = field(default_factory=Lifting)
+    placing: Placing = field(default_factory=Placing)
+    calibration: Path | None = None
+    device: str = "auto"
+
+    @staticmethod
+    def of(videos: Sequence[str | Path] = (), saved: Sequence[str | Path | PoseResult] = (), **settings: Any) -> Job:
+        """A job from plain settings: the names of all fields here and in the parts, and of `Lens`.
+
+        Raises:
+            UsageError: there is no such setting.
+        """
+        parts = {}
+        for name, kind in (("finding", Finding), ("lifting", Lifting), ("lens", Lens), ("placing", Placing)):
+            if name == "placing":
+                settings["lens"] = parts.pop("lens")
+            own = {f.name: settings.pop(f.name) for f in fields(kind) if f.name in settings}
+            parts[name] = kind(**own)
+        own = {name: settings.pop(name) for name in ("calibration", "device") if name in settings}
+        if settings:
+            raise UsageError(f"`{next(iter(settings))}`: there is no such setting")
+        if own.get("calibration") is not None:
+            own["calibration"] = Path(own["calibration"])
+        results = tuple(one if isinstance(one, PoseResult) else Path(one) for one in saved)
+        return Job(tuple(map(Path, videos)), results, **parts, **own)
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The videos: those that are named, else those that the saved results name."""
+        return self.videos or tuple(Path(found_keypoints(one).source.path) for one in self.saved)
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        """Settings that this job would ignore, each with the reason: to give one of them is a mistake."""
+        if self.saved:
+            reason = "says how people are looked for, and saved keypoints have been found already"
+            yield from ((f.name, reason) for f in fields(Finding))
+        if self.calibration:
+            reason = "is for one camera, and calibrated views are triangulated"
+            yield from ((name, reason) for name in ("fov", "focal", "height", "fit", "ground"))
+
+    def setting(self, name: str) -> tuple[Any, Any]:
+        """The value of a setting, wherever it is, and its default."""
+        part = next(p for p in (self.finding, self.lifting, self.placing.lens, self.placing) if hasattr(p, name))
+        return getattr(part, name), getattr(type(part)(), name)
+
+    def check(self) -> None:
+        """Find out, without looking at a frame, whether this job can be done.
+
+        Raises:
+            UsageError: settings that cannot be, that contradict each other, or that nothing would look at.
+            VidposeError: a video, a saved result, the calibration or weights are missing or of something else.
+        """
+        self.check_settings()
+        for video in () if self.saved else self.videos:
+            from vidpose.video.reading import check_readable
+
+            check_readable(video)
+        self._prepare()
+
+    def check_settings(self) -> None:
+        """The part of `check` that opens nothing.
+
+        Raises:
+            UsageError: as `check`.
+        """
+        for name, reason in self.unused():
+            value, default = self.setting(name)
+            if value != default:
+                raise UsageError(f"`{name}={value}` {reason}; leave it out")
+        self.placing.lens.check()
+        _ = self.placing.heights
+        self.finding.check(self.videos)
+        if not self.videos and not self.saved:
+            raise UsageError("give a video: a file, or a folder of images")
+        if self.saved and self.videos and len(self.saved) != len(self.videos):
+            raise UsageError(f"{len(self.saved)} saved results and {len(self.videos)} videos; give one video a result")
+        views = len(self.videos or self.saved)
+        if self.calibration:
+            if len({video.resolve() for video in self.videos} or self.saved) < max(views, 2):
+                raise UsageError(f"`calibration={self.calibration}`: give two videos or more, a different one a camera")
+        elif views > 1 and not self.finding.in_step:
+            raise UsageError(f"{views} videos are views of one scene only with `calibration` or `in_step`; give one")
+
+    def run(
+        self,
+        progress: ProgressOf = lambda label, unit: nullcontext(lambda done, total: None),
+        *,
+        networks: Networks | None = None,
+        on_found: Callable[[Sequence[PoseResult]], None] = lambda found: None,
+    ) -> list[PoseResult]:
+        """Do it.
+
+        Args:
+            progress: of each part of the work.
+            networks: opened by `finding.open`, for several jobs to share; None: opened here, and closed.
+            on_found: called with the 2D keypoints of every view before they are lifted, to keep them.
+
+        Returns:
+            A result for each video or saved result.
+
+        Raises:
+            UsageError, VidposeError: as `check`, or a video cannot be read to its end.
+        """
+        self.check_settings()
+        weights, smoothing, device, cameras = self._prepare()
+        if self.saved:
+            found = [found_keypoints(one) for one in self.saved]
+        else:
+            with nullcontext(networks) if networks else self.finding.open(device) as opened:
+                found = self._find(opened, weights, cameras, device, progress)
+            on_found(found)
+
+        from vidpose.pipeline.lifting import lift_people
+        from vidpose.pipeline.view_stage import merge_views
+
+        max_gap = self.lifting.max_gap
+        lifted = [lift_people(some, weights, smoothing, max_gap=max_gap, device=device) for some in found]
+        if cameras:
+            return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap))
+        return [self._placed(result, video) for result, video in zip(lifted, self.sources, strict=True)]
+
+    def _prepare(self) -> tuple[Weights, Smoothing, str, Sequence[ViewCamera]]:
+        """What every run needs, loaded, and checked against the keypoints that there will be."""
+        from vidpose.common.devices import choose_device
+        from vidpose.lifters.zoo import load_weights
+        from vidpose.pipeline.lifting import conversion_for
+        from vidpose.pipeline.networks import layout_of_keypoints
+        from vidpose.pipeline.view_stage import cameras_of
+        from vidpose.refine.smoothing import Smoothing
+
+        smoothing, device = Smoothing.parse(self.lifting.smooth), choose_device(self.device)
+        weights = load_weights(self.lifting.lifter)
+        weights.draw(self.lifting.hypotheses, self.lifting.draw_steps)
+        layout = None if self.saved else layout_of_keypoints(self.finding.keypoints)
+        if layout:
+            conversion_for(weights.lifter, layout)
+        cameras = cameras_of(self.calibration, self.sources)[0] if self.calibration else ()
+        return weights, smoothing, device, cameras
+
+    def _find(
+        self, networks: Networks, weights: Weights, cameras: Sequence[ViewCamera], device: str, progress: ProgressOf
+    ) -> Sequence[PoseResult]:
+        """Everyone's 2D keypoints, in every video."""
+        from vidpose.pipeline.finding import find_people
+        from vidpose.pipeline.lifting import conversion_for
+
+        conversion_for(weights.lifter, networks.layout)
+        # A clip network of one view looks at calibrated views each alone.
+        together = networks.clips and (self.finding.in_step or (cameras and networks.clips.views > 1))
+        if together:
+            networks.clips.check_views(", ".join(map(str, self.videos)), len(self.videos))
+        alone = replace(networks, clips=None) if together else networks
+        found = []
+        for video in self.videos:
+            with progress(video.name, "frames") as report:
+                found.append(find_people(video, self.finding, networks=alone, progress=report))
+        return self._look_together(found, networks.clips, cameras, device, progress) if together else found
+
+    def _look_together(
+        self,
+        found: Sequence[PoseResult],
+        clips: ClipFinder,
+        cameras: Sequence[ViewCamera],
+        device: str,
+        progress: ProgressOf,
+    ) -> Sequence[PoseResult]:
+        """The same people in several views, with the keypoints that a clip network sees in all of them at once."""
+        from vidpose.lifters.zoo import load_weights
+        from vidpose.pipeline.clip_stage import look_again, one_in_each
+        from vidpose.pipeline.lifting import lift_people
+        from vidpose.pipeline.view_stage import who_is_who
+        from vidpose.refine.smoothing import Smoothing
+
+        if cameras:
+            # The default lifter takes the default keypoints; the one asked for need not.
+            lifter, smoothing = load_weights(Lifting.lifter), Smoothing.parse(self.lifting.smooth)
+            how = {"smoothing": smoothing, "max_gap": self.lifting.max_gap, "device": device}
+            people = who_is_who([lift_people(some, lifter, **how) for some in found], cameras)
+        else:
+            people = one_in_each(found)
+        with progress(f"{len(found)} views together", "moments") as report:
+            return look_again(found, clips, people, start=self.finding.start, end=self.finding.end, progress=report)
+
+    def _placed(self, result: PoseResult, video: Path) -> PoseResult:
+        from vidpose.refine.place import place
+        from vidpose.video.lens import stated_fov
+
+        how = self.placing
+        return place(
+            result,
+            how.lens,
+            stated_fov=stated_fov(video),
+            height=how.heights,
+            fit=how.fit,
+            ground=how.ground,
+            max_gap=self.lifting.max_gap,
+        )
+
+
+def found_keypoints(saved: Path | PoseResult) -> PoseResult:
+    """A saved result, for its 2D keypoints.
 
     Raises:
-        UsageError: an option that cannot be.
-        VidposeError: the video or the weights cannot be read.
+        VidposeError: the file is none.
     """
-    smoothing, weights = Smoothing.parse(smooth), load_weights(lifter)
-    device = choose_device(device)
-    found = find_people(
-        video, networks=networks, detect_every=detect_every, start=start, end=end, max_people=max_people,
-        min_score=min_score, progress=progress,
-    )  # fmt: skip
-    lifted = lift_people(found, weights, smoothing, max_gap=max_gap, device=device)
-    return place(
-        lifted,
-        fov=fov,
-        focal=focal,
-        stated_fov=stated_fov(video),
-        height=height,
-        fit=fit,
-        ground=ground,
-        max_gap=max_gap,
-    )
+    return saved if isinstance(saved, PoseResult) else PoseResult.load(saved)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.body.stretches import bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
 from vidpose.lifters.running import lift
 from vidpose.lifters.zoo import Weights
-from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.smoothing import Smoothing
 
@@ -39,15 +36,14 @@ def lift_people(
             "%s was trained on keypoints from %s, not from %s; expect larger errors",
             weights.name, trained_on or "another detector", conversion.name,
         )  # fmt: skip
-    size, taken = (found.source.width, found.source.height), conversion.target if conversion else seen_as
+    size = (found.source.width, found.source.height)
     tracks = []
     for track in found.tracks:
         keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
         joint_scores = for_answer(track.keypoints, track.scores)[1] if for_answer else track.scores
         joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
-            whole = complete(keypoints[part], track.times[part], taken)
-            lifted = lift(lifter, whole, scores[part], size, times=track.times[part])
+            lifted = lift(lifter, keypoints[part], scores[part], size, times=track.times[part])
             lifted[~track.seen[part]] = np.nan
             times = track.times[part]
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
@@ -55,7 +51,8 @@ def lift_people(
         plain = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
         tracks.append(replace(plain, joints=joints, joint_scores=joint_scores))
     placeless = lifter.in_ray_frame
-    return replace(found, joint_layout=lifter.layout.name, camera=None, in_ray_frame=placeless).with_tracks(
+    plain = replace(found, camera=None, placing=None, agreement=None)
+    return replace(plain, joint_layout=lifter.layout.name, in_ray_frame=placeless).with_tracks(
         tuple(tracks),
         lifter=weights.name,
         arch=lifter.name,
@@ -79,16 +76,3 @@ def conversion_for(lifter: Lifter, layout: Skeleton) -> Conversion | None:
 def conversion_to(target: Skeleton, layout: Skeleton) -> Conversion | None:
     """From joints in a layout to another; None where they are the same. Raises UsageError where there is no way."""
     return None if layout == target else get_conversion(layout.name, target.name)
-
-
-def load_found(path: Path) -> PoseResult:
-    """A saved result, for its 2D keypoints.
-
-    Raises:
-        VidposeError: it is none, or its layout is unknown.
-    """
-    result = PoseResult.load(path)
-    sizes = {len(get_skeleton(result.keypoint_layout))} | {track.scores.shape[1] for track in result.tracks}
-    if len(sizes) > 1:
-        raise VidposeError(f"{path}: its tracks do not have the joints of layout {result.keypoint_layout!r}")
-    return result

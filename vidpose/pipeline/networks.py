@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vidpose.common.errors import UsageError, VidposeError, did_you_mean, one_line
 from vidpose.keypoints.poses import InBoxes, KeypointFinder
 from vidpose.people.detections import PersonDetector
+from vidpose.pipeline.choices import Finding
 from vidpose.weights.catalogue import CATALOGUE, weights_file
 from vidpose.weights.shipped import ShippedWeights
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from vidpose.body.skeletons import Skeleton
     from vidpose.keypoints.clips.clip_finder import ClipFinder
     from vidpose.people.torchvision_detector import TorchvisionDetector
-
-DEFAULT_DETECTOR, DEFAULT_KEYPOINTS = "nanodet", "blazepose-heavy"
 
 _GPU_BATCH = 8
 """Frames a GPU is given at a time; a CPU gains nothing from several."""
@@ -66,8 +65,8 @@ class Networks:
 
 
 def open_networks(
-    detector: str = DEFAULT_DETECTOR,
-    keypoints: str = DEFAULT_KEYPOINTS,
+    detector: str = Finding.detector,
+    keypoints: str = Finding.keypoints,
     *,
     detector_weights: Path | None = None,
     keypoints_weights: Path | None = None,
@@ -92,7 +91,7 @@ def open_networks(
         clips = second = None
         if keypoints in CLIP_NETWORKS:
             clips = _open(KEYPOINTS, "keypoints", keypoints, keypoints_weights, device)
-            locator = stack.enter_context(_blazepose_keypoints(DEFAULT_KEYPOINTS, None, device, threads))
+            locator = stack.enter_context(_blazepose_keypoints(Finding.keypoints, None, device, threads))
         elif detector == keypoints == _KEYPOINT_RCNN and detector_weights == keypoints_weights:
             locator = stack.enter_context(_sharing(finder, device))
         else:
@@ -102,6 +101,13 @@ def open_networks(
         batch = _GPU_BATCH if device.startswith("cuda") else 1
         names = {"detector": detector, "keypoints": keypoints}
         return Networks(finder, locator, names, batch, clips, second, stack.pop_all())
+
+
+def layout_of_keypoints(name: str) -> Skeleton | None:
+    """The layout of the joints that a keypoint network of that name finds; None where only its weights tell."""
+    from vidpose.body.skeletons import BLAZEPOSE_33
+
+    return BLAZEPOSE_33 if name.startswith("blazepose") else None
 
 
 def open_keypoints(name: str, weights: Path | None = None, *, device: str = "cpu") -> KeypointFinder:
@@ -123,18 +129,18 @@ def _open(
     kind, _, rest = name.partition(":")
     entry = next((e for e in (f"{kind}:FILE", f"{kind}:CONFIG") if rest and e in table), name)
     if entry not in table:
-        raise UsageError(f"--{option} {name}: unknown; {did_you_mean(name, table)}known are {', '.join(table)}")
+        raise UsageError(f"`{option}={name}`: unknown; {did_you_mean(name, table)}known are {', '.join(table)}")
     if entry in _WITHOUT_WEIGHTS:
         if weights:
-            raise UsageError(f"--{option}-weights {weights}: {name} takes no weights; leave it out")
+            raise UsageError(f"`{option}_weights={weights}`: {name} takes no weights; leave it out")
     elif weights:
         if not weights.is_file():
-            raise VidposeError(f"--{option}-weights {weights}: no such file")
+            raise VidposeError(f"`{option}_weights={weights}`: no such file")
     elif name in SHIPPED:
         weights = SHIPPED[name].checked()
     elif entry not in _OPENMMLAB:  # which knows itself where they are published
         if name not in CATALOGUE:
-            raise UsageError(f"--{option} {name}: no address of its weights is known; give --{option}-weights FILE")
+            raise UsageError(f"`{option}={name}`: no address of its weights is known; give `{option}_weights`")
         weights = weights_file(name)
     if entry in _EMBEDDED:
         return table[entry](name, weights, device, threads)

@@ -15,9 +15,9 @@ import numpy as np
 
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.body.stretches import bridgeable, unbroken
-from vidpose.body.tracks import PoseResult, Track
-from vidpose.refine import in_camera_frame
+from vidpose.body.tracks import PoseResult, Track, ViewFacts
 from vidpose.refine.gaps import fill_gaps
+from vidpose.refine.rays import in_camera_frame
 from vidpose.refine.roots import root_path
 from vidpose.refine.smoothing import Smoothing
 from vidpose.video import VideoReader
@@ -140,8 +140,7 @@ def merge_views(
     Returns:
         A result a view. Someone seen by several views has the same id, joints and root path in each of them, in that
         camera's frame, and a row for every frame in which any view saw them. Someone seen by one view keeps the
-        lifter's pose, and stands where it fits the keypoints. Provenance has the median reprojection error of what is
-        triangulated, in pixels (`reprojection_px`), and the share of the keypoints seen that is (`triangulated`).
+        lifter's pose, and stands where it fits the keypoints. `agreement` says how well a view agrees with others.
 
     Raises:
         VidposeError: the videos are not of equal length, or a picture has another shape than the calibrated one.
@@ -165,38 +164,34 @@ def merge_views(
                 found.append(_as_seen(parts, id_, located[id_], camera, view.source.times, scene.clock.ticks[v]))
             elif parts:
                 found.append(replace(_alone(parts[0], camera, scene.conversion), id=id_))
-        result = replace(view, camera=camera.pinhole()).with_tracks(
+        agreement = _agreement([person.errors[v] for person in located.values()], camera, len(lifted))
+        result = replace(view, camera=camera.pinhole(), agreement=agreement).with_tracks(
             tuple(sorted(found, key=lambda track: int(track.frames[0]))),
             smoothing=str(smoothing),
             max_gap_seconds=max_gap,
-            views=len(lifted),
-            view=camera.name,
-            **_agreement([person.errors[v] for person in located.values()], camera),
         )
         results.append(result)
     return tuple(results)
 
 
-def describe_agreement(result: PoseResult) -> str:
-    """One line on how well a merged view agrees with the others."""
-    facts = result.provenance
-    if facts["reprojection_px"] is None:
-        return f"camera {facts['view']}: nothing that another view sees too; poses are the lifter's"
+def describe_agreement(view: ViewFacts) -> str:
+    """One line on how well a view agrees with the others."""
+    if view.reprojection_px is None:
+        return f"camera {view.camera}: nothing that another view sees too; poses are the lifter's"
     return (
-        f"camera {facts['view']}: {facts['triangulated']:.0%} of the keypoints agree with other views, "
-        f"to {facts['reprojection_px']:.1f} px (median reprojection error)"
+        f"camera {view.camera}: {view.triangulated:.0%} of the keypoints agree with other views, "
+        f"to {view.reprojection_px:.1f} px (median reprojection error)"
     )
 
 
-def _agreement(errors: Sequence[np.ndarray], camera: ViewCamera) -> dict[str, float | None]:
-    """Provenance: how well a view agrees with the others, by the errors of the people whom it shares with them."""
-    seen = [of[~np.isnan(of)] for of in errors]
-    ideal = np.concatenate([*seen, np.empty(0)])
+def _agreement(errors: Sequence[np.ndarray], camera: ViewCamera, views: int) -> ViewFacts:
+    """How well a view agrees with the others, by the errors of the people whom it shares with them."""
+    ideal = np.concatenate([*(of[~np.isnan(of)] for of in errors), np.empty(0)])
     if not len(ideal):
-        return {"reprojection_px": None, "triangulated": None}
+        return ViewFacts(camera.name, views, None, None)
     used = ideal[np.isfinite(ideal)]
     pixels = float(np.median(used)) * float(np.mean(camera.focal)) if len(used) else None
-    return {"reprojection_px": pixels, "triangulated": len(used) / len(ideal)}
+    return ViewFacts(camera.name, views, pixels, len(used) / len(ideal))
 
 
 def _sighted(track: Track, view: int, camera: ViewCamera, clock: CommonClock, conversion: Conversion | None) -> Sighted:

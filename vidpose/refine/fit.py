@@ -23,7 +23,7 @@ from vidpose.common.errors import UsageError
 from vidpose.refine.agreement import Evidence, best_body
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.hinged_body import LAYOUT, Body
-from vidpose.refine.roots import reprojection_by_id, root_path, seen_joints
+from vidpose.refine.roots import root_path, seen_joints
 from vidpose.refine.scale import Heights, stature
 
 log = logging.getLogger(__name__)
@@ -43,21 +43,20 @@ def fit(result: PoseResult, height: Heights | None = None, max_gap: float = MAX_
 
     Returns:
         The result with new joints, roots and rotations in every row that had joints. The joints are those of bones that
-        never change their lengths. Its provenance says `fit`, and the median reprojection error (`reprojection_px`).
+        never change their lengths. Its provenance says `fit`.
 
     Raises:
         UsageError: the camera is not known, or the joints' layout has no rest pose.
     """
     if result.camera is None:
-        raise UsageError("a body is fitted to what a camera sees; place the people first (--fov or --focal)")
+        raise UsageError("a body is fitted to what a camera sees; place the people first (`place`)")
     tracks = []
     for track in result.tracks:
         rest_directions(get_skeleton(result.joint_layout))
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
         own_height = height.get(track.id) if isinstance(height, Mapping) else height
         tracks.append(fit_track(track, keypoints, scores, result.camera, own_height, max_gap))
-    fitted = result.with_tracks(tuple(tracks), fit="body")
-    return fitted.with_tracks(fitted.tracks, reprojection_px=reprojection_by_id(fitted))
+    return result.with_tracks(tuple(tracks), fit="body")
 
 
 def fit_track(

@@ -7,8 +7,9 @@ angle of view along the picture's longer side: it does not change where a pictur
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from vidpose.body.tracks import PinholeCamera
+from vidpose.body.tracks import FocalFrom, PinholeCamera
 from vidpose.common.errors import UsageError
 
 ASSUMED_FOV = 60.0
@@ -19,55 +20,63 @@ _NARROWEST, _WIDEST = 1.0, 150.0
 """Degrees. A wider lens is no pinhole any more."""
 
 
-def choose_camera(
-    width: int, height: int, *, fov: float | None = None, focal: float | None = None, stated_fov: float | None = None
-) -> tuple[PinholeCamera, str]:
-    """The camera from what the user says, else from what the video says, else an assumed one.
+@dataclass(frozen=True)
+class Lens:
+    """What the user says of the lens: nothing, the field of view, or the focal length.
 
-    Args:
-        width, height: pixels of the upright picture, whose middle is the principal point.
-        fov: degrees that the longer side spans.
-        focal: pixels, instead of `fov`.
-        stated_fov: degrees that the longer side spans by the video's metadata (`vidpose.video.stated_fov`).
-
-    Returns:
-        The camera, and in words where its focal length is from.
-
-    Raises:
-        UsageError: as by `check_lens`, or no such picture is taken with `focal`.
+    Attributes:
+        fov: degrees that the longer side of the picture spans.
+        focal: pixels.
     """
-    check_lens(fov, focal)
-    longer = max(width, height)
-    if focal is not None:
-        nearest, farthest = (math.ceil(focal_of(degrees, longer)) for degrees in (_WIDEST, _NARROWEST))
-        if not nearest <= focal <= farthest:
+
+    fov: float | None = None
+    focal: float | None = None
+
+    def check(self) -> None:
+        """See, before any picture is there, that a lens can be so.
+
+        Raises:
+            UsageError: both are given, or one of them is absurd.
+        """
+        fov, focal = self.fov, self.focal
+        if fov is not None and focal is not None:
+            raise UsageError(f"`fov={fov:g}` and `focal={focal:g}` say the same thing; give one of them")
+        if fov is not None and not _NARROWEST <= fov <= _WIDEST:
             raise UsageError(
-                f"--focal {focal:g}: pixels are wanted, {nearest} to {farthest} for a picture of {width}x{height}; "
-                "a focal length in millimetres is no use without the sensor, give --fov DEGREES instead"
+                f"`fov={fov:g}`: degrees along the longer side of the picture are wanted, {_NARROWEST:g} to "
+                f"{_WIDEST:g}, as in `fov=60`"
             )
-        return _camera(focal, width, height), f"--focal {focal:g}"
-    if fov is not None:
-        return _camera(focal_of(fov, longer), width, height), f"--fov {fov:g}"
-    if stated_fov is not None:
-        return _camera(focal_of(stated_fov, longer), width, height), f"metadata: {stated_fov:.1f} degrees"
-    return _camera(focal_of(ASSUMED_FOV, longer), width, height), f"assumed: {ASSUMED_FOV:g} degrees"
+        if focal is not None and not 0 < focal < math.inf:
+            raise UsageError(f"`focal={focal:g}`: pixels above 0 are wanted, as in `focal=1100`")
 
+    def camera(self, width: int, height: int, stated_fov: float | None = None) -> tuple[PinholeCamera, FocalFrom]:
+        """The camera from what the user says, else from what the video says, else an assumed one.
 
-def check_lens(fov: float | None, focal: float | None) -> None:
-    """See, before any picture is there, that a lens can be so.
+        Args:
+            width, height: pixels of the upright picture, whose middle is the principal point.
+            stated_fov: degrees that the longer side spans by the video's metadata (`vidpose.video.lens.stated_fov`).
 
-    Raises:
-        UsageError: both are given, or one of them is absurd.
-    """
-    if fov is not None and focal is not None:
-        raise UsageError(f"--fov {fov:g} and --focal {focal:g} say the same thing; give one of them")
-    if fov is not None and not _NARROWEST <= fov <= _WIDEST:
-        raise UsageError(
-            f"--fov {fov:g}: degrees along the longer side of the picture are wanted, {_NARROWEST:g} to {_WIDEST:g}, "
-            "as in --fov 60"
-        )
-    if focal is not None and not 0 < focal < math.inf:
-        raise UsageError(f"--focal {focal:g}: pixels above 0 are wanted, as in --focal 1100")
+        Returns:
+            The camera, and where its focal length is from.
+
+        Raises:
+            UsageError: as by `check`, or no such picture is taken with `focal`.
+        """
+        self.check()
+        longer = max(width, height)
+        if self.focal is not None:
+            nearest, farthest = (math.ceil(focal_of(degrees, longer)) for degrees in (_WIDEST, _NARROWEST))
+            if not nearest <= self.focal <= farthest:
+                raise UsageError(
+                    f"`focal={self.focal:g}`: pixels are wanted, {nearest} to {farthest} for a picture of "
+                    f"{width}x{height}; a focal length in millimetres is no use without the sensor, give `fov` instead"
+                )
+            return _camera(self.focal, width, height), "focal"
+        if self.fov is not None:
+            return _camera(focal_of(self.fov, longer), width, height), "fov"
+        if stated_fov is not None:
+            return _camera(focal_of(stated_fov, longer), width, height), "video"
+        return _camera(focal_of(ASSUMED_FOV, longer), width, height), "assumed"
 
 
 def focal_of(fov: float, longer: int) -> float:

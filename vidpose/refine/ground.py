@@ -80,7 +80,7 @@ def find_ground(bodies: Sequence[Body], layout: Skeleton) -> np.ndarray | None:
         if rows.any()
     ]
     if not people:
-        log.warning("--ground: nobody has a place before the camera, so no floor is known")
+        log.warning("`ground`: nobody has a place before the camera, so no floor is known")
         return None
     soles = [_ANKLE * stature(points, layout) for points, _ in people]
     ankles = [layout.index(f"{side}_ankle") for side in ("left", "right")]
@@ -95,7 +95,7 @@ def find_ground(bodies: Sequence[Body], layout: Skeleton) -> np.ndarray | None:
     ]
     places_P3 = np.concatenate(votes)
     if not len(places_P3):
-        log.warning("--ground: no foot stands still; the floor is put below the lowest ankles")
+        log.warning("`ground`: no foot stands still; the floor is put below the lowest ankles")
         lowest = [
             np.percentile((points[:, ankles] @ up_3).min(axis=1), 10) - sole
             for (points, _), sole in zip(people, soles, strict=True)
@@ -177,7 +177,7 @@ def _plane(places_P3: np.ndarray, base_33: np.ndarray) -> tuple[np.ndarray, floa
         off_P = (level_P3[:, 2] - rows_P3 @ slopes_3) / _ROUGH
         weights_P = _ROUGH**-2 / (1 + np.square(off_P))
     if np.linalg.eigvalsh(told_33[:2, :2])[0] < _DOUBT**-2:
-        log.warning("--ground: feet stood on too little floor to tell its tilt; it is taken from how people stand")
+        log.warning("`ground`: feet stood on too little floor to tell its tilt; it is taken from how people stand")
     normal_3 = np.array([-slopes_3[0], -slopes_3[1], 1.0])
     normal_3 /= np.linalg.norm(normal_3)
     return normal_3 @ base_33, float(normal_3[2] * (slopes_3[2] - slopes_3[:2] @ middle_2))

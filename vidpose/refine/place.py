@@ -9,9 +9,9 @@ import numpy as np
 
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.body.stretches import MAX_GAP
-from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.tracks import PlacingFacts, PoseResult, Track
 from vidpose.refine.fit import fit as fit_bodies
-from vidpose.refine.focal import choose_camera
+from vidpose.refine.focal import Lens
 from vidpose.refine.ground import find_ground
 from vidpose.refine.hinged_body import LAYOUT
 from vidpose.refine.rays import in_camera_frame
@@ -20,12 +20,13 @@ from vidpose.refine.scale import Heights, check_height, stature
 
 log = logging.getLogger(__name__)
 
+_UNKNOWN = Lens()
+
 
 def place(
     result: PoseResult,
+    lens: Lens = _UNKNOWN,
     *,
-    fov: float | None = None,
-    focal: float | None = None,
     stated_fov: float | None = None,
     height: Heights | None = None,
     fit: bool = False,
@@ -36,32 +37,27 @@ def place(
 
     Args:
         result: with 3D joints.
-        fov, focal, stated_fov: the camera, as `choose_camera` takes them.
+        lens, stated_fov: what the user and the video say of the lens (`Lens.camera`).
         height: metres that people are tall, to scale their joints by; None: the lifter's own metres.
         fit: make each person one body over their whole track (`vidpose.refine.fit`), if joints are in its layout.
         ground: look for the floor too.
         max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
 
     Returns:
-        The result with a camera and the tracks' roots. Its provenance says where the focal length is from
-        (`focal_from`), the heights (`height`), and the median reprojection error in pixels (`reprojection_px`), both
-        by id.
+        The result with a camera, the tracks' roots, and the facts of the placing (`PlacingFacts`).
 
     Raises:
         UsageError: a camera or a height that cannot be, or joints that cannot be compared with the keypoints.
     """
-    camera, focal_from = choose_camera(
-        result.source.width, result.source.height, fov=fov, focal=focal, stated_fov=stated_fov
-    )
+    camera, focal_from = lens.camera(result.source.width, result.source.height, stated_fov)
     result = in_camera_frame(result, camera)
     heights = _by_id(height, result)
     layout = get_skeleton(result.joint_layout) if result.tracks else None
     scaled = replace(result, camera=camera).with_tracks(
-        tuple(_scaled(t, heights[t.id], layout) if t.id in heights else t for t in result.tracks),
-        focal_from=focal_from,
-        height=",".join(f"{id_}:{metres:g}" for id_, metres in heights.items()) or None,
+        tuple(_scaled(t, heights[t.id], layout) if t.id in heights else t for t in result.tracks)
     )
     placed = fit_bodies(scaled, heights, max_gap) if fit and layout == LAYOUT else _with_roots(scaled, max_gap)
+    placed = replace(placed, placing=PlacingFacts(focal_from, heights, reprojection_by_id(placed)))
     if ground:
         bodies = [(track.joints, track.roots, track.times) for track in placed.tracks]
         placed = replace(placed, camera=replace(camera, to_world=find_ground(bodies, layout)))
@@ -75,7 +71,7 @@ def _by_id(height: Heights | None, result: PoseResult) -> dict[int, float]:
     for metres in heights.values():
         check_height(metres)
     for absent in sorted(heights.keys() - set(ids)):
-        log.warning("--height: there is no person %d; there are %s", absent, ", ".join(map(str, ids)) or "none")
+        log.warning("`height`: there is no person %d; there are %s", absent, ", ".join(map(str, ids)) or "none")
     return {id_: heights[id_] for id_ in ids if id_ in heights}
 
 
@@ -92,5 +88,4 @@ def _with_roots(result: PoseResult, max_gap: float) -> PoseResult:
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
         roots = root_path(track.joints, keypoints, scores, result.camera, track.times, max_gap)
         tracks.append(replace(track, roots=roots.astype(np.float32)))
-    placed = result.with_tracks(tuple(tracks))
-    return placed.with_tracks(placed.tracks, reprojection_px=reprojection_by_id(placed))
+    return result.with_tracks(tuple(tracks))

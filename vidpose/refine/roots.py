@@ -235,12 +235,12 @@ def seen_joints(track: Track, keypoint_layout: str, joint_layout: str) -> tuple[
     return get_conversion(keypoint_layout, joint_layout)(track.keypoints, track.scores)
 
 
-def reprojection_by_id(result: PoseResult) -> str | None:
-    """Of people with roots, the median reprojection error in pixels, as provenance has it: "1:2.7,2:3.2"."""
+def reprojection_by_id(result: PoseResult) -> dict[int, float]:
+    """Of people with roots, by id, the median reprojection error in pixels."""
     medians = {}
     for track in result.tracks:
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
         pixels = reprojection_error(track.joints, track.roots, keypoints, scores, result.camera)
         if np.isfinite(pixels).any():
-            medians[track.id] = np.nanmedian(pixels)
-    return ",".join(f"{id_}:{error:.1f}" for id_, error in medians.items()) or None
+            medians[track.id] = float(np.nanmedian(pixels))
+    return medians

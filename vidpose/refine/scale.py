@@ -41,7 +41,7 @@ def parse_heights(text: str) -> Heights:
     for item in text.split(","):
         person, _, height = item.partition(":")
         if not person.strip().isdecimal() or int(person) in heights:
-            raise UsageError(f"--height {text}: {item!r} is not ID:METRES with each id once; write 1:1.75,2:1.62")
+            raise UsageError(f"`height={text}`: {item!r} is not ID:METRES with each id once; write 1:1.75,2:1.62")
         heights[int(person)] = _height(height, text)
     return heights
 
@@ -51,7 +51,7 @@ def _height(number: str, text: str) -> float:
         metres = float(number)
     except ValueError:
         raise UsageError(
-            f"--height {text}: {number!r} is no number; write metres, like 1.75, or 1:1.75,2:1.62"
+            f"`height={text}`: {number!r} is no number; write metres, like 1.75, or 1:1.75,2:1.62"
         ) from None
     check_height(metres)
     return metres
@@ -65,7 +65,7 @@ def check_height(metres: float) -> None:
     """
     if not _SHORTEST <= metres <= _TALLEST:
         advice = f"; did you mean {metres / 100:g}?" if _SHORTEST <= metres / 100 <= _TALLEST else ""
-        raise UsageError(f"--height {metres:g}: metres from {_SHORTEST:g} to {_TALLEST:g} are wanted{advice}")
+        raise UsageError(f"`height={metres:g}`: metres from {_SHORTEST:g} to {_TALLEST:g} are wanted{advice}")
 
 
 def stature(joints_NJ3: np.ndarray, layout: Skeleton) -> float:
@@ -89,8 +89,8 @@ def stature(joints_NJ3: np.ndarray, layout: Skeleton) -> float:
         missing = {start, end} - set(layout.joints)
         if missing:
             raise UsageError(
-                f"--height and --ground measure a body by joints that {layout.name} lacks ({', '.join(missing)}); "
-                "lift with another --lifter, or leave them out"
+                f"`height` and `ground` measure a body by joints that {layout.name} lacks ({', '.join(missing)}); "
+                "lift with another `lifter`, or leave them out"
             )
         bone = poses[:, layout.index(start)] - poses[:, layout.index(end)]
         return float(np.median(np.linalg.norm(bone, axis=-1)))

@@ -1,8 +1,8 @@
 """Smoothing of joint curves. Every parameter is in Hz or seconds.
 
 The zero-phase filters run on a clock of their own, fast and even, to which the curves are interpolated: so the frame
-rate of the video, constant or not, does not change the result. scipy is imported inside the filters, since `--help`
-lists them.
+rate of the video, constant or not, does not change the result. scipy is imported inside the filters, since help texts
+list them.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def ablate(
     recipes = {row: read_recipe(f"{table}/{row}", work.settings, work.released_code) for row in rows or names}
     trained_on = {recipe.data.dataset for recipe in recipes.values()}
     if data and len(trained_on) > 1:
-        raise UsageError(f"{table}: its rows are trained on {', '.join(sorted(trained_on))}; leave out --data")
+        raise UsageError(f"{table}: its rows are trained on {', '.join(sorted(trained_on))}; leave out `data`")
     folders = {dataset: data or Path("data") / dataset for dataset in trained_on}
     # All is looked at before anything is trained.
     benchmarks = {row: _benchmark(recipe, folders, eval_data) for row, recipe in recipes.items()}
@@ -142,7 +142,7 @@ def _finish(name: str, recipe: Recipe, data: Path, run: Path, work: Work) -> Non
         theirs, ours = load_weights(weights).about.get("recipe", {}), recipe.to_dict()
         changed = [key for key in ours if key not in ("name", "reported") and ours[key] != theirs.get(key)]
         if changed:
-            raise VidposeError(f"{run}: a run of another recipe ({', '.join(changed)} differ); choose another --out")
+            raise VidposeError(f"{run}: a run of another recipe ({', '.join(changed)} differ); choose another `out`")
         work.say(f"{run}: trained already")
     elif work.devices == 1:
         work.say(f"{run}: {'going on' if resume else 'training'}")

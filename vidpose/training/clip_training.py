@@ -45,7 +45,7 @@ class ClipTrainer(PictureRun):
         self, recipe: ClipRecipe, network: ClipNetwork, data: Sequence[Path], held_out: Path, images: Path | None
     ) -> tuple[ClipBatches, list[FilmedClip]]:
         if images:
-            raise UsageError(f"--images {images}: clips have pictures of their own; leave it out")
+            raise UsageError(f"`images={images}`: clips have pictures of their own; leave it out")
         clips = [clip for folder in data for clip in open_clips(folder, network.layout)]
         batches = ClipBatches(
             clips, network.layout, self.processing, recipe.varied, network.views, network.frames, recipe.batch,

@@ -32,9 +32,9 @@ def make_fabric(device: str, devices: int, bf16: bool) -> Fabric:
     """
     chosen = torch.device(choose_device(device))
     if chosen.index is not None and devices > 1:
-        raise UsageError(f"--devices {devices}: --device {device} is one; give --device {chosen.type}")
+        raise UsageError(f"`devices={devices}`: `device={device}` is one; give `device={chosen.type}`")
     if chosen.type == "cuda" and devices > torch.cuda.device_count():
-        raise UsageError(f"--devices {devices}: there are {torch.cuda.device_count()}")
+        raise UsageError(f"`devices={devices}`: there are {torch.cuda.device_count()}")
     return Fabric(
         accelerator=chosen.type,
         devices=devices if chosen.index is None else [chosen.index],

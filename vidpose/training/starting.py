@@ -48,7 +48,7 @@ def _find(recipe: Recipe, out: Path) -> Path | str:
     if of_run.is_file():
         return of_run
     if recipe.init in recipe_names() and recipe.init not in ZOO:
-        raise VidposeError(f"{of_run}: not there to start from; first `vidpose train {recipe.init}`, or give --init")
+        raise VidposeError(f"{of_run}: not there to start from; first `vidpose train {recipe.init}`, or give `init`")
     return recipe.init
 
 

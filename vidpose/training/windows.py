@@ -80,7 +80,7 @@ def open_windows(
     store = Store(folder)
     if store.name != data.dataset:
         raise UsageError(
-            f"{folder}: holds {store.name}, where the recipe trains on {data.dataset}; give another --data"
+            f"{folder}: holds {store.name}, where the recipe trains on {data.dataset}; give another `data`"
         )
     training = StoreWindows(store, "train", lifter, data, recipe.seed, device)
     plain = replace(data, flip="none", noise=0.0)

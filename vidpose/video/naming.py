@@ -44,7 +44,7 @@ def distinct_names(videos: Sequence[Path]) -> list[str]:
         deeper = [i for i in alike if depths[i] < len(folders[i])]
         if alike and not deeper:
             given = " and ".join(str(videos[i]) for i in alike[:2])
-            raise UsageError(f"{given} would both be written as {names[alike[0]]!r}; run them with different --out")
+            raise UsageError(f"{given} would both be written as {names[alike[0]]!r}; run them with different `out`")
         if not alike:
             return names
         for i in deeper:

@@ -71,15 +71,10 @@ class VideoReader:
         slow_motion: float | Fraction = 1,
         times: Sequence[float] | None = None,
     ) -> None:
-        check_local(str(path))
+        check_readable(path)
         self.path = Path(path)
         self._start, self._end, self._known_times = start, end, times
-        self._fps, self._slow_motion = _positive(fps, "--fps"), _positive(slow_motion, "--slow-motion")
-        # Path.exists raises where a folder on the way may not be entered.
-        if not os.path.exists(path):
-            raise VidposeError(f"{path}: no such file that you may read; give a local video or a folder of images")
-        if not (os.path.isfile(path) or os.path.isdir(path)):
-            raise UsageError(f"{path}: a pipe or a device, and a video is read twice; save it to a file first")
+        self._fps, self._slow_motion = _positive(fps, "`fps`"), _positive(slow_motion, "`slow_motion`")
         if self.path.is_dir() or is_picture(self.path):
             self._frames = Pictures(self.path, self._fps)
         else:
@@ -151,14 +146,19 @@ class VideoReader:
         )
 
 
-def source_of(path: str | Path, *, fps: float | Fraction | None = None, slow_motion: float | Fraction = 1) -> Source:
-    """What a result keeps of a video: it is decoded once, and no picture is made of it.
+def check_readable(path: str | Path) -> None:
+    """See that there is a file or a folder to read frames from.
 
-    Args, Raises: as of `VideoReader`.
+    Raises:
+        UsageError: the path is none of a file.
+        VidposeError: nothing is there.
     """
-    with VideoReader(path, fps=fps, slow_motion=slow_motion) as video:
-        video.times.extend(time for time, _ in video._timed())
-        return video.source()
+    check_local(str(path))
+    # Path.exists raises where a folder on the way may not be entered.
+    if not os.path.exists(path):
+        raise VidposeError(f"{path}: no such file that you may read; give a local video or a folder of images")
+    if not (os.path.isfile(path) or os.path.isdir(path)):
+        raise UsageError(f"{path}: a pipe or a device, and a video is read twice; save it to a file first")
 
 
 def check_local(path: str) -> None:

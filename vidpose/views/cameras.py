@@ -122,7 +122,7 @@ def assign(calibration: Calibration, videos: Sequence[Path]) -> tuple[tuple[View
         UsageError: fewer than two videos, one of them twice, or not as many cameras.
     """
     if len(videos) < 2:
-        raise UsageError("--calibration is for several views of one scene; give at least two videos")
+        raise UsageError("`calibration` is for several views of one scene; give at least two videos")
     resolved = [video.resolve() for video in videos]
     for i, video in enumerate(videos):
         if resolved[i] in resolved[:i]:

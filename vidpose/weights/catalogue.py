@@ -102,7 +102,7 @@ def fetch_weights(entry: Published, *, unchecked: bool = False, report: Report =
     expected = entry.expected_sha256
     if not (expected or unchecked):
         raise UsageError(
-            f"{entry.name}: its publisher gives no hash to check it by; --unchecked takes {entry.url} as it comes, "
+            f"{entry.name}: its publisher gives no hash to check it by; `unchecked` takes {entry.url} as it comes, "
             f"or {entry.path} if you put it there"
         )
     fetch(entry.url, entry.path, expected, report)
@@ -144,7 +144,7 @@ def remove_weights(entry: Published) -> bool:
 
 def _by_hand(entry: Published) -> UsageError:
     use = (
-        f"then `vidpose weights import FILE --arch {entry.arch} --out {entry.arch}.safetensors`"
+        f"then import it as {entry.arch} with `vidpose weights import`"
         if entry.kind == "lifter"
         else f"then `vidpose infer --{entry.kind} {entry.name} --{entry.kind}-weights FILE`"
     )

@@ -100,7 +100,7 @@ def open_compared(
     for network, file in zip(group, files, strict=True):
         if network.config != group[0].config:
             raise UsageError(
-                f"--keypoints {name}: {file} is of another configuration than {files[0]}; give each a row of its own"
+                f"`keypoints={name}`: {file} is of another configuration than {files[0]}; give each a row of its own"
             )
     return group
 
@@ -116,10 +116,10 @@ def _open(name: str, file: Path | None, detector: str | None, device: str, stack
         return Compared(name, finder, found_by, _time(about), 0, about.get("config"))
     if detector:
         raise UsageError(
-            f"--detector {detector}: {name}, which sees people over time, is told their boxes; leave it out"
+            f"`detector={detector}`: {name}, which sees people over time, is told their boxes; leave it out"
         )
     if file is None:
-        raise UsageError(f"--keypoints {name}: no address of its weights is known; give {name}=FILE")
+        raise UsageError(f"`keypoints={name}`: no address of its weights is known; give {name}=FILE")
     network, about = read_clip_network(file, name)
     facts = {"frames": network.frames, **_time(about)}
     return Compared(name, ClipFinder(network, device=device), None, facts, network.views, about["config"])
@@ -135,7 +135,7 @@ def read_annotated(data: Path, networks: Sequence[Compared], images: Path | None
     Args:
         data: a COCO keypoint file, a folder of such files, or one of clips.
         images: folder that file names are relative to; None: that of the file.
-        every: N, for every Nth picture or clip.
+        every: so manieth picture; of clips, so manieth clip.
 
     Raises:
         UsageError: the networks have no joint in common, or one of them sees clips and these are none.
@@ -147,14 +147,14 @@ def read_annotated(data: Path, networks: Sequence[Compared], images: Path | None
     if not any(data.glob(f"clip-*/{ANNOTATIONS}")):
         if seeing_clips:
             name = seeing_clips[0].name
-            raise UsageError(f"{data}: no folder of clips, which {name} looks at; `vidpose synth --motion` makes some")
+            raise UsageError(f"{data}: no folder of clips, which {name} looks at; `vidpose synth` makes some")
         return Annotated(_every(read_people(data, layout, images), every), layout)
     if images:
-        raise UsageError(f"--images {images}: clips have pictures of their own; leave it out")
+        raise UsageError(f"`images={images}`: clips have pictures of their own; leave it out")
     clips = open_clips(data, layout)[::every]
     people = people_in(clips)
     if not people:
-        raise VidposeError(f"{data}: nobody has a labelled joint in one of {every} clips; give a smaller --every")
+        raise VidposeError(f"{data}: nobody has a labelled joint in one of {every} clips; give a smaller `every`")
     for network in seeing_clips:
         for clip in clips:
             network.finder.check_clip(str(clip_folder(data, clip.number)), 1, len(clip))
@@ -162,7 +162,7 @@ def read_annotated(data: Path, networks: Sequence[Compared], images: Path | None
 
 
 def _every(people: Sequence[AnnotatedPerson], every: int) -> list[AnnotatedPerson]:
-    """People of every Nth picture, picture by picture."""
+    """People of every so manieth picture, picture by picture."""
     pictures = list(dict.fromkeys(person.picture for person in people))[::every]
     place = {picture: number for number, picture in enumerate(pictures)}
     return sorted((person for person in people if person.picture in place), key=lambda person: place[person.picture])

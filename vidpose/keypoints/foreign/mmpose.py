@@ -42,10 +42,10 @@ class MmPose:
         kind = config.model.type
         if kind != "TopdownPoseEstimator":
             raise VidposeError(
-                f"--keypoints {self._name}: a {kind}; only networks that look at people in boxes will do"
+                f"`keypoints={self._name}`: a {kind}; only networks that look at people in boxes will do"
             )
         weights = check_weights("mmpose", name, config, weights)
-        with failing(f"--keypoints {self._name}: cannot be built"):
+        with failing(f"`keypoints={self._name}`: cannot be built"):
             from mmengine.dataset import Compose
             from mmpose.apis import init_model
 
@@ -65,7 +65,7 @@ class MmPose:
         Raises:
             VidposeError: the network fails on a picture.
         """
-        with failing(f"--keypoints {self._name}: fails on a picture"):
+        with failing(f"`keypoints={self._name}`: fails on a picture"):
             people = (
                 self._pipeline(self._facts | {"img": picture, "bbox": box[None], "bbox_score": np.ones(1, np.float32)})
                 # mmpose takes pictures as OpenCV reads them, blue first.
@@ -89,6 +89,6 @@ def _layout(facts: Mapping[str, Any], name: str) -> Skeleton:
         if names[: len(layout)] == layout.joints:
             return layout
     raise VidposeError(
-        f"--keypoints {name}: its {len(names)} joints ({', '.join(names[:4])}, ...) are neither {COCO_17.name}'s nor "
+        f"`keypoints={name}`: its {len(names)} joints ({', '.join(names[:4])}, ...) are neither {COCO_17.name}'s nor "
         f"{MPII_16.name}'s"
     )

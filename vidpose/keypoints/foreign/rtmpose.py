@@ -45,7 +45,7 @@ class RtmPose:
         simcc_x, _ = self._network(np.zeros((1, 3, height, width), np.float32))
         if simcc_x.shape[1] != len(self.layout):
             raise VidposeError(
-                f"{path}: of a network with {simcc_x.shape[1]} joints; --keypoints rtmpose takes those with "
+                f"{path}: of a network with {simcc_x.shape[1]} joints; `keypoints=rtmpose` takes those with "
                 f"{self.layout.name}'s {len(self.layout)}"
             )
 

@@ -1,0 +1,118 @@
+"""What a run can be told: how people are found, lifted, placed. Defaults stand here, once; click reads them here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidpose.body.stretches import MAX_GAP
+from vidpose.common.errors import UsageError
+from vidpose.refine.focal import Lens
+from vidpose.refine.scale import Heights, parse_heights
+
+if TYPE_CHECKING:
+    from vidpose.pipeline.networks import Networks
+
+Progress = Callable[[int, int | None], None]
+"""Called with the number of frames done, and the number expected, which is a hint or None."""
+
+ProgressOf = Callable[[str, str], AbstractContextManager[Progress]]
+"""Gives, for a label and what is counted ("frames"), a block in which to call what it yields."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Who is looked for in the pictures, by what, and when.
+
+    Attributes:
+        detector, keypoints: names of networks (`vidpose.pipeline.networks`).
+        detector_weights, keypoints_weights: files, instead of the weights that come with vidpose or were fetched.
+        detect_every: frames from one run of the detector to the next; None: as suits it (`PeopleFinder`).
+        start, end: seconds; only frames with start <= time < end.
+        max_people: at most so many people, the most prominent ones; None for all.
+        min_score: least mean keypoint score of a person, 0 to 1.
+        in_step: the videos show one person at the same moments, and a clip network looks at all of them at once.
+    """
+
+    detector: str = "nanodet"
+    keypoints: str = "blazepose-heavy"
+    detector_weights: Path | None = None
+    keypoints_weights: Path | None = None
+    detect_every: int | None = None
+    start: float | None = None
+    end: float | None = None
+    max_people: int | None = None
+    min_score: float = 0.3
+    in_step: bool = False
+
+    def check(self, videos: Sequence[Path]) -> None:
+        """Raises UsageError where so many videos are too many, or too few."""
+        if self.detector.startswith("boxes:") and len(videos) > 1:
+            raise UsageError(f"`detector={self.detector}`: the boxes of one video; give one video")
+        if self.in_step and len(videos) < 2:
+            raise UsageError("`in_step`: for several views of one scene; give two videos or more")
+        if self.in_step:
+            from vidpose.pipeline.networks import CLIP_NETWORKS
+
+            if self.keypoints not in CLIP_NETWORKS:
+                raise UsageError(
+                    f"`in_step`: `keypoints={self.keypoints}` looks at every picture alone; give a network that sees "
+                    f"clips: {', '.join(CLIP_NETWORKS)}"
+                )
+
+    def open(self, device: str) -> Networks:
+        """The networks, loaded."""
+        from vidpose.pipeline.networks import open_networks
+
+        return open_networks(
+            self.detector,
+            self.keypoints,
+            detector_weights=self.detector_weights,
+            keypoints_weights=self.keypoints_weights,
+            device=device,
+        )
+
+
+@dataclass(frozen=True)
+class Lifting:
+    """From 2D keypoints to smooth 3D joints.
+
+    Attributes:
+        lifter: name of shipped weights, or a .safetensors file.
+        smooth: METHOD or METHOD:PARAMETER (`Smoothing`).
+        max_gap: seconds; an absence up to this long is filled, a longer one stays empty.
+        hypotheses, draw_steps: of a lifter that draws poses, how many it draws for the mean, and the steps of each;
+            None: as its weights say.
+    """
+
+    lifter: str | Path = "single-branch"
+    smooth: str = "butterworth:6"
+    max_gap: float = MAX_GAP
+    hypotheses: int | None = None
+    draw_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where people are, and how large.
+
+    Attributes:
+        lens: of the one camera; without a word, as the video states it, or a common one.
+        height: metres that people are tall, of all or by id, as numbers or as text ("1:1.75,2:1.62"); None: the
+            lifter's own metres.
+        fit: make each person one body, of bones that keep their lengths.
+        ground: look for the floor.
+    """
+
+    lens: Lens = field(default_factory=Lens)
+    height: Heights | str | None = None
+    fit: bool = True
+    ground: bool = False
+
+    @property
+    def heights(self) -> Heights | None:
+        """The height as numbers; raises UsageError where it is none."""
+        return parse_heights(self.height) if isinstance(self.height, str) else self.height

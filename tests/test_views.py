@@ -347,8 +347,9 @@ def test_views_of_different_rates_are_put_together_by_their_timestamps():
         (track,) = result.tracks
         inner = slice(1, -3)
         np.testing.assert_array_equal(track.times[inner], times[inner])
-        # Straight lines between frames of a walk are good to some millimetres; half a frame of delay is not.
-        assert millimetres(world_of(result, track)[inner], motion.joints(times)[inner]) < 12
+        # Straight lines between the true joints at 25 frames/s are 23 mm off where a wrist turns; half a frame of delay
+        # would be 60.
+        assert millimetres(world_of(result, track)[inner], motion.joints(times)[inner]) < 25
 
 
 def test_frames_go_together_by_number_when_rates_and_lengths_agree():

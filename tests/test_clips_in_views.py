@@ -16,7 +16,7 @@ from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.clips.clip_weights import save_clip_network
-from vidpose.keypoints.poses import discounted
+from vidpose.keypoints.poses import seen_inside
 from vidpose.pipeline import clip_stage as clips_stage
 from vidpose.pipeline.clip_stage import look_again, one_in_each
 from vidpose.refine.sides import unswap_sides
@@ -84,7 +84,7 @@ class TestTogether:
         with VideoReader(videos[0]) as reader:
             moments = [(frame.index, [frame.image]) for frame in reader]
         ((keypoints, scores),) = finder.follow(moments, [Appearance(2, boxes_around(path(12)[2:9])[None])])
-        scores = discounted(keypoints[0], scores[0], (160, 240))
+        scores = seen_inside(keypoints[0], scores[0], (160, 240))
         keypoints, scores = unswap_sides(keypoints[0], scores, front.tracks[0].times, finder.layout)
         np.testing.assert_array_equal(found.tracks[0].keypoints, keypoints)
         np.testing.assert_array_equal(found.tracks[0].scores, scores)

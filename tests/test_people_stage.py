@@ -253,13 +253,13 @@ class TestInBoxes:
         located.locate(picture(), located.regions(boxes))
         np.testing.assert_allclose(network.boxes[0], boxes)
 
-    def test_joints_outside_the_picture_score_a_tenth(self) -> None:
+    def test_joints_outside_the_picture_score_nothing(self) -> None:
         class Fixed(Brightness):
             def locate(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 return np.array([[[-1, 5]] + [[5, 5]] * 16]), np.full((1, 17), 1.2)
 
         poses = InBoxes(Fixed()).locate(picture(), np.zeros((1, 2, 2)))
-        assert poses.scores[0].tolist() == pytest.approx([0.1] + [1.0] * 16)
+        assert poses.scores[0].tolist() == pytest.approx([0.0] + [1.0] * 16)
 
     @pytest.mark.parametrize("sure", [0, 3, 17])
     def test_the_next_box_is_around_the_sure_joints_or_the_same(self, sure: int) -> None:

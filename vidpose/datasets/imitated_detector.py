@@ -2,6 +2,20 @@
 
 Everything is a function of a batch of windows and a random generator, on the generator's device.
 
+The numbers were measured on BlazePose heavy with NanoDet, the default, as the distance in the picture between its
+joints and the true ones, times depth over focal length:
+
+- on the three rendered samples (four people, 574 frames; exact truth), errors after each joint's mean offset was taken
+  away have standard deviations of 7 to 13 mm at hips and shoulders and 8 to 16 at limbs, medians of each person's
+  joints (a wrist that is hidden for seconds: 85). Correlation is 0.85 after 40 ms and 0.4 after 160; 0 to 2 mm are new
+  in every frame;
+- on Pose2Sim's man on the beam (two views, 200 frames; truth triangulated from four views, itself good to 10 to 20 mm):
+  12 to 16 mm and 18, correlation 0.5 after 67 ms, 0 to 6 mm new in every frame;
+- the mean offsets themselves differ from joint to joint and track to track by 6 mm (rendered) and 8 to 10 (real).
+
+The full network has 9 to 13 and 10 to 19 mm on the samples, and takes left for right on the beam, which heavy does not.
+Of limb joints, 3 to 16 % score below 0.8.
+
 Shape suffixes: B batch, T frames, J joints (H36M-17), D 2 or 3 coordinates.
 """
 
@@ -33,14 +47,18 @@ class ImitatedDetector:
         cut: probability that a window's picture ends somewhere below the chest: what lies further down is guessed.
     """
 
-    landmark_bias: float = 0.016
-    jitter: float = 0.014
-    jitter_seconds: float = 0.2
-    white: float = 0.004
+    landmark_bias: float = 0.010
+    jitter: float = 0.010
+    jitter_seconds: float = 0.15
+    white: float = 0.003
     occluded: float = 0.04
     dropped: float = 0.01
     unscored: float = 0.1
     cut: float = 0.0
+
+
+_HIGH = {"hip": 0.014, "knee": 0.011, "ankle": 0.015, "shoulder": 0.008, "elbow": 0.011}
+"""Metres by which BlazePose's joints lie above the true ones, on average."""
 
 
 def normal(shape: tuple[int, ...], g: torch.Generator) -> torch.Tensor:
@@ -65,7 +83,7 @@ def body_frame(across: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
 def _landmarks(camera_BTJD: torch.Tensor, detector: ImitatedDetector, g: torch.Generator) -> torch.Tensor:
     """Where an image detector sees the joints: each a little off, in the same way throughout a window.
 
-    Measured on rendered people, BlazePose's hips are about 2.5 cm low, its shoulders and ankles 1.7 cm high.
+    Measured on rendered people, BlazePose's joints lie 8 to 15 mm high; its wrists hardly do.
     """
     batch = len(camera_BTJD)
     frame = body_frame(
@@ -74,7 +92,7 @@ def _landmarks(camera_BTJD: torch.Tensor, detector: ImitatedDetector, g: torch.G
     )
     offset_BJD = detector.landmark_bias * normal((batch, len(H36M_17), 3), g)
     offset_BJD[:, H36M_17.right] = offset_BJD[:, H36M_17.left] * camera_BTJD.new_tensor([-1, 1, 1])
-    for joint, up in {"hip": -0.02, "shoulder": 0.012, "ankle": 0.012}.items():
+    for joint, up in _HIGH.items():
         for side in ("left", "right"):
             offset_BJD[:, H36M_17.index(f"{side}_{joint}"), 1] += up
     return camera_BTJD + torch.einsum("btij,bkj->btki", frame, offset_BJD)

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from vidpose.body.skeletons import BLAZEPOSE_33
-from vidpose.keypoints.poses import KeypointFinder, Poses, discounted
+from vidpose.keypoints.poses import KeypointFinder, Poses, seen_inside
 from vidpose.runtimes.embedded import EmbeddedNetwork
 
 Size = Literal["lite", "full", "heavy"]
@@ -149,7 +149,7 @@ def _in_picture(points_PJD: np.ndarray, squares: np.ndarray) -> np.ndarray:
 def _poses(pixels_PJD: np.ndarray, scores_PJ: np.ndarray, presence_P: np.ndarray, shape: tuple[int, ...]) -> Poses:
     joints = len(BLAZEPOSE_33)
     keypoints = pixels_PJD[:, :joints].astype(np.float32)
-    scores = discounted(keypoints, scores_PJ[:, :joints], shape).astype(np.float32)
+    scores = seen_inside(keypoints, scores_PJ[:, :joints], shape).astype(np.float32)
     return Poses(keypoints, scores, presence_P.astype(np.float32), pixels_PJD[:, [_MID_HIP, _TOP]].astype(np.float64))
 
 

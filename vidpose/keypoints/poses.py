@@ -10,7 +10,6 @@ import numpy as np
 
 from vidpose.body.skeletons import Skeleton
 
-_OUTSIDE = 0.1  # what the score of a joint beyond the edge of the picture is worth: it is a guess however sure
 _SURE = 0.3  # score of a joint that says where the body is
 _ENOUGH = 4  # such joints that make a box
 _MARGIN = 0.15  # of the box around them: head, hands and feet reach farther than the joints
@@ -22,8 +21,8 @@ class Poses:
 
     Attributes:
         keypoints: (P, J, 2) float32 pixels, in the layout of whoever found them; may lie outside the picture.
-        scores: (P, J) float32, 0 to 1: the probability that the joint is there to be seen; outside the picture a tenth
-            of that.
+        scores: (P, J) float32, 0 to 1: the probability that the joint is there to be seen; 0 outside the picture, where
+            a joint is a guess, however sure.
         presence: (P,) float32, 0 to 1: the probability that there is a person in the region at all.
         regions: (P, 2, 2) float64 pixels: where to look for each person in the next frame.
     """
@@ -139,7 +138,7 @@ class InBoxes(KeypointFinder):
 
     def _poses(self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]) -> Poses:
         keypoints, scores = keypoints.astype(np.float32), np.clip(scores, 0, 1).astype(np.float32)
-        scores = discounted(keypoints, scores, shape)
+        scores = seen_inside(keypoints, scores, shape)
         presence = np.isfinite(keypoints).all(axis=(1, 2)).astype(np.float32)
         return Poses(keypoints, scores, presence, self.regions(_next_boxes(keypoints, scores, boxes)))
 
@@ -160,9 +159,9 @@ def _next_boxes(keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray) ->
     return np.concatenate([low - margin, high + margin], axis=1)
 
 
-def discounted(keypoints: np.ndarray, scores: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Scores (..., J) of keypoints (..., J, 2), those outside a picture of that shape (H, W, ...) a tenth of it."""
-    return np.where(inside(keypoints, shape), scores, _OUTSIDE * scores)
+def seen_inside(keypoints: np.ndarray, scores: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Scores (..., J) of keypoints (..., J, 2): 0 of those outside a picture of that shape (H, W, ...)."""
+    return np.where(inside(keypoints, shape), scores, 0)
 
 
 def inside(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,7 +21,7 @@ from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
-from vidpose.keypoints.poses import discounted
+from vidpose.keypoints.poses import seen_inside
 from vidpose.refine.sides import unswap_sides
 from vidpose.video import VideoReader
 from vidpose.views.clock import synchronise
@@ -158,6 +158,6 @@ def _seen_again(
     rows = np.where(is_shown, moments - first, 0)
     keypoints = np.where(is_shown[:, None, None], keypoints[rows], np.nan)
     scores = np.where(is_shown[:, None], scores[rows], 0)
-    scores = discounted(keypoints, scores, (view.source.height, view.source.width))
+    scores = seen_inside(keypoints, scores, (view.source.height, view.source.width))
     keypoints, scores = unswap_sides(keypoints, scores, track.times, layout)
     return Track.of_keypoints(track.id, track.frames, track.times, track.boxes, keypoints, scores)

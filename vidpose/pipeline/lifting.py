@@ -18,6 +18,9 @@ from vidpose.refine.smoothing import Smoothing
 
 log = logging.getLogger(__name__)
 
+_GUESS = 0.05
+"""The score that a lifter is told of a joint that is guessed: the least that `ImitatedDetector` gives in training."""
+
 
 def lift_people(
     found: PoseResult, weights: Weights, smoothing: Smoothing, *, max_gap: float = 0.5, device: str = "cpu"
@@ -40,10 +43,13 @@ def lift_people(
     tracks = []
     for track in found.tracks:
         keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
+        # A joint beyond the edge of the picture is guessed, and scores 0. Lifters learned from guesses, of low scores.
+        is_outside = ((keypoints < 0) | (keypoints > size)).any(axis=-1)
+        told = np.where(is_outside & track.seen[:, None], np.maximum(scores, _GUESS), scores)
         joint_scores = for_answer(track.keypoints, track.scores)[1] if for_answer else track.scores
         joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
-            lifted = lift(lifter, keypoints[part], scores[part], size, times=track.times[part])
+            lifted = lift(lifter, keypoints[part], told[part], size, times=track.times[part])
             lifted[~track.seen[part]] = np.nan
             times = track.times[part]
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)

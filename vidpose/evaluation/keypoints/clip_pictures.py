@@ -19,7 +19,7 @@ from vidpose.evaluation.keypoints.keypoint_metrics import detected
 from vidpose.keypoint_data.clips import FilmedClip
 from vidpose.keypoint_data.coco_annotations import AnnotatedPerson
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
-from vidpose.keypoints.poses import discounted
+from vidpose.keypoints.poses import seen_inside
 
 
 def people_in(clips: Sequence[FilmedClip]) -> list[AnnotatedPerson]:
@@ -63,7 +63,7 @@ def find_in_clips(
             if person.labelled.any():
                 matched.append(keypoints[rows])
                 if np.isfinite(keypoints).all():
-                    sure = discounted(keypoints, scores, person.size[::-1])[rows]
+                    sure = seen_inside(keypoints, scores, person.size[::-1])[rows]
                     entries.append(detected(len(matched), keypoints[rows], sure, sure.mean()))
         report(len(matched), total)
     return Found(entries, np.stack(matched), 1000 * seconds / max(looked_at, 1))

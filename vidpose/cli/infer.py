@@ -164,7 +164,7 @@ def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> Non
     try:
         results = job.run(progress_of, networks=networks, on_found=keep)
         for result, video, files in zip(results, job.sources, outputs, strict=True):
-            written = files.write(result, video, job.finding.start, job.finding.end)
+            written = files.write(result, video, job)
             _summarise(result, video, written, time.monotonic() - started)
     except BaseException as error:
         kept = [] if job.saved else [files.found for files in outputs if files.found.exists()]

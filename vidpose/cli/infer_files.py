@@ -15,6 +15,7 @@ from vidpose.cli.progress import progress_of
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
     from vidpose.export import ExportFormat
+    from vidpose.pipeline.job import Job
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,11 @@ class Outputs:
         for format_ in self.formats:
             yield from format_.present(self.stem)
 
-    def write(self, result: PoseResult, video: Path, start: float | None, end: float | None) -> list[Path]:
-        """Write a result; gives the files. The lossless one is first: whatever fails later can be made from it."""
+    def write(self, result: PoseResult, video: Path, job: Job) -> list[Path]:
+        """Write a job's result; gives the files. The lossless one is first: what fails later can be made from it."""
         result.save(self.result)
-        self.found.unlink(missing_ok=True)
+        if not job.saved:
+            self.found.unlink(missing_ok=True)
         written = [self.result]
         for format_ in self.formats:
             written += format_.write(result, self.stem)
@@ -61,7 +63,9 @@ class Outputs:
             from vidpose.render import render_overlay
 
             with progress_of(f"{video.name} overlay") as progress:
-                render_overlay(result, video, self.film, start=start, end=end, progress=progress)
+                render_overlay(
+                    result, video, self.film, start=job.finding.start, end=job.finding.end, progress=progress
+                )
             written.append(self.film)
         return written
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from vidpose.body.stretches import MAX_GAP
 from vidpose.common.errors import UsageError
 from vidpose.refine.focal import Lens
-from vidpose.refine.scale import Heights, parse_heights
+from vidpose.refine.scale import Heights, check_height, parse_heights
 
 if TYPE_CHECKING:
     from vidpose.pipeline.networks import Networks
@@ -21,6 +22,13 @@ Progress = Callable[[int, int | None], None]
 
 ProgressOf = Callable[[str, str], AbstractContextManager[Progress]]
 """Gives, for a label and what is counted ("frames"), a block in which to call what it yields."""
+
+
+def check_range(name: str, value: float | None, low: float, high: float = math.inf) -> None:
+    """Raises UsageError where a setting has a value that is not from `low` to `high`."""
+    if value is not None and not low <= value <= high:
+        wanted = f"from {low:g} to {high:g}" if high < math.inf else f"of {low:g} or more"
+        raise UsageError(f"`{name}={value}`: a number {wanted} is wanted")
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,14 @@ class Finding:
     in_step: bool = False
 
     def check(self, videos: Sequence[Path]) -> None:
-        """Raises UsageError where so many videos are too many, or too few."""
+        """Raises UsageError where a number cannot be, or so many videos are too many or too few."""
+        check_range("detect_every", self.detect_every, 1)
+        check_range("max_people", self.max_people, 1)
+        check_range("min_score", self.min_score, 0, 1)
+        check_range("start", self.start, 0)
+        check_range("end", self.end, 0)
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise UsageError(f"`end={self.end:g}`: must come after `start={self.start:g}`")
         if self.detector.startswith("boxes:") and len(videos) > 1:
             raise UsageError(f"`detector={self.detector}`: the boxes of one video; give one video")
         if self.in_step and len(videos) < 2:
@@ -94,6 +109,12 @@ class Lifting:
     hypotheses: int | None = None
     draw_steps: int | None = None
 
+    def check(self) -> None:
+        """Raises UsageError where a number cannot be."""
+        check_range("max_gap", self.max_gap, 0)
+        check_range("hypotheses", self.hypotheses, 1)
+        check_range("draw_steps", self.draw_steps, 1)
+
 
 @dataclass(frozen=True)
 class Placing:
@@ -115,4 +136,9 @@ class Placing:
     @property
     def heights(self) -> Heights | None:
         """The height as numbers; raises UsageError where it is none."""
-        return parse_heights(self.height) if isinstance(self.height, str) else self.height
+        if isinstance(self.height, str):
+            return parse_heights(self.height)
+        for metres in self.height.values() if isinstance(self.height, Mapping) else (self.height,):
+            if metres is not None:
+                check_height(metres)
+        return self.height

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidpose.body.tracks import PoseResult
-from vidpose.common.errors import UsageError
+from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.pipeline.choices import Finding, Lifting, Placing, ProgressOf
 from vidpose.refine.focal import Lens
 
@@ -63,7 +63,9 @@ class Job:
             parts[name] = kind(**own)
         own = {name: settings.pop(name) for name in ("calibration", "device") if name in settings}
         if settings:
-            raise UsageError(f"`{next(iter(settings))}`: there is no such setting")
+            name = next(iter(settings))
+            known = [f.name for part in (Finding, Lifting, Lens, Placing) for f in fields(part)]
+            raise UsageError(f"{name}: there is no such setting; {did_you_mean(name, known)}".removesuffix("; "))
         if own.get("calibration") is not None:
             own["calibration"] = Path(own["calibration"])
         results = tuple(one if isinstance(one, PoseResult) else Path(one) for one in saved)
@@ -115,6 +117,7 @@ class Job:
         self.placing.lens.check()
         _ = self.placing.heights
         self.finding.check(self.videos)
+        self.lifting.check()
         if not self.videos and not self.saved:
             raise UsageError("give a video: a file, or a folder of images")
         if self.saved and self.videos and len(self.saved) != len(self.videos):

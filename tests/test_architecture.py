@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vidpose"
 
 GROUND = {"common", "body", "weights", "runtimes", "video"}
-STAGES = {"people", "keypoints", "lifters", "refine", "views", "render", "export"}
+STAGES = {"people", "keypoints", "keypoint_files", "lifters", "refine", "views", "render", "export"}
 ALLOWED = {
     "common": set(),
     "body": {"common"},

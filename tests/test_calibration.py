@@ -296,5 +296,5 @@ def test_a_file_that_is_no_text_is_refused(content, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(VidposeError, match=r"c.toml: cannot be read \(No such file"):
+    with pytest.raises(VidposeError, match=r"c.toml: no such file"):
         load_calibration(tmp_path / "c.toml")

@@ -250,7 +250,7 @@ def test_output_folder_without_permission(run, short_walk, tiny_lifter, tmp_path
     ("options", "parts"),
     [
         (("--lifter", "nothing"), ("unknown lifter 'nothing'", "single-branch")),
-        (("--smooth", "fast"), ("no such filter", "butterworth")),
+        (("--smooth", "fast"), ("smoothing 'fast'", "butterworth")),
         (("--time", "10:2"), ("10:2",)),
         (("--device", "gpu9"), ("--device gpu9",)),
     ],

@@ -19,6 +19,7 @@ from vidpose.datasets.store import Recording, Store, StoreWriter
 from vidpose.evaluation.evaluate import FILTERS, evaluate
 from vidpose.lifters import Lifter, LifterConfig, create_lifter, zoo
 from vidpose.lifters.running import lift
+from vidpose.refine.smoothing import Smoothing
 from vidpose.video import VideoReader
 
 FRAMES, SIZE = 30, 1000
@@ -127,6 +128,23 @@ def test_filters_are_over_five_frames(name, reduce):
     padded = np.pad(joints, ((2, 2), (0, 0), (0, 0)), mode="edge")
     expected = np.stack([reduce(padded[i : i + 5], axis=0) for i in range(12)])
     np.testing.assert_allclose(FILTERS[name](joints), expected, atol=1e-12)
+
+
+def test_smoothing_is_that_of_infer_at_the_clips_rate(store):
+    torch.manual_seed(0)
+    lifter = create_lifter("lstm", width=8, frames=9).eval()
+    smoothing = Smoothing.parse("butterworth:2")
+    (rate,) = {clip.fps for clip in store.clips}
+
+    def by_hand(joints):
+        return smoothing(joints, np.linspace(0, (len(joints) - 1) / rate, len(joints)))
+
+    smoothed = evaluate(store, PROTOCOLS["vidpose"], lifter, "gt", smoothing=smoothing).summary()
+    expected = evaluate(store, PROTOCOLS["vidpose"], lifter, "gt", post_filter=by_hand).summary()
+    plain = evaluate(store, PROTOCOLS["vidpose"], lifter, "gt").summary()
+    error = [summary["averages"][0]["mpjpe"] for summary in (smoothed, expected, plain)]
+    assert error[0] == pytest.approx(error[1], rel=1e-6)
+    assert error[0] != pytest.approx(error[2], rel=1e-4)
 
 
 def test_scores_are_one_where_there_are_none():

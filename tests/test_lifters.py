@@ -271,10 +271,19 @@ def rewrite(path, **changes):
         ({"arch": "resnet"}, "unknown architecture 'resnet'"),
         ({"config": {"width": 32, "depth": 1}}, "do not fit single-branch"),
         ({"config": {"width": "wide"}}, "do not fit single-branch"),
-        ({"config": 3}, "unknown architecture"),
+        ({"config": {"width": 10**9}}, "width is 1000000000"),
+        ({"config": {"depth": 10**9}}, "depth is 1000000000"),
+        ({"config": {"depth": -1}}, "depth is -1"),
+        ({"config": {"heads": 7}}, "heads=7: no network is like that"),
+        ({"config": {"dropout": 1e308}}, "dropout is 1e"),
+        ({"config": {"normalisation": "none"}}, "normalisation one of"),
+        ({"config": {"width": 16384, "depth": 256}}, "make .* parameters"),
+        ({"config": 3}, "config is 3"),
+        ({"arch": ["mixste"]}, "arch is"),
         ({"layout": "coco17"}, "layout 'coco17'"),
         ({"format": "other"}, "not of a vidpose lifter"),
         ({"format_version": 99}, "newer vidpose"),
+        ({"format_version": "1"}, "format_version is '1'"),
     ],
 )
 def test_a_wrong_header_is_one_line(saved, changes, message):
@@ -283,6 +292,31 @@ def test_a_wrong_header_is_one_line(saved, changes, message):
         load_lifter(saved)
     assert "\n" not in str(caught.value)
     assert str(saved) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors, name: tensors[name].view(-1)[0].fill_(torch.nan), "not finite"),
+        (lambda tensors, name: tensors[name].view(-1)[-1].fill_(torch.inf), "not finite"),
+        (lambda tensors, name: tensors.pop(name), "is missing"),
+        (lambda tensors, name: tensors.update({name: tensors[name][..., None].contiguous()}), "is due"),
+        (lambda tensors, name: tensors.update({name: tensors[name].long()}), "int64"),
+        (lambda tensors, name: tensors.update(more=torch.zeros(1)), "'more' is not one"),
+    ],
+)
+def test_tensors_that_are_not_the_networks_are_refused(saved, change, message):
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(saved)
+    change(tensors, next(name for name, tensor in tensors.items() if tensor.is_floating_point()))
+    save_file(tensors, saved, metadata=metadata)
+    with pytest.raises(VidposeError, match=f"do not fit .*{message}") as caught:
+        load_lifter(saved)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_pickle_is_refused_unopened(tmp_path):

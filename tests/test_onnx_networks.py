@@ -115,7 +115,7 @@ class TestOnnxFiles:
         (tmp_path / "text.onnx").write_text("hello")
         with pytest.raises(VidposeError, match=r"text\.onnx: not an ONNX network"):
             OnnxNetwork(tmp_path / "text.onnx", ["dets"])
-        with pytest.raises(VidposeError, match=r"gone\.onnx: cannot be read"):
+        with pytest.raises(VidposeError, match=r"gone\.onnx: no such file"):
             OnnxNetwork(tmp_path / "gone.onnx", ["dets"])
 
     @pytest.mark.parametrize(

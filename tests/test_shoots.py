@@ -186,7 +186,7 @@ def test_a_set_that_was_broken_off_is_gone_on_with(clips, shards):
     assert render(clips, shards).output == f"wrote 2 clips of 2 x 2 pictures to {clips}\n"
     assert first.stat().st_mtime_ns == before
     assert len(open_clips(clips, H36M_17)) == 2
-    with pytest.raises(VidposeError, match="holds clips made otherwise; give --overwrite, or another --out"):
+    with pytest.raises(VidposeError, match="holds clips made otherwise; give `overwrite`, or another `out`"):
         render(clips, shards, "--seed", "2")
 
 

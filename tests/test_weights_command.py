@@ -217,7 +217,7 @@ def test_info_of_keypoint_and_clip_networks_of_ours(run, tmp_path):
 def test_info_of_other_files_is_one_line(run, tmp_path):
     (tmp_path / "text.safetensors").write_text("not weights")
     save_file({"x": torch.zeros(1)}, tmp_path / "theirs.safetensors")
-    write_weights(torch.nn.Linear(1, 1), tmp_path / "strange.safetensors", "vidpose-sculptor", {})
+    write_weights(torch.nn.Linear(1, 1), tmp_path / "strange.safetensors", "vidpose-sculptor", {"arch": "bust"})
     write_weights(torch.nn.Linear(1, 1), tmp_path / "wrong.safetensors", "vidpose-clip-network",
                   {"arch": "vit-s", "config": {"size": 64}})  # fmt: skip
     for file, part in (

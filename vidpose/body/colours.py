@@ -36,7 +36,7 @@ _ID_COLOURS: tuple[Colour, ...] = (
 )
 
 _FACE = {"nose", "eye", "ear", "mouth"}
-_HANDS_AND_FEET = {"pinky", "index", "thumb", "heel", "foot"}
+_HANDS_AND_FEET = {"pinky", "index", "thumb", "heel", "foot", "toe"}
 
 
 @dataclass(frozen=True)

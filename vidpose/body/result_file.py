@@ -102,7 +102,7 @@ class _CameraFacts(Struct, forbid_unknown_fields=True):
         return PinholeCamera(self.focal, self.centre, to_world)
 
 
-class _Header(Struct):
+class _ResultHeader(Struct):
     """The header of a result's file."""
 
     format_version: int
@@ -120,18 +120,21 @@ class _Header(Struct):
 _LOOSE = 1e-3
 """What rounding may take from a rotation."""
 
+_LATE = 1e7
+"""Seconds, a hundred days, that no video lasts."""
+
 _FAR = 1e7
 """Pixels, or metres, that nothing is away."""
 
 
-def _read_header(path: Path, file: NpzArrays) -> _Header:
+def _read_header(path: Path, file: NpzArrays) -> _ResultHeader:
     written = strict_json(str(file.read("header", (), "U")))
     if not isinstance(written, dict) or written.get("format") != "vidpose-result":
         raise ValueError("its header is of something else")
     version = written.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise VidposeError(f"{path}: a result of a newer vidpose (format {version}); upgrade vidpose")
-    header = convert(written, _Header)
+    header = convert(written, _ResultHeader)
     if header.format_version < 1:
         raise ValueError(f"format_version is {header.format_version}")
     if header.format_version < 3:
@@ -180,12 +183,12 @@ def _rate(fps: str | None) -> Fraction | None:
 
 
 def _check_times(name: str, times: np.ndarray) -> None:
-    # In one go: NaN is never greater, and infinity is not finite.
-    if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+    # NaN is neither small nor greater than another.
+    if not len(times) or not (np.abs(times) <= _LATE).all() or not (np.diff(times) > 0).all():
         raise ValueError(f"{name} are not seconds, each later than the one before")
 
 
-def _joints_of(header: _Header, which: str) -> int:
+def _joints_of(header: _ResultHeader, which: str) -> int:
     """How many joints a layout has; 0 where it has no name, since nobody was lifted."""
     name = getattr(header, which)
     if name not in SKELETONS and not (which == "joint_layout" and name == ""):
@@ -193,7 +196,7 @@ def _joints_of(header: _Header, which: str) -> int:
     return len(SKELETONS[name]) if name else 0
 
 
-def _read_track(file: NpzArrays, id_: int, header: _Header, num_frames: int) -> Track:
+def _read_track(file: NpzArrays, id_: int, header: _ResultHeader, num_frames: int) -> Track:
     def read(name: str, *shape: int | None) -> np.ndarray:
         array = file.read(f"track{id_}_{name}", shape, "f").astype(np.float32)
         if np.isinf(array).any() or np.abs(np.nan_to_num(array)).max(initial=0) > _FAR:

@@ -109,6 +109,41 @@ BLAZEPOSE_33 = Skeleton(
     ((23, 24), (17, 19), (18, 20), (27, 31), (28, 32)),
 )  # fmt: skip
 
+BODY_25 = Skeleton(
+    "body25",
+    ("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+     "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye",
+     "right_ear", "left_ear", "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe",
+     "right_heel"),
+    (1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 14, 19, 14, 11, 22, 11),
+)  # fmt: skip
+"""OpenPose's own 25."""
+
+OPENPOSE_18 = Skeleton("openpose18", BODY_25.joints[:8] + BODY_25.joints[9:19],
+                       (1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 1, 11, 12, 0, 0, 14, 15))  # fmt: skip
+"""What OpenPose makes of COCO's 17, with a neck."""
+
+OPENPOSE_MPI_15 = Skeleton("openpose-mpi15", ("head_top", *OPENPOSE_18.joints[1:14], "spine"),
+                           (1, 14, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1))  # fmt: skip
+"""What OpenPose makes of MPII's, with a chest."""
+
+HALPE_26 = Skeleton(
+    "halpe26",
+    (*COCO_17.joints, "head_top", "neck", "pelvis", "left_big_toe", "right_big_toe", "left_small_toe",
+     "right_small_toe", "left_heel", "right_heel"),
+    (18, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14, 0, 19, -1, 15, 16, 20, 21, 15, 16),
+)  # fmt: skip
+"""The bodies of Halpe's full-body annotations (AlphaPose); its 136 begin with them."""
+
+COCO_FEET_23 = Skeleton(
+    "coco-feet23",
+    (*COCO_17.joints, "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe",
+     "right_heel"),
+    (*COCO_17.parents, 15, 17, 15, 16, 20, 16),
+    COCO_17.extra_bones,
+)  # fmt: skip
+"""Bodies and feet of COCO-WholeBody; its 133 begin with them."""
+
 MPI_INF_3DHP_17 = Skeleton(
     "mpi-inf-3dhp17",
     ("head_top", "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
@@ -136,7 +171,22 @@ HUMANEVA_15 = Skeleton(
 """HumanEva-I's joints in VideoPose3D's order."""
 
 SKELETONS: Mapping[str, Skeleton] = {
-    s.name: s for s in (H36M_17, H36M_16, COCO_17, MPII_16, BLAZEPOSE_33, MPI_INF_3DHP_17, MPI_INF_3DHP_28, HUMANEVA_15)
+    s.name: s
+    for s in (
+        H36M_17,
+        H36M_16,
+        COCO_17,
+        MPII_16,
+        BLAZEPOSE_33,
+        MPI_INF_3DHP_17,
+        MPI_INF_3DHP_28,
+        HUMANEVA_15,
+        BODY_25,
+        OPENPOSE_18,
+        OPENPOSE_MPI_15,
+        HALPE_26,
+        COCO_FEET_23,
+    )
 }
 
 
@@ -251,11 +301,27 @@ BLAZEPOSE_TO_HUMANEVA = Conversion(
 H36M_TO_HUMANEVA = Conversion("h36m17-humaneva15-mid", H36M_17, HUMANEVA_15, {"head": {"nose": 0.5, "head_top": 0.5}})
 """The middle of the head for the head."""
 
+_EYES = {"left_eye": 0.5, "right_eye": 0.5}
+
+_OTHERS_TO_H36M = tuple(
+    Conversion(
+        f"{source.name}-h36m17-mid", source, H36M_17, {"pelvis": _PELVIS, "spine": _SPINE, "thorax": _THORAX} | head
+    )
+    for source, head in (
+        (BODY_25, {"head_top": _EYES}),
+        (OPENPOSE_18, {"head_top": _EYES}),
+        (OPENPOSE_MPI_15, {"nose": {"neck": 0.5, "head_top": 0.5}}),
+        (HALPE_26, {}),
+        (COCO_FEET_23, {"head_top": _EYES}),
+    )
+)
+"""Midpoints, as of COCO's and MPII's joints; Halpe has a crown of its own."""
+
 CONVERSIONS: Mapping[str, Conversion] = {
     c.name: c
     for c in (
         COCO_TO_H36M, MPII_TO_H36M, BLAZEPOSE_TO_H36M, MPII_TO_H36M_16, COCO_TO_HUMANEVA, BLAZEPOSE_TO_HUMANEVA,
-        H36M_TO_HUMANEVA,
+        H36M_TO_HUMANEVA, *_OTHERS_TO_H36M,
     )
 }  # fmt: skip
 

@@ -15,19 +15,19 @@ from vidpose.cli.spelling import SpelledFormatter, spelled
 from vidpose.common.errors import VidposeError
 
 COMMANDS = {
-    "ablate": "Train and tabulate a whole table of a paper.",
-    "angles": "Joint angles of a saved result: a table and a figure.",
-    "data": "Prepare benchmarks, and look at what is in them.",
-    "eval": "Evaluate lifters on a benchmark, as the papers tabulate it.",
-    "eval-keypoints": "Evaluate 2D keypoint networks on annotated pictures and clips.",
-    "export": "Write a saved result for other programs: BVH, C3D, TRC, glTF and more.",
+    "ablate": "Train every row of a paper's table, and print them beside the paper's.",
+    "angles": "Joint angles of a saved result, as a table and curves.",
+    "data": "Prepare benchmarks, and look at them.",
+    "eval": "Evaluate lifters on a benchmark, in the tables of the papers.",
+    "eval-keypoints": "Evaluate 2D keypoint networks on annotated pictures or clips.",
+    "export": "Write a saved result for other programs: BVH, glTF, TRC, C3D and more.",
     "infer": "3D skeletons from video.",
     "models": "List the lifters: paper, size, cost, and which weights are at hand.",
     "render": "Draw the overlay video of a saved result.",
-    "synth": "Render a synthetic person with exact truth: a sample video, or clips to train on.",
-    "train": "Train a lifter as a recipe says.",
+    "synth": "Render people whose joints are exactly known: a video, or clips to train on.",
+    "train": "Train a lifter.",
     "train-keypoints": "Train a 2D keypoint network.",
-    "view": "A page to look at a saved result: the video, the skeletons, their angles.",
+    "view": "Look at a saved result in a browser: the video, the skeletons, their angles.",
     "weights": "List, fetch, check and convert weights.",
 }
 """Name -> one line for the list. A command `x-y` is the function `x_y` in `vidpose/cli/x_y.py`."""

@@ -10,24 +10,27 @@ import rich_click as click
 @click.command()
 @click.argument("table")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder that the rows are trained on.  [default: data/DATASET]")  # fmt: skip
+              help="Folder of the training data.  [default: data/DATASET]")  # fmt: skip
 @click.option("--eval-data", type=click.Path(file_okay=False, path_type=Path), default="data/cmu", show_default=True,
-              help="The prepared cmu, on which rows trained on the CMU-17 shards are evaluated.")  # fmt: skip
+              help="The prepared benchmark cmu, for rows that trained on CMU-17 shards.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="runs", show_default=True,
-              help="Folder of the runs: TABLE/ROW in it.")  # fmt: skip
-@click.option("--rows", metavar="A,B", default="", help="Only these.  [default: all]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of every row's recipe.")
-@click.option("--released-code", is_flag=True, help="As the released code does it, where the paper says otherwise.")
+              help="Folder for the runs; each goes to TABLE/ROW in it.")  # fmt: skip
+@click.option("--rows", metavar="A,B", default="", help="Only these rows.  [default: all]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key in the recipe of every row.")
+@click.option(
+    "--released-code", is_flag=True, help="Where the paper and its released code differ, do as the code does."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True,
-              help="GPUs, or processes on the CPU, that share each training's batch.")  # fmt: skip
+              help="How many GPUs (or processes on a CPU) share each batch.")  # fmt: skip
 def ablate(
     table: str, data: Path | None, eval_data: Path, out: Path, rows: str, settings: tuple[str, ...],
     released_code: bool, device: str, devices: int,
 ) -> None:  # fmt: skip
-    """Train all rows of TABLE, a name like mixste-table6 or a TOML file, and print them beside what the paper reports.
+    """Train every row of a paper's table, and print the results beside the paper's.
 
-    Rows that are trained already are only evaluated, one that was interrupted goes on.
+    TABLE is a name like mixste-table6, or a TOML file. Rows that are trained already are only evaluated. A row that was
+    interrupted continues.
     """
     from vidpose.cli.console import table_console
     from vidpose.cli.progress import progress_of, training_bar

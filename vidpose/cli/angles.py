@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@click.option("--angles", "wanted", metavar="NAME,...", help="Only these, by names or parts of names: knee,left_hip.")
-@click.option("--person", "people", type=int, multiple=True, metavar="ID", help="Only this person; may be repeated.")
+@click.option(
+    "--angles", "wanted", metavar="NAME,...", help="Only these angles, by names or parts of names: knee,left_hip."
+)
+@click.option(
+    "--person", "people", type=int, multiple=True, metavar="ID", help="Only this person. Give it again for more."
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder to write to; by default that of RESULT.")  # fmt: skip
+              help="Folder to write to.  [default: that of RESULT]")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def angles(result: Path, wanted: str | None, people: tuple[int, ...], out: Path | None, overwrite: bool) -> None:
-    """Joint angles of RESULT, the .npz that `vidpose infer` wrote.
+    """Joint angles of RESULT, a .npz from `vidpose infer`.
 
     Writes NAME_angles.csv (degrees and degrees a second in every frame), NAME_angles_summary.csv (ranges of motion,
-    segment lengths, left against right) and, for each person, NAME_angles_ID.png. Zero is standing upright with
-    hanging arms, flexion is positive.
+    segment lengths, left against right) and, for each person, NAME_angles_ID.png. All angles are zero when
+    standing upright with hanging arms. Flexion is positive.
     """
     from vidpose.body.joint_angles import choose_angles, track_angles
     from vidpose.body.skeletons import get_skeleton

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import rich_click as click
 
+from vidpose.datasets import DATASETS
+
+_NAMES = "|".join(DATASETS)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
 
 @click.group()
 def data() -> None:
@@ -13,14 +18,14 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("name")
-@click.option("--source", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of its files.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write.  [default: data/NAME]")
-@click.option("--overwrite", is_flag=True, help="Prepare it again, from the start.")
+@click.argument("name", metavar=_NAMES)
+@click.option("--source", required=True, type=_FOLDER, help="Folder of the files.")
+@click.option("--out", type=_FOLDER, help="Folder to write to.  [default: data/NAME]")
+@click.option("--overwrite", is_flag=True, help="Prepare it again from the start.")
 def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
-    """Read benchmark NAME (h36m, mpi-inf-3dhp, humaneva, cmu) from the files its authors give out.
+    """Read a benchmark from the files that its authors give out.
 
-    A benchmark that is prepared already is left alone; a preparation that was interrupted goes on where it was.
+    Does nothing where it is prepared already. After an interruption, the same command goes on.
     """
     import shutil
 
@@ -45,12 +50,12 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
 
 
 @data.command()
-@click.argument("name")
-@click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
+@click.argument("name", metavar=_NAMES)
+@click.option("--data", "folder", type=_FOLDER, help="Folder of the prepared benchmark.  [default: data/NAME]")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path),
-              help="PNG to draw a few of its poses to.  [default: poses.png in the folder]")  # fmt: skip
+              help="Draw a few poses to this PNG.  [default: poses.png in the folder]")  # fmt: skip
 def info(name: str, folder: Path | None, picture: Path | None) -> None:
-    """Say and draw what is in a prepared benchmark: counts, subjects, cameras, inputs, bones, distances, poses."""
+    """Describe a prepared benchmark: counts, subjects, cameras, inputs, bones, distances; and draw some poses."""
     from vidpose.datasets.store import Store
     from vidpose.evaluation.describe import describe_store, draw_store
 
@@ -63,24 +68,24 @@ def info(name: str, folder: Path | None, picture: Path | None) -> None:
 
 
 @data.command()
-@click.argument("name")
-@click.option("--videos", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of its videos.")
-@click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
+@click.argument("name", metavar=_NAMES)
+@click.option("--videos", required=True, type=_FOLDER, help="Folder of its videos.")
+@click.option("--data", "folder", type=_FOLDER, help="Folder of the prepared benchmark.  [default: data/NAME]")
 @click.option("--detector", default="nanodet", show_default=True, metavar="NAME",
-              help="What finds people: a network by name, as for `vidpose infer`.")  # fmt: skip
+              help="Network that finds people, as for `vidpose infer`.")  # fmt: skip
 @click.option("--keypoints", default="blazepose-heavy", show_default=True, metavar="NAME",
-              help="What finds their 2D joints.")  # fmt: skip
+              help="Network that finds their 2D joints.")  # fmt: skip
 @click.option("--detector-weights", type=click.Path(path_type=Path), metavar="FILE",
               help="Weights of the detector, instead of those published.")  # fmt: skip
 @click.option("--keypoints-weights", type=click.Path(path_type=Path), metavar="FILE",
               help="Weights of the keypoint network, instead of those published.")  # fmt: skip
-@click.option("--name", "input_name", help="What to call the input.  [default: the keypoint network's name]")
+@click.option("--name", "input_name", help="Name of the input.  [default: the keypoint network's name]")
 @click.option("--device", default="auto", show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
 def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoints: str, detector_weights: Path | None,
            keypoints_weights: Path | None, input_name: str | None, device: str) -> None:  # fmt: skip
     """Find 2D keypoints in the videos of a prepared benchmark, and add them to it as an input.
 
-    A run that was interrupted goes on where it was.
+    After an interruption, the same command goes on.
     """
     from functools import partial
 
@@ -109,22 +114,29 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
 
 
 @data.command()
-@click.argument("name")
-@click.option("--videos", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of its videos.")
-@click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: data/NAME]")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
-@click.option("--subjects", default="S1,S5,S6,S7,S8", show_default=True, metavar="S1,...", help="Whose videos.")
-@click.option("--frames", default=32, show_default=True, type=click.IntRange(min=1), help="Of a clip.")
-@click.option("--every", default=2, show_default=True, type=click.IntRange(min=1),
-              help="Every so manieth frame of the videos.")  # fmt: skip
-@click.option("--size", default=256, show_default=True, type=click.IntRange(32, 4096), help="Pixels of a side.")
+@click.argument("name", metavar="h36m")
+@click.option("--videos", required=True, type=_FOLDER, help="Folder of its videos.")
+@click.option("--data", "folder", type=_FOLDER, help="Folder of the prepared benchmark.  [default: data/NAME]")
+@click.option("--out", required=True, type=_FOLDER, help="Folder to write to.")
+@click.option("--subjects", default="S1,S5,S6,S7,S8", show_default=True, metavar="S1,...",
+              help="Subjects whose videos to cut.")  # fmt: skip
+@click.option("--frames", default=32, show_default=True, type=click.IntRange(min=1), help="Frames in a clip.")
+@click.option("--every", default=2, show_default=True, type=click.IntRange(min=1), metavar="N",
+              help="Use every Nth frame of the videos.")  # fmt: skip
+@click.option(
+    "--size",
+    default=256,
+    show_default=True,
+    type=click.IntRange(32, 4096),
+    help="Width and height of a picture, in pixels.",
+)
 @click.option("--overwrite", is_flag=True, help="Make all clips again.")
 def clips(name: str, videos: Path, folder: Path | None, out: Path, subjects: str, frames: int, every: int, size: int,
           overwrite: bool) -> None:  # fmt: skip
     """Cut the videos of a prepared benchmark, h36m, into clips that 2D networks train on and are evaluated on.
 
-    A clip shows one person to all cameras in step, a square picture each. The same command goes on with a set that was
-    broken off.
+    A clip shows one person to all cameras at the same moments, in square pictures. After an interruption, the same
+    command goes on.
     """
     from dataclasses import asdict
 

@@ -9,54 +9,61 @@ from typing import Any
 
 import rich_click as click
 
+from vidpose.cli.listed import ListedOption, filter_names
 from vidpose.common.files import check_free
+from vidpose.datasets import DATASETS
 
 _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 """Pixels: Hossain and Little's, Table 3."""
 
 
 @click.command("eval")
-@click.option("--dataset", required=True, help="h36m, mpi-inf-3dhp, humaneva or cmu.")
+@click.option("--dataset", required=True, metavar="|".join(DATASETS), help="The benchmark.")
 @click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path),
               help="Folder that `vidpose data prepare` wrote.  [default: data/DATASET]")  # fmt: skip
 @click.option("--weights", "lifters", multiple=True, metavar="NAME|FILE",
-              help="A lifter's name, or a .safetensors file. Several stand in one table.")  # fmt: skip
-@click.option("--keypoints", is_flag=True, help="Evaluate the 2D keypoints themselves: AP, AR, PCK, MSE. No lifter.")
-@click.option(
-    "--input", "input_name", help="The 2D keypoints they get: gt, cpn, sh, ...  [default: the first there is]"
-)
-@click.option("--protocol", "protocol_name", help="How it is counted.  [default: the benchmark's first]")
+              help="A lifter's name, or a .safetensors file. Give it again for more rows in the table.")  # fmt: skip
+@click.option("--keypoints", is_flag=True, help="Evaluate the 2D keypoints, not a lifter: AP, AR, PCK, MSE.")
+@click.option("--input", "input_name", metavar="NAME",
+              help="The 2D keypoints that lifters get: gt, cpn, sh, ...  [default: the first there is]")  # fmt: skip
+@click.option("--protocol", "protocol_name", metavar="NAME",
+              help="What counts, and how it is averaged.  [default: the benchmark's first]")  # fmt: skip
 @click.option("--tta", type=click.Choice(["flip", "none"]), default="flip", show_default=True,
-              help="Average with the mirrored prediction of the mirrored input, or not.")  # fmt: skip
+              help="flip: average with the mirrored answer for the mirrored input.")  # fmt: skip
 @click.option("--windows", type=click.Choice(["blended", "end-to-end"]), default="blended", show_default=True,
-              help="How those of a lifter for whole sequences lie; papers evaluate end to end.")  # fmt: skip
+              help="How windows lie on a clip: they overlap, as in `vidpose infer`, or not, as in papers.")  # fmt: skip
+@click.option("--smooth", metavar="METHOD[:VALUE]", default="none", show_default=True, cls=ListedOption,
+              listing=filter_names, help="Smooth as `vidpose infer` does: {}. Papers do not.")  # fmt: skip
 @click.option("--filter", "filter_name", type=click.Choice(["none", "mean", "median"]), default="none",
-              show_default=True, help="Over five frames of the lifted joints.")  # fmt: skip
-@click.option("--noise", default=0.0, show_default=True, help="Pixels of Gaussian noise added to the keypoints.")
-@click.option("--hypotheses", type=click.IntRange(min=1), help="Poses that a lifter that draws them draws.")
-@click.option("--draw-steps", type=click.IntRange(min=1), help="Steps in which it draws each.")
+              show_default=True, help="Filter over five frames, as Hossain and Little's baselines.")  # fmt: skip
+@click.option("--noise", default=0.0, show_default=True, metavar="PIXELS",
+              help="Add Gaussian noise of this standard deviation to the keypoints.")  # fmt: skip
+@click.option("--hypotheses", type=click.IntRange(min=1), metavar="N",
+              help="How many poses to draw, for a lifter that draws them.")  # fmt: skip
+@click.option("--draw-steps", type=click.IntRange(min=1), metavar="N", help="In how many steps it draws each.")
 @click.option("--aggregate", type=click.Choice(["p-agg", "j-agg", "p-best", "j-best"]), default="p-agg",
               show_default=True,
-              help="One answer of them: the mean, by reprojection, or the best by the truth.")  # fmt: skip
-@click.option("--metric", default="mpjpe", show_default=True, help="What the table by action shows.")
-@click.option("--by", multiple=True, help="Print all measures by that, too.",
+              help="One answer of them: their mean, by reprojection, or the best one by the truth.")  # fmt: skip
+@click.option("--metric", default="mpjpe", show_default=True, metavar="NAME", help="What the table by action shows.")
+@click.option("--by", multiple=True, help="Also print all measures by this.",
               type=click.Choice(["actions", "subjects", "sequences", "subject_actions", "joints"]))  # fmt: skip
 @click.option("--reported", type=click.Choice(["own", "all", "none"]), default="own", show_default=True,
-              help="Rows that papers report: of their own methods, of all in their tables, or none.")  # fmt: skip
+              help="Which rows of papers to show: of their own methods, of all in their tables, or none.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures to it.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write all figures to this file.")  # fmt: skip
 @click.option("--table", "table_files", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the table to it: .md, .csv, .tex or .json.")  # fmt: skip
+              help="Write the table to this file: .md, .csv, .tex or .json.")  # fmt: skip
 @click.option("--figures", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder to draw to: distribution of errors, joints, poses, noise, attention.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+              help="Draw to this folder: distribution of errors, joints, poses, noise, attention.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def eval(
     dataset: str, folder: Path | None, lifters: tuple[str, ...], keypoints: bool, input_name: str | None,
-    protocol_name: str | None, tta: str, windows: str, filter_name: str, noise: float, hypotheses: int | None,
-    draw_steps: int | None, aggregate: str, metric: str, by: tuple[str, ...], reported: str, device: str,
-    json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None, overwrite: bool,
+    protocol_name: str | None, tta: str, windows: str, smooth: str, filter_name: str, noise: float,
+    hypotheses: int | None, draw_steps: int | None, aggregate: str, metric: str, by: tuple[str, ...], reported: str,
+    device: str, json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Evaluate lifters on a benchmark; the rows that papers report stand beside theirs."""
+    """Evaluate lifters on a benchmark. Figures that papers report stand in the same table."""
     from vidpose.cli.console import table_console
     from vidpose.common.devices import choose_device
     from vidpose.common.errors import UsageError
@@ -66,7 +73,9 @@ def eval(
     from vidpose.evaluation.evaluate import evaluate_keypoints
     from vidpose.evaluation.tables import breakdown_table, print_table, write_table
     from vidpose.lifters.zoo import load_weights
+    from vidpose.refine.smoothing import Smoothing
 
+    smoothing = Smoothing.parse(smooth)
     if not overwrite:
         check_free([path for path in (json_file, *table_files) if path])
     protocols = get_dataset(dataset).PROTOCOLS
@@ -86,7 +95,7 @@ def eval(
     loaded = {_label(name, lifters): load_weights(name) for name in lifters}
     for weights in loaded.values():
         weights.draw(hypotheses, draw_steps)
-    job = _Job(store, protocol, input_name, choose_device(device), tta, windows, filter_name, aggregate)
+    job = _Job(store, protocol, input_name, choose_device(device), tta, windows, smoothing, filter_name, aggregate)
     summaries = {name: job.run(weights, noise) for name, weights in loaded.items()}
     tables = _tables(dataset, summaries, metric, input_name, reported)
     tables += [breakdown_table(name, summary, part) for name, summary in summaries.items() for part in by]
@@ -113,6 +122,7 @@ class _Job:
     device: str
     tta: str
     windows: str
+    smoothing: Any
     filter_name: str
     aggregate: str
 
@@ -126,7 +136,8 @@ class _Job:
             return evaluate(
                 self.store, self.protocol, weights.lifter.to(self.device), self.input_name,
                 mirror=self.tta == "flip", overlap=self.windows == "blended", noise=noise,
-                aggregate=self.aggregate, post_filter=FILTERS[self.filter_name], report=report,
+                aggregate=self.aggregate, post_filter=FILTERS[self.filter_name],
+                smoothing=None if self.smoothing.method == "none" else self.smoothing, report=report,
             ).summary()  # fmt: skip
 
     def write(self, path: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> None:
@@ -139,6 +150,7 @@ class _Job:
             "aggregate": self.aggregate,
             "tta": self.tta,
             "windows": self.windows,
+            "smooth": str(self.smoothing),
             "filter": self.filter_name,
             "noise": noise,
         }

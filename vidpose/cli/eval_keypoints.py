@@ -13,27 +13,32 @@ from vidpose.common.files import check_free, replacing
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--keypoints", "names", multiple=True, required=True, metavar="NAME[=FILE[,FILE...]]",
-              help="As of `vidpose infer`, with its weights. Several stand in one table; several files of one, trained "
-                   "alike from other seeds, share a row: their mean and deviation.")  # fmt: skip
-@click.option("--detector", metavar="NAME", help="Finds the people.  [default: their boxes are given]")
+              help="A network, named as for `vidpose infer`, with its weights. Give it again for more rows. Several "
+                   "files of one network share a row, which shows their mean and deviation.")  # fmt: skip
+@click.option(
+    "--detector", metavar="NAME", help="Find the people with this network.  [default: use the boxes of the annotations]"
+)
 @click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Folder of the pictures.  [default: that of their annotations]")  # fmt: skip
+              help="Folder of the pictures.  [default: that of the annotations]")  # fmt: skip
 @click.option("--views", multiple=True, type=click.IntRange(min=1), metavar="N",
-              help="Cameras of a clip that a network sees together, at most; given again, another row over the same "
+              help="How many cameras of a clip a network may see together. Give it again for another row over the same "
                    "pictures.  [default: as many as it can]")  # fmt: skip
-@click.option("--every", default=1, show_default=True, type=click.IntRange(min=1),
-              help="Every so manieth picture; of clips, every so manieth clip.")  # fmt: skip
+@click.option("--every", default=1, show_default=True, type=click.IntRange(min=1), metavar="N",
+              help="Use every Nth picture, or every Nth clip.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures to it.")
-@click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures to this file."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def eval_keypoints(
     data: Path, names: tuple[str, ...], detector: str | None, images: Path | None, views: tuple[int, ...], every: int,
     device: str, json_file: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Evaluate 2D keypoint networks on DATA: a COCO keypoint file, or a folder of clips that `vidpose synth` rendered.
+    """Evaluate 2D keypoint networks on annotated pictures.
 
-    AP and AR are COCO's, over the joints that the annotations and all the networks have. Networks that see clips stand
-    beside the others, over the same pictures; F and V are the frames and the cameras that they see together.
+    DATA is a COCO keypoint file, or a folder of clips from `vidpose synth`. AP and AR are COCO's, over the joints that
+    the annotations and all the networks have. In the table, F is how many frames a network sees together, and V how
+    many cameras.
     """
     import json
     from contextlib import ExitStack

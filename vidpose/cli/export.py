@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from vidpose.cli.listed import ListedOption, format_names
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_free, make_folder
 
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@click.option("--format", "formats", multiple=True, required=True, metavar="NAMES",
-              help="What to write: bvh, c3d, coco, csv, gltf, html, json, mot, openpose, trc.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; by default that of RESULT.")
+@click.option("--format", "formats", multiple=True, required=True, metavar="NAME,...", cls=ListedOption,
+              listing=format_names, help="Formats to write: {}.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: that of RESULT]")
 @click.option("--person", "people", type=int, multiple=True, metavar="ID",
-              help="Only this person; may be given several times.")  # fmt: skip
+              help="Only this person. Give it several times for several.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def export(result: Path, formats: tuple[str, ...], out: Path | None, people: tuple[int, ...], overwrite: bool) -> None:
-    """Write RESULT, the .npz that `vidpose infer` wrote, in other programs' formats."""
+    """Write RESULT, a .npz from `vidpose infer`, in other programs' formats."""
     from vidpose.body.tracks import PoseResult
     from vidpose.export import get_formats, has_pose, place_of
 

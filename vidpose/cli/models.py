@@ -48,8 +48,8 @@ def models(as_json: bool) -> None:
     console = table_console()
     console.print(table)
     click.echo(
-        "\nsees: frames of video that decide a frame. MPJPE: millimetres on Human3.6M, protocol 1, reported by the "
-        "paper.\nPapers' titles and what their MPJPE was measured with: vidpose models --json\n"
+        "\nsees: how many frames decide the answer for one. MPJPE: millimetres on Human3.6M, protocol 1, as the paper "
+        "reports it.\nTitles of papers, and how they measured: vidpose models --json\n"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("weights that come with vidpose", "parameters", "MiB", "joints", "window", "MPJPE", "P-MPJPE"):

@@ -13,11 +13,11 @@ from vidpose.common.files import check_free
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@click.option("--video", type=click.Path(path_type=Path), help="The video, where it is not where the result says.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write; by default RESULT_overlay.mp4.")
+@click.option("--video", type=click.Path(path_type=Path), help="The video, if it is not where RESULT says.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: RESULT_overlay.mp4]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) -> None:
-    """Draw the overlay video of RESULT, the .npz that `vidpose infer` wrote."""
+    """Draw the overlay video of RESULT, a .npz from `vidpose infer`."""
     out = out or result.with_name(f"{result.stem}_overlay.mp4")
     if not overwrite:
         check_free([out])

@@ -21,26 +21,38 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True,
               help="Folder to write to.")  # fmt: skip
-@click.option("--list", "listing", is_flag=True, help="Name the scenes and stop.")
+@click.option("--list", "listing", is_flag=True, help="List the scenes, and do nothing else.")
 @click.option("--motion", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Clips of motion capture instead: folder of the CMU-17 shards.")  # fmt: skip
-@click.option("--split", default="train", show_default=True, help="Subjects of the motion: train, val or test.")
-@click.option("--clips", default=100, show_default=True, type=click.IntRange(min=1), help="How many.")
-@click.option("--views", default=4, show_default=True, type=click.IntRange(1, 16), help="Cameras, in step.")
-@click.option("--frames", default=32, show_default=True, type=click.IntRange(min=1), help="Of a clip.")
+              help="Render clips of motion capture instead of a scene. Folder of the CMU-17 shards.")  # fmt: skip
+@click.option("--split", default="train", show_default=True, help="Which subjects' motion: train, val or test.")
+@click.option("--clips", default=100, show_default=True, type=click.IntRange(min=1), help="How many clips.")
+@click.option(
+    "--views",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 16),
+    help="Cameras that film each clip at the same moments.",
+)
+@click.option("--frames", default=32, show_default=True, type=click.IntRange(min=1), help="Frames in a clip.")
 @click.option("--fps", default=25.0, show_default=True, type=click.FloatRange(min=0.1), help="Frames a second.")
-@click.option("--size", default=256, show_default=True, type=click.IntRange(32, 4096), help="Pixels of a side.")
-@click.option("--seed", default=1, show_default=True, help="Other numbers, other people, places and cameras.")
+@click.option(
+    "--size",
+    default=256,
+    show_default=True,
+    type=click.IntRange(32, 4096),
+    help="Width and height of a picture, in pixels.",
+)
+@click.option("--seed", default=1, show_default=True, help="Another number gives other people, places and cameras.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def synth(
     name: str | None, out: Path, listing: bool, motion: Path | None, split: str, clips: int, views: int, frames: int,
     fps: float, size: int, seed: int, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Render people whose joints are exactly known: the scene NAME, or with --motion clips to train on.
+    """Render people whose joints are exactly known: the scene NAME, or with --motion, clips to train on.
 
-    A scene is NAME.mp4 and NAME.truth.npz, about half a second of CPU time a person and frame. Clips are folders of
-    pictures with a COCO keypoint file each, a fifth of a second a picture; the same command goes on with a set that was
-    broken off. The same scene or seed gives the same pictures every time.
+    A scene becomes NAME.mp4 and NAME.truth.npz. It takes about half a second of CPU time for each person and frame.
+    A clip becomes a folder of pictures with a COCO keypoint file, at about a fifth of a second a picture. After an
+    interruption, the same command goes on. The same scene or seed gives the same pictures every time.
     """
     from vidpose.synth.scenes import SCENES
 

@@ -13,20 +13,22 @@ from vidpose.common.errors import UsageError
 
 @click.command()
 @click.argument("recipe_name", metavar="[RECIPE]", required=False)
-@click.option("--arch", help="The same as RECIPE of that name: a lifter as its paper reports it.")
+@click.option("--arch", metavar="NAME", help="The recipe of this lifter, as its paper reports it. The same as RECIPE.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder that `vidpose data prepare` wrote, or of shards.  [default: data/DATASET]")  # fmt: skip
+              help="Folder from `vidpose data prepare`, or of CMU-17 shards.  [default: data/DATASET]")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="Folder to write to.  [default: runs/NAME]")  # fmt: skip
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
-@click.option("--released-code", is_flag=True, help="As the released code does it, where the paper says otherwise.")
-@click.option("--init", metavar="NAME|FILE", help="Weights to start from.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
+@click.option(
+    "--released-code", is_flag=True, help="Where the paper and its released code differ, do as the code does."
+)
+@click.option("--init", metavar="NAME|FILE", help="Start from these weights.")
 @running_options
 def train(
     recipe_name: str | None, arch: str | None, data: Path | None, out: Path | None, settings: tuple[str, ...],
     released_code: bool, init: str | None, runoptions: RunOptions,
 ) -> None:  # fmt: skip
-    """Train a lifter as RECIPE says: the name of one that comes with vidpose, or a TOML file."""
+    """Train a lifter. RECIPE is the name of a recipe that comes with vidpose, or a TOML file."""
     from vidpose.training.recipe import read_recipe, recipe_names
 
     if (recipe_name is None) == (arch is None):

@@ -14,24 +14,25 @@ _PATH = click.Path(exists=True, path_type=Path)
 @click.command()
 @click.argument("data", nargs=-1, required=True, type=_PATH)
 @click.option("--arch", "recipe_name", required=True, metavar="NAME|FILE",
-              help="Recipe: that of a network by its name, or a TOML file.")  # fmt: skip
-@click.option("--held-out", required=True, type=_PATH, help="Pictures to validate on.")
-@click.option("--frames", type=click.IntRange(min=1), help="Of a window, for a network that sees clips.")
+              help="The recipe: a network's name, or a TOML file.")  # fmt: skip
+@click.option("--held-out", required=True, type=_PATH, help="Pictures to validate on. DATA must not contain them.")
+@click.option("--frames", type=click.IntRange(min=1), help="Frames in a window, for a network that sees clips.")
 @click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Folder of the pictures.  [default: that of their annotations]")  # fmt: skip
+              help="Folder of the pictures.  [default: that of the annotations]")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="Folder to write to.  [default: runs/NAME]")  # fmt: skip
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
 @click.option("--workers", type=click.IntRange(min=0), default=4, show_default=True,
-              help="Processes that read and cut pictures; 0: none besides the one that trains.")  # fmt: skip
+              help="Processes that read and cut pictures. With 0, the training itself does it.")  # fmt: skip
 @running_options
 def train_keypoints(
     data: tuple[Path, ...], recipe_name: str, held_out: Path, frames: int | None, images: Path | None, out: Path | None,
     settings: tuple[str, ...], workers: int, runoptions: RunOptions,
 ) -> None:  # fmt: skip
-    """Train a 2D keypoint network on DATA: COCO keypoint files, or folders of clips that `vidpose synth` rendered.
+    """Train a 2D keypoint network.
 
-    A network that sees clips (temporal-relational, vit-s, vit-b) learns from clips only.
+    DATA is COCO keypoint files, or folders of clips from `vidpose synth`. Networks that see clips (temporal-relational,
+    vit-s, vit-b) learn from clips only.
     """
     from vidpose.training.keypoint_recipe import ClipRecipe, read_keypoint_recipe
 

@@ -14,19 +14,19 @@ from vidpose.common.files import check_free
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@click.option("--video", type=click.Path(path_type=Path), help="The video, where it is not where the result says.")
-@click.option("--no-video", is_flag=True, help="A smaller page, without the video.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write; by default RESULT with .html.")
+@click.option("--video", type=click.Path(path_type=Path), help="The video, if it is not where RESULT says.")
+@click.option("--no-video", is_flag=True, help="Leave the video out. The page is smaller then.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: RESULT with .html]")
 @click.option("--open/--no-open", "opening", default=True, show_default=True, help="Open the page in the browser.")
 @click.option("--rerun", is_flag=True, help="Write RESULT.rrd for the Rerun viewer instead, and open it there.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def view(
     result: Path, video: Path | None, no_video: bool, out: Path | None, opening: bool, rerun: bool, overwrite: bool
 ) -> None:
-    """Make a page of RESULT, the .npz that `vidpose infer` wrote, and open it.
+    """Make a page of RESULT, a .npz from `vidpose infer`, and open it.
 
-    One HTML file that needs no network and nothing beside it: the video, the skeletons on it and in 3D, and the joint
-    angles, all in step.
+    The page is one HTML file, which needs no network and no other file. It shows the video, the skeletons on it and in
+    3D, and the joint angles, all at the same moment.
     """
     if video and no_video:
         raise UsageError("--video and --no-video exclude each other; give one of them")

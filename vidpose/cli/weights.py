@@ -31,7 +31,7 @@ def weights() -> None:
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
-    """List the weights that come with vidpose, and those of others that it can fetch."""
+    """List the weights that come with vidpose, and those from others that it can fetch."""
     from vidpose.lifters.zoo import shipped_lifters
     from vidpose.weights.catalogue import CATALOGUE, weights_folder
 
@@ -90,9 +90,9 @@ def _availability(entry: Published) -> str:
 
 @weights.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--unchecked", is_flag=True, help="Take a file that its publisher gives no hash of.")
+@click.option("--unchecked", is_flag=True, help="Also take a file whose publisher gives no hash.")
 def fetch(names: tuple[str, ...], unchecked: bool) -> None:
-    """Fetch weights, and check their hash. What a broken transfer brought is kept, and the next one goes on there."""
+    """Fetch weights, and check their hash. A download that broke off continues where it stopped."""
     from vidpose.weights.catalogue import fetch_weights
 
     for entry in [_published(name) for name in names]:
@@ -111,7 +111,7 @@ def _in_mib(report: Report) -> Report:
 
 @weights.command()
 def verify() -> None:
-    """Check the hash of all weights that are at hand. None of them is read as weights."""
+    """Check the hash of all weights that are at hand. Their contents are not loaded."""
     damaged = []
     for name, path, state in _checked():
         click.echo(f"{state:8} {name}  {path}")
@@ -140,7 +140,7 @@ def _checked() -> Iterator[tuple[str, Path, str]]:
 @weights.command()
 @click.argument("name_or_file", metavar="NAME|FILE")
 def info(name_or_file: str) -> None:
-    """Say what is known of weights: what others publish about theirs, or the header of a file of ours."""
+    """Describe weights: what their publisher says of them, or the header of a vidpose file."""
     from vidpose.weights.catalogue import CATALOGUE, published
 
     ours = _ours().get(name_or_file)
@@ -182,7 +182,7 @@ def _facts(path: Path) -> dict[str, Any]:
 @weights.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def remove(names: tuple[str, ...]) -> None:
-    """Delete weights that were fetched."""
+    """Delete fetched weights."""
     from vidpose.weights.catalogue import remove_weights
 
     for entry in [_published(name) for name in names]:
@@ -204,12 +204,18 @@ def _published(name: str) -> Published:
 
 @weights.command("import")
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--arch", required=True, help="The lifter it is of; `vidpose models` lists them.")
+@click.option("--arch", required=True, metavar="NAME", help="Which lifter it is; `vidpose models` lists them.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="What the tensors' shapes do not tell.")
-@click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting that the shapes of the tensors do not tell.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], overwrite: bool) -> None:
-    """Convert CHECKPOINT, a file that the authors of a lifter released, to .safetensors. Nothing in it is run."""
+    """Convert CHECKPOINT, a file from the authors of a lifter, to .safetensors. No code in it is run."""
     from vidpose.lifters.importing import import_lifter
     from vidpose.lifters.zoo import save_lifter
 

@@ -30,12 +30,13 @@ _MAX_TEXT = 1 << 30
 
 
 @contextmanager
-def reading(path: Path, what: str, advice: str = "") -> Iterator[None]:
+def reading(path: Path, what: str, advice: str = "", *, kind: type[VidposeError] = VidposeError) -> Iterator[None]:
     """Around reading a file: whatever a parser says of it becomes a VidposeError.
 
     Args:
         what: it should be, with its article: "a vidpose result".
         advice: what to do where it is not; "" leaves that out.
+        kind: of the error, where the file is part of the command's words.
 
     Raises:
         VidposeError: the file cannot be read, or is not what it should be.
@@ -45,11 +46,11 @@ def reading(path: Path, what: str, advice: str = "") -> Iterator[None]:
     except (VidposeError, NameError, AssertionError, ImportError):  # of our own code
         raise
     except FileNotFoundError:
-        raise VidposeError(f"{path}: no such file") from None
+        raise kind(f"{path}: no such file") from None
     except OSError as error:
-        raise VidposeError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
+        raise kind(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
     except Exception as error:  # what parsers raise at a damaged file has no common base
-        raise VidposeError(f"{path}: not {what} ({_reason(error)}){'; ' * bool(advice)}{advice}") from error
+        raise kind(f"{path}: not {what} ({_reason(error)}){'; ' * bool(advice)}{advice}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -129,7 +130,7 @@ def convert(values: Any, kind: type[T]) -> T:
     """What JSON or TOML said, as `kind`: a dataclass, a `msgspec.Struct` or any type made of such.
 
     Raises:
-        ValueError: a key is unknown or missing, or a value impossible; says which.
+        ValueError: a key is missing, or a value impossible; says which.
     """
     try:
         return msgspec.convert(values, kind, str_keys=True)
@@ -138,24 +139,44 @@ def convert(values: Any, kind: type[T]) -> T:
 
 
 def _words(problem: str, values: Any) -> str:
-    """What msgspec says, with the value that is wrong: "ids[0] is 'a': expected `int`"."""
+    """What msgspec says, with the value that is wrong: "ids[0] is 'a', where a whole number is due"."""
     problem, _, place = problem.partition(" - at `$")
     place = place.strip("`").removeprefix(".")
-    problem = problem[:1].lower() + problem[1:]
-    if not place or "[...]" in place:
-        return f"{place.replace('[...]', '')}: {problem}".removeprefix(": ")
+    lacking = re.fullmatch(r"Object missing required field `(.*)`", problem, re.DOTALL)
+    if lacking:
+        return f"{place + '.' if place else ''}{lacking[1]} is missing"
+    # In a mapping, msgspec does not say which key.
+    place = place.partition("[...]")[0]
     for key, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", place.replace("[", ".[")):
-        try:
-            values = values[int(index)] if index else values[key]
-        except (KeyError, IndexError, TypeError):
-            return f"{place}: {problem}"
-    return f"{place} is {short(values)}: {problem}"
+        values = values[int(index)] if index else values[key]
+    given = f"{place} is {short(values)}".removeprefix(" is ")
+    expected = re.fullmatch(r"Expected `([^`]+)`(?: ([<>]=?) ([0-9.e+-]+))?(?:, got `[^`]+`)?", problem)
+    if not expected:
+        return f"{given}: {problem[:1].lower()}{problem[1:]}"
+    kinds, comparison, limit = expected.groups()
+    if comparison:
+        return f"{given}; it must be {_COMPARISONS[comparison]} {limit.removesuffix('.0')}"
+    return f"{given}, where {' or '.join(_KINDS.get(kind, kind) for kind in kinds.split(' | '))} is due"
+
+
+_KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+"""What people call the types of JSON and TOML."""
+
+_COMPARISONS = {">": "more than", ">=": "at least", "<": "less than", "<=": "at most"}
 
 
 def short(value: Any) -> str:
     """A value from outside, for a message: on one line, and not without end."""
     try:
-        text = ascii(value) if isinstance(value, str) else repr(value)
+        text = ascii(value) if isinstance(value, str) else " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a number of more digits than Python prints; a list in a list in a list ...
         text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:60]}..."

@@ -22,6 +22,7 @@ _MOST_DEFLATED = 1100
 _KINDS = {
     "f": ("f", "floating-point numbers"),
     "i": ("iu", "whole numbers"),
+    "n": ("fiu", "numbers"),
     "b": ("b", "true or false"),
     "U": ("U", "text"),
 }
@@ -60,7 +61,7 @@ class NpzArrays(Mapping[str, np.ndarray]):
 
         Args:
             shape: due; None: any number along that axis.
-            kind: of numbers that is due: "f" floating-point, "i" whole, "b" true or false, "U" text.
+            kind: of numbers that is due: "f" floating-point, "i" whole, "n" either, "b" true or false, "U" text.
 
         Raises:
             KeyError, ValueError: there is none of that name, or it is another.

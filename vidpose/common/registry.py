@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Generic, TypeVar
 
-from vidpose.common.errors import UsageError
+import torch
+from torch import nn
+
+from vidpose.common.errors import UsageError, VidposeError, one_line
+from vidpose.common.inputs import convert, short
 from vidpose.common.settings import with_tuples
 
-T = TypeVar("T")
+T = TypeVar("T", bound=nn.Module)
+
+_MAX_NUMBERS = 10**10
+"""Of a network; twice those of the largest that a paper has."""
 
 
 class Registry(Generic[T]):
-    """Classes by name. Each has a frozen dataclass `Config`, and takes one.
+    """Classes by name. Each has a frozen dataclass `Config` whose types say which settings can be, and takes one.
 
     Args:
         kind: what errors call one of them: "lifter", say.
@@ -53,11 +60,77 @@ class Registry(Generic[T]):
 
         Raises:
             UsageError: nothing has that name, its config no such field, or a value is impossible.
+            VidposeError: it does not fit into memory.
         """
-        found = self.find(name)
-        if unknown := set(config) - set(asdict(found.Config())):
-            raise UsageError(f"{self._kind} {name!r} has no setting {', '.join(sorted(unknown))}")
-        return found(found.Config(**with_tuples(config)))
+        config = self._config(name, config)
+        self._trial(name, config)
+        try:
+            return self.find(name)(config)
+        except RuntimeError as error:  # settings that can be, and yet there is no room
+            raise VidposeError(f"{self._kind} {name!r}: it cannot be made ({one_line(error)})") from None
+
+    def restore(self, name: str, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> T:
+        """A network with these weights, in eval mode. It is made once it is known that they fit.
+
+        Raises:
+            UsageError: as of `create`.
+            ValueError: the tensors are not those of such a network, or not all finite; says which.
+        """
+        made = self._config(name, config)
+        check_tensors(tensors, self._trial(name, made).state_dict())
+        network = self.find(name)(made)
+        network.load_state_dict(tensors)
+        return network.eval()
+
+    def _config(self, name: str, values: Mapping[str, Any]) -> Any:
+        kind = self.find(name).Config
+        if unknown := set(values) - {field.name for field in fields(kind)}:
+            raise UsageError(f"{self._kind} {name!r} has no setting {', '.join(sorted(map(str, unknown)))}")
+        try:
+            return convert(with_tuples(values), kind)
+        except ValueError as error:
+            raise UsageError(f"{self._kind} {name!r}: {error}") from None
+
+    def _trial(self, name: str, config: Any) -> T:
+        """A network without memory, which tells whether there can be one of these settings, and of what size."""
+        usual = self.find(name).Config()
+        try:
+            with torch.device("meta"):
+                trial = self.find(name)(config)
+        except VidposeError:
+            raise
+        # Sizes that do not go together show themselves anywhere.
+        except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            given = ", ".join(f"{key}={value}" for key, value in asdict(config).items() if value != getattr(usual, key))
+            raise UsageError(
+                f"{self._kind} {name!r} with {given}: no network is like that ({one_line(error)})"
+            ) from error
+        size = sum(tensor.numel() for tensor in trial.state_dict().values())
+        if size > _MAX_NUMBERS:
+            raise UsageError(f"{self._kind} {name!r}: these settings make {size:,} parameters; give smaller ones")
+        return trial
+
+
+def check_tensors(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    """See that tensors are those of a network, by name, shape and kind of numbers, and finite.
+
+    Raises:
+        ValueError: they are not; names one.
+    """
+    if not isinstance(tensors, Mapping):
+        raise ValueError(f"{short(tensors)}, where tensors by their names are due")
+    if missing := sorted(expected.keys() - set(tensors)):
+        raise ValueError(f"{missing[0]} is missing, one of {len(missing)}")
+    for name, tensor in tensors.items():
+        if name not in expected or not isinstance(tensor, torch.Tensor):
+            raise ValueError(f"{short(name)} is not one of its tensors")
+        due = expected[name]
+        if tensor.shape != due.shape or tensor.is_floating_point() != due.is_floating_point():
+            raise ValueError(
+                f"{name} is {tuple(tensor.shape)} of {tensor.dtype}, where {tuple(due.shape)} of {due.dtype} is due"
+            )
+        if not tensor.isfinite().all():
+            raise ValueError(f"{name} has numbers that are not finite")
 
 
 def count_blocks(tensors: Mapping[str, Any], prefix: str) -> int:

@@ -1,13 +1,40 @@
-"""Settings from text: the form `key=value`, as the command line takes them, and what JSON and TOML make of values."""
+"""Settings: their text form `key=value`, as the command line takes them, and the types that say which values can be."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from vidpose.common.errors import UsageError
+from vidpose.common.inputs import short
+
+Count = Annotated[int, Meta(ge=1, le=16384)]
+"""How many, or how wide."""
+
+Counts = Annotated[tuple[Count, ...], Meta(min_length=1, max_length=16)]
+
+Depth = Annotated[int, Meta(ge=1, le=256)]
+"""How many layers, one after another."""
+
+Depths = Annotated[tuple[Depth, ...], Meta(min_length=1, max_length=16)]
+
+Probability = Annotated[float, Meta(ge=0, lt=1)]
+
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+Chance = Annotated[float, Meta(ge=0, le=1)]
+"""A probability that may be 1."""
+
+Amount = Annotated[float, Meta(ge=0, le=1000)]
+"""Of something that may be left out by 0."""
+
+Angle = Annotated[float, Meta(ge=-180, le=180)]
+
+Ratio = Annotated[float, Meta(gt=0, le=1000)]
 
 
 def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -23,10 +50,11 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
         try:
             # What TOML takes as it stands are numbers, switches, lists and quoted strings.
             override = tomllib.loads(re.sub(r"=\s*((?!(?:true|false|inf|nan)$)[a-zA-Z/.][\w./-]*)$", r'="\1"', setting))
-        except tomllib.TOMLDecodeError:
-            raise UsageError(f"`set={setting}`: not TOML; write key=value") from None
+        except (ValueError, RecursionError):
+            raise UsageError(f"`set={short(setting)}`: not TOML; write key=value") from None
         for key, value in override.items():
-            values[key] = values.get(key, {}) | value if isinstance(value, dict) else value
+            old = values.get(key)
+            values[key] = old | value if isinstance(value, dict) and isinstance(old, dict) else value
     return values
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.inputs import read_json, reading
+from vidpose.common.npz import open_npz
 from vidpose.datasets.cmu_cameras import PUBLISHED, VirtualCamera, published_cameras
 from vidpose.datasets.mocap.asf_amc import Asf, read_amc, read_asf
 from vidpose.datasets.mocap.bvh_reader import read_bvh
@@ -95,14 +96,17 @@ def load_cmu(folder: Path, split: str) -> CapturedMotion:
     shards = _shards(folder, split)
     if not shards:
         raise VidposeError(f"{folder}: no cmu17_{split}_*.npz here; give the folder of the CMU-17 shards")
-    sequences, subjects, sources = [], [], []
+    sequences, subjects, sources, rates = [], [], [], []
     for shard in shards:
         arrays = _read_shard(shard, ("subject",))
         positions = _metres(arrays["positions"])
         sequences += [positions[start:end] for start, end in pairwise(arrays["offsets"].tolist())]
         subjects += arrays["subject"].tolist()
         sources += arrays["source"].tolist() if "source" in arrays else [""] * len(arrays["subject"])
-    fps = float(arrays["fps"])
+        rates.append(float(arrays["fps"]))
+    if len(set(rates)) > 1:
+        raise VidposeError(f"{folder}: shards of {split} at {min(rates):g} and at {max(rates):g} frames a second")
+    fps = rates[0]
     lengths = np.array([len(sequence) for sequence in sequences])
     return CapturedMotion(
         np.concatenate(straighten(sequences, subjects, fps)),
@@ -130,16 +134,20 @@ def _shards(folder: Path, split: str) -> list[Path]:
 
 def _read_shard(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
     """Positions (millimetres), offsets and fps of a shard, and the keys asked for."""
-    try:
-        with np.load(path, allow_pickle=False) as shard:
-            arrays = {key: shard[key] for key in ("positions", "offsets", "fps", *keys)}
-            if "source" in shard:
-                arrays["source"] = shard["source"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise VidposeError(f"{path}: not a CMU-17 shard ({error})") from None
-    shape, ends = arrays["positions"].shape, arrays["offsets"]
-    if len(shape) != 3 or shape[1:] != (17, 3) or ends[-1] != shape[0]:
-        raise VidposeError(f"{path}: positions {shape}, where (frames, 17, 3) was expected")
+    with open_npz(path, "a CMU-17 shard") as shard:
+        arrays = {
+            "positions": shard.read("positions", (None, 17, 3), "n"),
+            "offsets": shard.read("offsets", (None,), "i"),
+            "fps": shard.read("fps", (), "n"),
+        }
+        ends, count = arrays["offsets"], max(len(arrays["offsets"]) - 1, 0)
+        if not count or ends[0] != 0 or ends[-1] != len(arrays["positions"]) or (np.diff(ends.astype(int)) < 1).any():
+            raise ValueError(f"offsets do not part its {len(arrays['positions'])} frames")
+        if not np.isfinite(arrays["positions"]).all() or not 1 <= arrays["fps"] <= 1000:
+            raise ValueError("positions or fps that are no numbers, or none that can be")
+        arrays |= {key: shard.read(key, (count,), "i") for key in keys}
+        if "source" in shard:
+            arrays["source"] = shard.read("source", (count,), "U")
     return arrays
 
 
@@ -254,11 +262,9 @@ def _splits(source: Path) -> dict[int, str]:
     path = source / "splits.json"
     if not path.is_file():
         return dict.fromkeys(VAL_SUBJECTS, "val") | dict.fromkeys(TEST_SUBJECTS, "test")
-    try:
-        listed = json.loads(path.read_text())
+    with reading(path, "a list of subjects for train, val and test"):
+        listed = read_json(path)
         return {int(subject): split for split in SPLITS for subject in listed[split]}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise VidposeError(f"{path}: not a list of subjects for train, val and test ({error})") from None
 
 
 def _read_raw(path: Path, trial: tuple[int, int]) -> tuple[np.ndarray, float]:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import torch
 
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, H36M_17
+from vidpose.common.settings import Amount, Chance, Ratio
 
 PELVIS, THORAX = H36M_17.index("pelvis"), H36M_17.index("thorax")
 LEFT_HIP, RIGHT_HIP = H36M_17.index("left_hip"), H36M_17.index("right_hip")
@@ -47,14 +48,14 @@ class ImitatedDetector:
         cut: probability that a window's picture ends somewhere below the chest: what lies further down is guessed.
     """
 
-    landmark_bias: float = 0.010
-    jitter: float = 0.010
-    jitter_seconds: float = 0.15
-    white: float = 0.003
-    occluded: float = 0.04
-    dropped: float = 0.01
-    unscored: float = 0.1
-    cut: float = 0.0
+    landmark_bias: Amount = 0.010
+    jitter: Amount = 0.010
+    jitter_seconds: Ratio = 0.15
+    white: Amount = 0.003
+    occluded: Chance = 0.04
+    dropped: Chance = 0.01
+    unscored: Chance = 0.1
+    cut: Chance = 0.0
 
 
 _HIGH = {"hip": 0.014, "knee": 0.011, "ankle": 0.015, "shoulder": 0.008, "elbow": 0.011}

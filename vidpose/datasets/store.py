@@ -20,13 +20,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 
-from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.body.skeletons import SKELETONS, Skeleton
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import describe, replacing
+from vidpose.common.inputs import convert, open_input, read_json, reading, short
 
 FORMAT_VERSION = 1
 
@@ -45,16 +48,16 @@ class StoredClip:
     """
 
     part: str
-    start: int
-    frames: int
-    split: str
+    start: Annotated[int, Meta(ge=0)]
+    frames: Annotated[int, Meta(ge=1)]
+    split: Literal["train", "val", "test"]
     subject: str
     action: str
     camera: str
     sequence: str
-    width: int
-    height: int
-    fps: float
+    width: Annotated[int, Meta(ge=0, le=32768)]
+    height: Annotated[int, Meta(ge=0, le=32768)]
+    fps: Annotated[float, Meta(gt=0, le=100_000)]
 
     @property
     def rows(self) -> slice:
@@ -143,22 +146,50 @@ class StoreWriter:
             inputs: what each input is: name -> description (detector, whether it has scores, ...).
         """
         parts = sorted(path.parent.name for path in (self.folder / "parts").glob("*/clips.json"))
-        index = {
-            "format": "vidpose-dataset",
-            "format_version": FORMAT_VERSION,
-            "name": self.name,
-            "layout": self.layout,
-            "parts": parts,
-            "inputs": dict(inputs),
-            "facts": dict(facts),
-        }
-        with replacing(self.folder / "index.json") as partial:
-            partial.write_text(json.dumps(index, indent=2))
+        index = _Index("vidpose-dataset", FORMAT_VERSION, self.name, self.layout, parts, dict(inputs), dict(facts))
+        _write_index(self.folder, index)
         return Store(self.folder)
 
 
 def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(arrays).astype(np.float32)
+
+
+_AGAIN = "prepare the benchmark again"
+
+_Name = Annotated[str, Meta(pattern=r"^[^./\\\x00][^/\\\x00]*$", max_length=200)]
+"""Of something that is a file or a folder of that name."""
+
+
+class _Index(Struct):
+    """What `index.json` says."""
+
+    format: str
+    format_version: int
+    name: str
+    layout: str
+    parts: list[_Name]
+    inputs: dict[_Name, dict[str, Any]]
+    facts: dict[str, Any]
+
+
+def _index_of(folder: Path) -> Path:
+    return folder / "index.json"
+
+
+def _read_index(folder: Path) -> _Index:
+    with reading(_index_of(folder), "the index of a prepared benchmark", _AGAIN):
+        index = convert(read_json(_index_of(folder)), _Index)
+        if index.format != "vidpose-dataset" or index.layout not in SKELETONS:
+            raise ValueError(f"format {short(index.format)}, layout {short(index.layout)}")
+    if index.format_version != FORMAT_VERSION:
+        raise VidposeError(f"{_index_of(folder)}: of another vidpose (format {index.format_version}); {_AGAIN}")
+    return index
+
+
+def _write_index(folder: Path, index: _Index) -> None:
+    with replacing(_index_of(folder)) as partial:
+        partial.write_text(json.dumps(msgspec.structs.asdict(index), indent=2))
 
 
 @dataclass
@@ -180,31 +211,42 @@ class Store:
     facts: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        path = self.folder / "index.json"
-        try:
-            index = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise UsageError(f"{self.folder}: no prepared benchmark; make it with `vidpose data prepare`") from None
-        except (OSError, ValueError) as error:
-            raise VidposeError(f"{path}: cannot be read ({error})") from None
-        if index.get("format") != "vidpose-dataset" or index.get("format_version") != FORMAT_VERSION:
-            raise VidposeError(f"{path}: not of this vidpose; prepare the benchmark again")
-        self.name, self.layout = index["name"], get_skeleton(index["layout"])
-        self.inputs, self.facts, self._parts = index["inputs"], index["facts"], index["parts"]
+        if not _index_of(self.folder).exists():
+            if (self.folder / "parts").is_dir():
+                raise UsageError(
+                    f"{self.folder}: its preparation was broken off; the same `vidpose data prepare` goes on with it"
+                )
+            raise UsageError(f"{self.folder}: no prepared benchmark; make it with `vidpose data prepare`")
+        index = _read_index(self.folder)
+        self.name, self.layout = index.name, SKELETONS[index.layout]
+        self.inputs, self.facts, self._parts = index.inputs, index.facts, index.parts
         self._open: dict[tuple[str, str], np.ndarray] = {}
 
     @cached_property
     def clips(self) -> list[StoredClip]:
         """All clips, in the order of their parts."""
-        return [
-            StoredClip(**clip)
-            for part in self._parts
-            for clip in json.loads((self.folder / "parts" / part / "clips.json").read_text())
-        ]
+        return [clip for part in self._parts for clip in self._clips_of(part)]
+
+    def _clips_of(self, part: str) -> list[StoredClip]:
+        path = self.folder / "parts" / part / "clips.json"
+        with reading(path, "the clips of a prepared benchmark", _AGAIN):
+            clips = convert(read_json(path), list[StoredClip])
+            rows = len(self._array(part, "joints"))
+            for clip in clips:
+                if clip.part != part or clip.start + clip.frames > rows:
+                    raise ValueError(f"rows {clip.start} to {clip.start + clip.frames} of {short(clip.part)}")
+        return clips
 
     def joints(self, clip: StoredClip) -> np.ndarray:
-        """(F, J, 3) metres in the camera frame."""
-        return self._array(clip.part, "joints")[clip.rows]
+        """(F, J, 3) metres in the camera frame; finite in frames that count.
+
+        Raises:
+            VidposeError: the file is damaged.
+        """
+        joints = self._array(clip.part, "joints")[clip.rows]
+        if not np.isfinite(joints[self.valid(clip)]).all():
+            raise VidposeError(f"{self._path(clip.part, 'joints')}: has joints that are no numbers; {_AGAIN}")
+        return joints
 
     def keypoints(self, clip: StoredClip, input_name: str) -> np.ndarray:
         """(F, J, 2) or (F, J, 3) pixels.
@@ -214,11 +256,16 @@ class Store:
         """
         if input_name not in self.inputs:
             raise UsageError(f"{self.folder}: no input {input_name!r}; there are {', '.join(self.inputs)}")
-        return self._array(clip.part, f"keypoints-{input_name}")[clip.rows]
+        keypoints = self._array(clip.part, f"keypoints-{input_name}")[clip.rows]
+        if np.isinf(keypoints).any():
+            raise VidposeError(
+                f"{self._path(clip.part, f'keypoints-{input_name}')}: has keypoints that are infinite; {_AGAIN}"
+            )
+        return keypoints
 
     def valid(self, clip: StoredClip) -> np.ndarray:
         """(F,) bool: frames that count."""
-        if not (self.folder / "parts" / clip.part / "valid.npy").is_file():
+        if not self._path(clip.part, "valid").is_file():
             return np.ones(clip.frames, bool)
         return self._array(clip.part, "valid")[clip.rows]
 
@@ -234,22 +281,34 @@ class Store:
             VidposeError: the folder cannot be written.
         """
         for part in self._parts:
-            path = self.folder / "parts" / part / f"keypoints-{name}.npy"
+            path = self._path(part, f"keypoints-{name}")
             if not path.is_file():
                 arrays = [keypoints_of(clip) for clip in self.clips if clip.part == part]
                 with replacing(path) as partial:
                     np.save(partial, _stacked(arrays))
-        index = json.loads((self.folder / "index.json").read_text())
-        index["inputs"][name] = dict(facts)
-        with replacing(self.folder / "index.json") as partial:
-            partial.write_text(json.dumps(index, indent=2))
-        self.inputs = index["inputs"]
+        index = _read_index(self.folder)
+        index.inputs[name] = dict(facts)
+        _write_index(self.folder, index)
+        self.inputs = index.inputs
 
     def _array(self, part: str, name: str) -> np.ndarray:
         if (part, name) not in self._open:
-            path = self.folder / "parts" / part / f"{name}.npy"
-            try:
-                self._open[part, name] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise VidposeError(f"{path}: cannot be read ({error}); prepare the benchmark again") from None
+            path = self._path(part, name)
+            with reading(path, "an array of a prepared benchmark", _AGAIN):
+                open_input(path).close()
+                array = np.lib.format.open_memmap(path, mode="r")
+                self._check(part, name, array)
+            self._open[part, name] = array
         return self._open[part, name]
+
+    def _check(self, part: str, name: str, array: np.ndarray) -> None:
+        """Raises ValueError for an array of another shape or type than the store's."""
+        rows = len(array) if name == "joints" else len(self._array(part, "joints"))
+        due = {"joints": ((rows, len(self.layout), 3),), "valid": ((rows,),)}.get(
+            name, tuple((rows, len(self.layout), channels) for channels in (2, 3))
+        )
+        if array.shape not in due or array.dtype != (bool if name == "valid" else np.float32):
+            raise ValueError(f"{array.shape} of {array.dtype}, where {due[0]} is due")
+
+    def _path(self, part: str, name: str) -> Path:
+        return self.folder / "parts" / part / f"{name}.npy"

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from vidpose.body.geometry import ray_turns
 from vidpose.body.skeletons import order_of
+from vidpose.common.errors import UsageError
 from vidpose.datasets.clips_to_lift import check_joints, counted, keypoints_in, metres_per_unit, with_scores
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Store, StoredClip
@@ -20,6 +21,7 @@ from vidpose.evaluation.keypoints.keypoint_metrics import keypoint_scores
 from vidpose.evaluation.results import Results
 from vidpose.lifters import HypothesisLifter, Lifter
 from vidpose.lifters.running import lift, lift_hypotheses
+from vidpose.refine.smoothing import Smoothing
 
 Filter = Callable[[np.ndarray], np.ndarray]
 """Takes and gives the (F, J, 3) joints of a clip."""
@@ -41,6 +43,7 @@ def evaluate(
     mirror: bool = True,
     overlap: bool = True,
     post_filter: Filter = FILTERS["none"],
+    smoothing: Smoothing | None = None,
     noise: float = 0.0,
     aggregate: str = "p-agg",
     report: Callable[[int, int], None] = lambda done, total: None,
@@ -53,14 +56,15 @@ def evaluate(
         mirror: average with the mirrored prediction of the mirrored input.
         overlap: of the windows, see `lift`.
         post_filter: what is done to the lifted joints of each clip.
+        smoothing: done to them before, as `vidpose infer` does it; None: as they are, as papers have it.
         noise: standard deviation, in pixels, of Gaussian noise added to the keypoints (Hossain and Little, Table 3);
             the same for the same clip every time.
         aggregate: a name in `AGGREGATIONS`, for a lifter that draws poses.
         report: called with the numbers of clips done and in all.
 
     Raises:
-        UsageError: the lifter answers for other joints or takes such as cannot be made from the benchmark's, or there
-            is nothing to evaluate.
+        UsageError: the lifter answers for other joints or takes such as cannot be made from the benchmark's, there is
+            nothing to evaluate, or no frame rate to smooth by.
     """
     check_joints(store, lifter.name, lifter.layout, lifter.input_layout)
     clips = counted(store, protocol, input_name)
@@ -70,6 +74,10 @@ def evaluate(
             store, clip, lifter, input_name, mirror=mirror, overlap=overlap, noise=noise, seed=number,
             aggregate=aggregate,
         )  # fmt: skip
+        if smoothing:
+            if not clip.fps:
+                raise UsageError(f"smoothing {smoothing}: {store.name} does not say how many frames a second it has")
+            predicted = smoothing(predicted, np.arange(clip.frames) / clip.fps)
         joints = np.array(store.joints(clip))
         if lifter.in_ray_frame:
             # The truth is turned, not the answer: nothing that the lifter does not know comes in.
@@ -114,7 +122,7 @@ def lift_clip(
 
 
 def evaluate_keypoints(store: Store, protocol: Protocol, input_name: str, *, every: int = 10) -> dict[str, float]:
-    """Errors of a benchmark's 2D keypoints against the true projections, on every so manieth frame that counts.
+    """Errors of a benchmark's 2D keypoints against the true projections, on every Nth frame that counts.
 
     Returns:
         see `keypoint_scores`, and `pictures`, how many there were.

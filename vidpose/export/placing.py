@@ -6,6 +6,7 @@ own file is about its format.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,12 +17,16 @@ from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.common.errors import VidposeError
 
 _JITTER = 1e-3
 """Seconds. Containers that count in milliseconds round an even frame rate by half of it, so that this is even still."""
 
 _SAME_TIME = 1e-6
 """Seconds."""
+
+_MOST_PAUSES = 20
+"""Even moments that a frame may stand for, on average."""
 
 
 class Placement(Enum):
@@ -120,12 +125,22 @@ class EvenClock:
         return EvenClock(start, 1 / median, None)
 
     def frames_of(self, track: Track) -> np.ndarray:
-        """(M,) numbers of the moments within a track, from its first frame to its last; at least one."""
+        """(M,) numbers of the moments within a track, from its first frame to its last; at least one.
+
+        Raises:
+            VidposeError: there are many times as many as frames, since those lie hours apart.
+        """
         if self.places is not None:
-            first, last = self.places[track.frames[[0, -1]]]
-            return np.arange(first, last + 1)
-        first, last = (track.times[[0, -1]] - self.start) * self.rate
-        return np.arange(np.ceil(first - 1e-6), max(np.floor(last + 1e-6), np.ceil(first - 1e-6)) + 1).astype(int)
+            first, last = self.places[track.frames[[0, -1]]].tolist()
+        else:
+            first, last = ((track.times[[0, -1]] - self.start) * self.rate).tolist()
+            first, last = math.ceil(first - 1e-6), math.floor(last + 1e-6)
+        if last - first > _MOST_PAUSES * len(track) + 1_000_000:
+            raise VidposeError(
+                f"person {track.id}: {len(track)} frames over {track.times[-1] - track.times[0]:.0f} s, which at "
+                f"an even {self.rate:g} a second are {last - first}; write JSON or CSV, which keep frames' own times"
+            )
+        return np.arange(first, max(first, last) + 1)
 
     def times_of(self, frames: np.ndarray) -> np.ndarray:
         """(M,) seconds of moments."""

@@ -23,13 +23,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from vidpose.body.skeletons import Skeleton
+from vidpose.common import inputs
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import make_folder, replacing
+from vidpose.common.inputs import convert, reading
 from vidpose.keypoint_data.coco_annotations import (
     ANNOTATIONS,
     AnnotatedPerson,
@@ -115,10 +118,32 @@ def open_clips(folder: Path, layout: Skeleton) -> list[FilmedClip]:
     return [_clip(file, layout) for file in files]
 
 
+_Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
+_Row = tuple[_Number, _Number, _Number, _Number]
+
+
+class _ClipCamera(Struct):
+    """What is read of a picture's camera."""
+
+    focal: Annotated[float, Meta(gt=0, le=1e9)]
+    centre: tuple[_Number, _Number]
+    world_to_camera: tuple[_Row, _Row, _Row]
+
+
+class _ClipPicture(Struct):
+    """What is read of a picture besides COCO's fields."""
+
+    clip: Annotated[int, Meta(ge=0)]
+    view: Annotated[int, Meta(ge=0, le=1000)]
+    frame: Annotated[int, Meta(ge=0)]
+    time: _Number
+    camera: _ClipCamera
+
+
 def _clip(file: Path, layout: Skeleton) -> FilmedClip:
     content = read_json(file)
     views: dict[int, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-    try:
+    with reading(file, "a clip", "an entry lacks or spoils that"):
         rows = rows_of(content, layout)
         people = {entry["image_id"]: entry for entry in content["annotations"]}
         for image in content["images"]:
@@ -127,19 +152,17 @@ def _clip(file: Path, layout: Skeleton) -> FilmedClip:
         found = []
         for view, frames in sorted(views.items()):
             images = [image for _, image in sorted(frames, key=lambda pair: pair[0])]
-            cameras = [image["camera"] for image in images]
+            seen = [convert(image, _ClipPicture) for image in images]
             found.append(
                 ClipView(
                     view,
                     tuple(person_of(people[image["id"]], image, rows, file.parent) for image in images),
-                    np.array([image["time"] for image in images], float),
-                    np.array([camera["focal"] for camera in cameras], float),
-                    np.array([camera["centre"] for camera in cameras], float).reshape(-1, 2),
-                    np.array([camera["world_to_camera"] for camera in cameras], float).reshape(-1, 3, 4),
+                    np.array([picture.time for picture in seen]),
+                    np.array([picture.camera.focal for picture in seen]),
+                    np.array([picture.camera.centre for picture in seen]),
+                    np.array([picture.camera.world_to_camera for picture in seen]),
                 )
             )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise VidposeError(f"{file}: not a clip (an entry lacks or spoils {error})") from None
     if any(not np.array_equal(view.times, found[0].times) for view in found):
         raise VidposeError(f"{file}: its views are not of the same moments; take the clip away, or make it again")
     return FilmedClip(number, tuple(found))
@@ -190,10 +213,8 @@ def note_clips(folder: Path, facts: Mapping[str, Any], overwrite: bool) -> None:
     path = folder / "clips.json"
     noted = {"format": "vidpose-clips", **facts}
     if path.exists() and not overwrite:
-        try:
-            there = json.loads(path.read_text())
-        except ValueError:
-            there = None
+        with reading(path, "what clips are made of", "give `overwrite`, or another `out`"):
+            there = inputs.read_json(path)
         if there != noted:
             raise VidposeError(f"{folder}: holds clips made otherwise; give `overwrite`, or another `out`")
         return

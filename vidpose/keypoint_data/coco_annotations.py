@@ -11,14 +11,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 from PIL import Image, ImageOps
 
 from vidpose.body.skeletons import Skeleton
+from vidpose.common import inputs
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import replacing
+from vidpose.common.inputs import convert, reading
 
 ANNOTATIONS = "annotations.json"
 """The name of such a file in a folder of our own."""
@@ -83,20 +86,16 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         VidposeError: it is no such file.
     """
-    try:
-        content = json.loads(path.read_bytes())
+    with reading(path, "a COCO keypoint file"):
+        content = inputs.read_json(path)
         if not all(isinstance(content[key], list) for key in ("images", "annotations", "categories")):
             raise ValueError("images, annotations and categories are no lists")
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise VidposeError(f"{path}: not a COCO keypoint file ({error})") from None
     return content
 
 
 def _people(path: Path, layout: Skeleton, images: Path) -> list[AnnotatedPerson]:
     content = read_json(path)
-    try:
+    with reading(path, "a COCO keypoint file", "an entry lacks or spoils that"):
         rows = rows_of(content, layout)
         pictures = {image["id"]: image for image in content["images"]}
         people = [
@@ -104,8 +103,6 @@ def _people(path: Path, layout: Skeleton, images: Path) -> list[AnnotatedPerson]
             for annotation in content["annotations"]
             if "keypoints" in annotation and not annotation.get("iscrowd")
         ]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise VidposeError(f"{path}: not a COCO keypoint file (an entry lacks or spoils {error})") from None
     return [person for person in people if person.labelled.any()]
 
 
@@ -115,19 +112,42 @@ def rows_of(content: dict[str, Any], layout: Skeleton) -> list[int]:
     return [names.index(joint) if joint in names else -1 for joint in layout.joints]
 
 
+_Number = Annotated[float, Meta(ge=-1e7, le=1e7)]
+_Length = Annotated[float, Meta(ge=0, le=1e7)]
+
+
+class _Entry(Struct):
+    """What is read of an annotation."""
+
+    keypoints: list[_Number]
+    bbox: tuple[_Number, _Number, _Length, _Length]
+    area: Annotated[float, Meta(ge=0, le=1e14)] | None = None
+
+
+class _Picture(Struct):
+    """What is read of an image's entry."""
+
+    id: int
+    file_name: str
+    width: inputs.Pixels
+    height: inputs.Pixels
+
+
 def person_of(annotation: dict[str, Any], image: dict[str, Any], rows: list[int], images: Path) -> AnnotatedPerson:
     """A person of the file; KeyError and the like where an entry is not what it should be."""
-    listed = np.asarray(annotation["keypoints"], np.float32).reshape(-1, 3)
+    facts = convert(annotation, _Entry)
+    picture = convert(image, _Picture)
+    listed = np.array(facts.keypoints, np.float32).reshape(-1, 3)
     # A row of nothing, for joints that the file does not have.
     taken = np.concatenate([listed, np.zeros((1, 3), np.float32)])[rows]
-    x, y, width, height = annotation["bbox"]
+    x, y, width, height = facts.bbox
     return AnnotatedPerson(
-        images / image["file_name"],
-        image["id"],
-        (image["width"], image["height"]),
+        images / picture.file_name,
+        picture.id,
+        (picture.width, picture.height),
         np.array([x, y, x + width, y + height], np.float32),
         np.where(taken[:, 2:] > 0, taken[:, :2], np.float32(np.nan)),
-        float(annotation.get("area", width * height)),
+        width * height if facts.area is None else facts.area,
     )
 
 

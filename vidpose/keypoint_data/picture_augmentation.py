@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter
 from torch.utils.data import Dataset
 
 from vidpose.body.skeletons import Skeleton
+from vidpose.common.settings import Amount, Chance, Probability
 from vidpose.keypoint_data.coco_annotations import AnnotatedPerson, read_picture
 from vidpose.keypoint_data.crops import cut, placing, to_fractions
 from vidpose.keypoints.keypoint_network import Processing
@@ -44,16 +45,16 @@ class PictureAugmentation:
         cover: probability of each of two patches over joints.
     """
 
-    scale: float = 0.35
-    turn: float = 45.0
-    turned: float = 0.6
-    shift: float = 0.0
-    mirror: float = 0.5
-    half_body: float = 0.3
-    colour: float = 0.0
-    soften: float = 0.0
-    noise: float = 0.0
-    cover: float = 0.0
+    scale: Probability = 0.35
+    turn: Amount = 45.0
+    turned: Chance = 0.6
+    shift: Chance = 0.0
+    mirror: Chance = 0.5
+    half_body: Chance = 0.3
+    colour: Chance = 0.0
+    soften: Chance = 0.0
+    noise: Chance = 0.0
+    cover: Chance = 0.0
 
 
 PLAIN = PictureAugmentation(scale=0.0, turned=0.0, mirror=0.0, half_body=0.0)

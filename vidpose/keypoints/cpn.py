@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth
 from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
 from vidpose.keypoints.residual import Bottleneck, norm_conv, residual_layer
 
@@ -112,9 +113,9 @@ class CPN(KeypointNetwork):
     class Config(NetworkConfig):
         """`width` of the ResNet's stem, its `blocks` at each level, `features` of the pyramid."""
 
-        width: int = 64
-        blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
-        features: int = 256
+        width: Count = 64
+        blocks: tuple[Depth, Depth, Depth, Depth] = (3, 4, 6, 3)
+        features: Count = 256
 
     processing = Processing(
         mean=(122.7717, 115.9465, 102.9801), std=(255.0, 255.0, 255.0), margin=(1.2, 1.3), alignment="centre"

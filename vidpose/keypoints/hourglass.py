@@ -27,6 +27,7 @@ from torch import nn
 from torch.nn.functional import interpolate, max_pool2d
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Counts, Depth, Depths
 from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
 from vidpose.keypoints.residual import BasicBlock, heatmap_layer, norm_conv, residual_block, residual_layer
 
@@ -126,11 +127,11 @@ class Hourglass(KeypointNetwork):
             features: width of what each stack predicts from.
         """
 
-        stacks: int = 1
-        widths: tuple[int, ...] = (256, 256, 384, 384, 384, 512)
-        blocks: tuple[int, ...] = (2, 2, 2, 2, 2, 4)
-        stem_width: int = 128
-        features: int = 256
+        stacks: Depth = 1
+        widths: Counts = (256, 256, 384, 384, 384, 512)
+        blocks: Depths = (2, 2, 2, 2, 2, 4)
+        stem_width: Count = 128
+        features: Count = 256
 
     processing = Processing(input_size=(256, 256))
     tiny = {"stacks": 2, "widths": (4, 4, 6), "blocks": (1, 1, 2), "stem_width": 4, "features": 4}  # noqa: RUF012
@@ -227,9 +228,9 @@ class NewellHourglass(KeypointNetwork):
         """`stacks` of hourglasses in a row, `levels` of halving in each, and `width`."""
 
         layout: str = "mpii16"
-        stacks: int = 8
-        levels: int = 4
-        width: int = 256
+        stacks: Depth = 8
+        levels: Depth = 4
+        width: Count = 256
 
     processing = Processing(input_size=(256, 256), mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), alignment="centre")
     tiny = {"stacks": 2, "levels": 2, "width": 16}  # noqa: RUF012

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth
 from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
 from vidpose.keypoints.residual import BasicBlock, Bottleneck, heatmap_layer, norm_conv, residual_layer
 
@@ -120,11 +121,11 @@ class HRNet(KeypointNetwork):
             units: exchange units of stages 2, 3 and 4.
         """
 
-        width: int = 32
-        bottleneck_width: int = 64
-        bottlenecks: int = 4
-        blocks: int = 4
-        units: tuple[int, int, int] = (1, 4, 3)
+        width: Count = 32
+        bottleneck_width: Count = 64
+        bottlenecks: Depth = 4
+        blocks: Depth = 4
+        units: tuple[Depth, Depth, Depth] = (1, 4, 3)
 
     tiny = {"width": 4, "bottleneck_width": 4, "bottlenecks": 1, "blocks": 1, "units": (1, 1, 1)}  # noqa: RUF012
 
@@ -167,7 +168,7 @@ class HRNetW48(HRNet):
     class Config(HRNet.Config):
         """As HRNet's."""
 
-        width: int = 48
+        width: Count = 48
 
 
 @register("hrnet-w24", _PAPER)
@@ -182,10 +183,10 @@ class HRNetW24(HRNet):
         """As HRNet's; its joints are the lifters' own."""
 
         layout: str = "h36m17"
-        width: int = 24
-        bottleneck_width: int = 16
-        bottlenecks: int = 1
-        blocks: int = 2
-        units: tuple[int, int, int] = (1, 1, 1)
+        width: Count = 24
+        bottleneck_width: Count = 16
+        bottlenecks: Depth = 1
+        blocks: Depth = 2
+        units: tuple[Depth, Depth, Depth] = (1, 1, 1)
 
     processing = Processing(input_size=(128, 160), alignment="centre", decoding="dark")

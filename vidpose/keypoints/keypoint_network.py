@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from vidpose.body.skeletons import COCO_17, MPII_16, Skeleton, get_skeleton
-from vidpose.common.errors import VidposeError, one_line
+from vidpose.common.errors import UsageError, VidposeError, one_line
 from vidpose.common.registry import Registry
+from vidpose.common.settings import Count, Ratio
 
 _LAYOUTS: Mapping[int, Skeleton] = {len(layout): layout for layout in (COCO_17, MPII_16)}
 
@@ -34,10 +35,10 @@ class Processing:
         flip: look at the mirrored crop as well, and average the heatmaps.
     """
 
-    input_size: tuple[int, int] = (192, 256)
+    input_size: tuple[Count, Count] = (192, 256)
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
-    margin: tuple[float, float] = (1.25, 1.25)
+    std: tuple[Ratio, Ratio, Ratio] = (58.395, 57.12, 57.375)
+    margin: tuple[Ratio, Ratio] = (1.25, 1.25)
     alignment: Literal["corner", "centre", "udp"] = "corner"
     decoding: str = "quarter"
     flip: bool = True
@@ -104,7 +105,7 @@ class KeypointNetwork(nn.Module):
 
 _REGISTRY: Registry[KeypointNetwork] = Registry("keypoint network")
 register, network_names = _REGISTRY.register, _REGISTRY.names
-network_class, create_network = _REGISTRY.find, _REGISTRY.create
+network_class, create_network, restore_network = _REGISTRY.find, _REGISTRY.create, _REGISTRY.restore
 
 
 def load_network(name: str, tensors: Mapping[str, torch.Tensor]) -> KeypointNetwork:
@@ -121,13 +122,12 @@ def load_network(name: str, tensors: Mapping[str, torch.Tensor]) -> KeypointNetw
     kind = network_class(name)
     try:
         ours = kind.from_authors(tensors)
-        network = create_network(name, **kind.infer_config(ours))
-        network.load_state_dict(ours)
+        return restore_network(name, kind.infer_config(ours), ours)
     except KeyError as error:
         raise VidposeError(f"not weights of {name}: there is no {error.args[0]}") from None
-    except (ValueError, RuntimeError) as error:
+    # Tensors of any number and shape may stand under the right names.
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, UsageError, ValueError) as error:
         raise VidposeError(f"not weights of {name} ({one_line(error)})") from None
-    return network.eval()
 
 
 def layout_of(head: torch.Tensor) -> str:

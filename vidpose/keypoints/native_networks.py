@@ -9,6 +9,7 @@ from vidpose.keypoints.keypoint_network import (
     load_network,
     network_class,
     network_names,
+    restore_network,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "load_network",
     "network_class",
     "network_names",
+    "restore_network",
 ]

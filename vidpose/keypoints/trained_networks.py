@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vidpose.common.errors import VidposeError
-from vidpose.common.settings import with_tuples
-from vidpose.keypoints.native_networks import KeypointNetwork, Processing, create_network, load_network
+from vidpose.common.inputs import convert
+from vidpose.keypoints.native_networks import KeypointNetwork, Processing, load_network, restore_network
 from vidpose.weights.untrusted import read_checkpoint
 from vidpose.weights.weights_file import fitting, read_weights_of, write_weights
 
@@ -69,7 +69,6 @@ def read_network(path: Path, arch: str) -> Trained:
     """
     about, tensors = read_weights_of(path, KIND, arch)
     with fitting(path, arch):
-        network = create_network(arch, **about["config"])
-        network.load_state_dict(tensors)
-        processing = Processing(**with_tuples(about["processing"]))
-    return Trained(network.eval(), processing, about)
+        network = restore_network(arch, about.get("config", {}), tensors)
+        processing = convert(about.get("processing"), Processing)
+    return Trained(network, processing, about)

@@ -28,6 +28,7 @@ from vidpose.lifters.lifter import (
     create_lifter,
     lifter_class,
     lifter_names,
+    restore_lifter,
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "p_stmo",
     "poseformer",
     "poseformer_v2",
+    "restore_lifter",
     "seq2seq",
     "ssr_stf",
     "stcformer",

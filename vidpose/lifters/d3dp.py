@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from vidpose.common.errors import UsageError
+from vidpose.common.settings import Count, Ratio
 from vidpose.lifters.lifter import HypothesisLifter, Paper, register
 from vidpose.lifters.mixste import MixSTE
 
@@ -39,7 +40,7 @@ _BUFFERS = (
 """What the authors' files hold of the schedule, which follows from its length."""
 
 
-def kept_signal(timesteps: int) -> torch.Tensor:
+def kept_signal(timesteps: Count) -> torch.Tensor:
     """(timesteps,) float64: what is left of a pose's variance after so much noise, alpha bar of a cosine schedule.
 
     Nichol and Dhariwal, "Improved denoising diffusion probabilistic models", ICML 2021, eq. 17, with s = 0.008, and no
@@ -69,7 +70,7 @@ class Step(NamedTuple):
     fresh: float
 
 
-def schedule(timesteps: int, steps: int) -> list[Step]:
+def schedule(timesteps: Count, steps: int) -> list[Step]:
     """DDIM's steps from most noise to none, evenly apart (Song, Meng and Ermon, ICLR 2021, eq. 12 and 16, eta = 1)."""
     numbers = torch.linspace(-1, timesteps - 1, steps + 1, device="cpu").int().flip(0).tolist()
     kept = [*kept_signal(timesteps).tolist(), 1.0]  # at -1, without noise, all
@@ -112,10 +113,10 @@ class D3DP(MixSTE, HypothesisLifter):
     class Config(MixSTE.Config):
         """As MixSTE's, and: `timesteps` of the noise, `scale` of a pose in it, `hypotheses` H, `steps` K of a draw."""
 
-        timesteps: int = 1000
-        scale: float = 1.0
-        hypotheses: int = 1
-        steps: int = 1
+        timesteps: Count = 1000
+        scale: Ratio = 1.0
+        hypotheses: Count = 1
+        steps: Count = 1
 
     variants = {"20-hypotheses": {"hypotheses": 20, "steps": 10}}  # noqa: RUF012
     authors_keys = (
@@ -134,7 +135,7 @@ class D3DP(MixSTE, HypothesisLifter):
         self.register_buffer("kept", kept_signal(config.timesteps).float(), persistent=False)
         self.sampling(config.hypotheses, config.steps)
 
-    def sampling(self, hypotheses: int, steps: int) -> None:
+    def sampling(self, hypotheses: Count, steps: int) -> None:
         if hypotheses < 1 or not 1 <= steps <= self.config.timesteps:
             raise UsageError(
                 f"d3dp: {hypotheses} hypotheses of {steps} steps; give 1 or more, in 1 to {self.config.timesteps} steps"

@@ -32,6 +32,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Counts, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.videopose3d import check_window
 
@@ -133,12 +134,12 @@ class GLAGCN(Lifter):
     class Config(LifterConfig):
         """`width` of a joint's features, `strides` of the modules, whose product is `frames`, and `dropout`."""
 
-        frames: int = 243
-        channels: int = 2
+        frames: Count = 243
+        channels: Count = 2
         normalisation: str = "screen"
-        width: int = 96
-        strides: tuple[int, ...] = (3, 3, 3, 3, 3)
-        dropout: float = 0.1
+        width: Count = 96
+        strides: Counts = (3, 3, 3, 3, 3)
+        dropout: Probability = 0.1
 
     predicts = "centre"
     tiny = {"frames": 9, "width": 16, "strides": (3, 3)}  # noqa: RUF012

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.inputs import short
+from vidpose.common.registry import check_tensors
 from vidpose.lifters.lifter import Lifter, create_lifter, lifter_class
 from vidpose.weights.untrusted import read_checkpoint
 
@@ -42,10 +44,18 @@ def import_lifter(
         tensors = kind.from_authors(renamed)
     except NotImplementedError:
         raise UsageError(f"{arch}: no authors' checkpoints of it are known, so there is nothing to import") from None
-    except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        missing = f"it has no {original(error.args[0], kind)}" if isinstance(error, KeyError) else "shapes do not fit"
+    # Tensors of any number and shape may stand under the right names.
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        missing = (
+            f"it has no {original(str(error.args[0]), kind)}" if isinstance(error, KeyError) else "shapes do not fit"
+        )
         raise VidposeError(f"{path}: not a checkpoint of {arch}: {missing}, but {_some(theirs)}") from None
-    lifter = create_lifter(arch, **(config | dict(settings or {})))
+    try:
+        lifter = create_lifter(arch, **(config | dict(settings or {})))
+    except UsageError as error:
+        if settings:
+            raise
+        raise VidposeError(f"{path}: not a checkpoint of {arch} ({error})") from None
     expected = lifter.state_dict()
     if missing := expected.keys() - tensors.keys():
         raise VidposeError(f"{path}: lacks keys of {arch}: {_some(original(key, kind) for key in missing)}")
@@ -57,6 +67,10 @@ def import_lifter(
                 f"{path}: {original(key, kind)} is of shape {tuple(tensor.shape)}, where {arch} with these settings "
                 f"has {tuple(expected[key].shape)}"
             )
+    try:
+        check_tensors(tensors, expected)
+    except ValueError as error:
+        raise VidposeError(f"{path}: damaged, or of another kind ({error})") from None
     lifter.load_state_dict(tensors)
     # Of layouts the shapes tell no more than how many joints they have.
     told = (config.keys() - {"layout", "input_layout"}) | (settings or {}).keys()
@@ -77,5 +91,5 @@ def original(key: str, kind: type[Lifter]) -> str:
 
 
 def _some(keys: Iterable[str]) -> str:
-    keys = sorted(keys)
+    keys = sorted(short(key).strip("'") for key in keys)
     return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")

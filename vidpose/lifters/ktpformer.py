@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Probability, Ratio
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
@@ -103,14 +104,14 @@ class KTPFormer(Lifter):
     class Config(LifterConfig):
         """`width`, `depth` pairs of blocks after the first pair, attention `heads`, MLP ratio, highest drop path."""
 
-        frames: int = 243
-        channels: int = 2
+        frames: Count = 243
+        channels: Count = 2
         normalisation: str = "screen"
-        width: int = 512
-        depth: int = 7
-        heads: int = 8
-        mlp_ratio: float = 2.0
-        drop_path: float = 0.1
+        width: Count = 512
+        depth: Depth = 7
+        heads: Count = 8
+        mlp_ratio: Ratio = 2.0
+        drop_path: Probability = 0.1
 
     tiny = {"frames": 9, "width": 16, "depth": 1}  # noqa: RUF012
     variants = {"81-frames": {"frames": 81}}  # noqa: RUF012

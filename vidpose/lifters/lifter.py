@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from msgspec import Meta
 from torch import nn
 
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.registry import Registry
+from vidpose.common.settings import Count
 from vidpose.lifters.normalisation import NORMALISATIONS, PLACELESS, quarter_turns
 
 
@@ -30,11 +32,11 @@ class LifterConfig:
         input_layout: name of the joint layout of its input; "": the same.
     """
 
-    frames: int = 81
-    channels: int = 3
+    frames: Count = 81
+    channels: Count = 3
     normalisation: str = "person"
-    frame_stride: int = 1
-    fps: float = 0.0
+    frame_stride: Count = 1
+    fps: Annotated[float, Meta(ge=0, le=1000)] = 0.0
     units: Literal["metres", "image"] = "metres"
     layout: str = "h36m17"
     input_layout: str = ""
@@ -100,6 +102,9 @@ class Lifter(nn.Module):
             raise UsageError(
                 f"{self.name}: takes the joints that it answers for, so input_layout={config.layout} is due"
             )
+        if config.normalisation not in NORMALISATIONS or config.channels not in (2, 3):
+            known = ", ".join(NORMALISATIONS)
+            raise UsageError(f"{self.name}: channels must be 2 or 3, and normalisation one of {known}")
         if self.layouts and config.layout not in self.layouts:
             raise UsageError(f"{self.name}: defined on {', '.join(self.layouts)} joints, not on {config.layout}")
         self.register_forward_pre_hook(_check_input, with_kwargs=True)
@@ -269,4 +274,4 @@ def _check_input(lifter: Lifter, args: tuple, kwargs: dict[str, Any]) -> None:
 
 _REGISTRY: Registry[Lifter] = Registry("lifter")
 register, lifter_names = _REGISTRY.register, _REGISTRY.names
-lifter_class, create_lifter = _REGISTRY.find, _REGISTRY.create
+lifter_class, create_lifter, restore_lifter = _REGISTRY.find, _REGISTRY.create, _REGISTRY.restore

@@ -33,6 +33,7 @@ import torch
 from torch import nn
 
 from vidpose.common.errors import UsageError
+from vidpose.common.settings import Count, Depth, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 
 _TITLE, _VENUE = "Hybrid LSTM & Transformer for 3D Human Pose Estimation", "ITM Web Conf. 2025"
@@ -97,7 +98,7 @@ class LSTM(AnyLength):
     class Config(AnyLength.Config):
         """`width` of the two LSTM layers."""
 
-        width: int = 256
+        width: Count = 256
 
     tiny = {"frames": 9, "width": 16}  # noqa: RUF012
 
@@ -124,10 +125,10 @@ class SingleBranch(LSTM):
     class Config(AnyLength.Config):
         """`width` of LSTM and encoder, number of encoder `depth` layers, `heads`, and `dropout` inside the encoder."""
 
-        width: int = 256
-        depth: int = 2
-        heads: int = 8
-        dropout: float = 0.0
+        width: Count = 256
+        depth: Depth = 2
+        heads: Count = 8
+        dropout: Probability = 0.0
 
     tiny = {"frames": 9, "width": 16, "depth": 1}  # noqa: RUF012
 
@@ -151,10 +152,10 @@ class DualBranch(AnyLength):
     class Config(AnyLength.Config):
         """`width` of either branch, number of encoder `depth` layers, `heads`, and `dropout` inside the encoder."""
 
-        width: int = 256
-        depth: int = 1
-        heads: int = 8
-        dropout: float = 0.0
+        width: Count = 256
+        depth: Depth = 1
+        heads: Count = 8
+        dropout: Probability = 0.0
 
     tiny = {"frames": 9, "width": 16}  # noqa: RUF012
 

@@ -22,6 +22,7 @@ from torch import nn
 
 from vidpose.body.skeletons import get_skeleton
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 
 
@@ -111,12 +112,12 @@ class Martinez(Standardised):
     class Config(LifterConfig):
         """`width` of its layers, `depth` residual blocks, `dropout`."""
 
-        frames: int = 1
-        channels: int = 2
+        frames: Count = 1
+        channels: Count = 2
         normalisation: str = "screen"
-        width: int = 1024
-        depth: int = 2
-        dropout: float = 0.5
+        width: Count = 1024
+        depth: Depth = 2
+        dropout: Probability = 0.5
 
     tiny = {"width": 16}  # noqa: RUF012
     authors_keys = (("linear_stages.", "blocks."), ("batch_norm", "norm"), ("w1.", "linear1."), ("w2.", "linear2."))
@@ -151,7 +152,7 @@ class Filtered(Martinez):
     class Config(Martinez.Config):
         """As Martinez'; `frames` is the length of the filter."""
 
-        frames: int = 5
+        frames: Count = 5
 
     convolutional = True
     predicts = "centre"

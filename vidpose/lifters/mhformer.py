@@ -26,6 +26,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, input_shape, layouts_of, register
 from vidpose.lifters.transformer import Attention, DropPath, Mlp, TransformerBlock, drop_path_rates
 
@@ -161,17 +162,17 @@ class MHFormer(Lifter):
         highest drop path.
         """
 
-        frames: int = 351
-        channels: int = 2
+        frames: Count = 351
+        channels: Count = 2
         normalisation: str = "screen"
-        width: int = 512
-        hidden: int = 1024
-        generation_depth: int = 4
-        refinement_depth: int = 2
-        generation_heads: int = 9
-        heads: int = 8
-        dropout: float = 0.1
-        drop_path: float = 0.2
+        width: Count = 512
+        hidden: Count = 1024
+        generation_depth: Depth = 4
+        refinement_depth: Depth = 2
+        generation_heads: Count = 9
+        heads: Count = 8
+        dropout: Probability = 0.1
+        drop_path: Probability = 0.2
 
     separate_input = True
     predicts = "centre"

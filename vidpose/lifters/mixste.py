@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Probability, Ratio
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
@@ -46,14 +47,14 @@ class MixSTE(Lifter):
     class Config(LifterConfig):
         """`width` d_m, `depth` d_l pairs of blocks, attention `heads`, MLP ratio, and the switches of Table 5."""
 
-        frames: int = 243
-        channels: int = 2
+        frames: Count = 243
+        channels: Count = 2
         normalisation: str = "screen"
-        width: int = 512
-        depth: int = 8
-        heads: int = 8
-        mlp_ratio: float = 2.0
-        drop_path: float = 0.1
+        width: Count = 512
+        depth: Depth = 8
+        heads: Count = 8
+        mlp_ratio: Ratio = 2.0
+        drop_path: Probability = 0.1
         alternating: bool = True
         joint_separation: bool = True
 

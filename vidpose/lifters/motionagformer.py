@@ -38,6 +38,7 @@ from torch import nn
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Ratio
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import AdaptiveFusion, Attention, Mlp, TemporalAttention
 
@@ -175,15 +176,15 @@ class MotionAGFormer(Lifter):
         `neighbours` K of each frame in the graph over time.
         """
 
-        frames: int = 243
+        frames: Count = 243
         normalisation: str = "screen"
         units: Literal["metres", "image"] = "image"
-        width: int = 128
-        representation: int = 512
-        depth: int = 16
-        heads: int = 8
-        mlp_ratio: float = 4.0
-        neighbours: int = 2
+        width: Count = 128
+        representation: Count = 512
+        depth: Depth = 16
+        heads: Count = 8
+        mlp_ratio: Ratio = 4.0
+        neighbours: Count = 2
 
     layouts = ("h36m17", "mpi-inf-3dhp17")
     tiny = {"frames": 9, "width": 16, "representation": 24, "depth": 2}  # noqa: RUF012

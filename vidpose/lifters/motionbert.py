@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Ratio
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import AdaptiveFusion, TransformerBlock
 
@@ -46,14 +47,14 @@ class MotionBERT(Lifter):
     class Config(LifterConfig):
         """`width` C_f, `representation` C_e, `depth` N dual-stream modules, attention `heads` h and MLP ratio."""
 
-        frames: int = 243
+        frames: Count = 243
         normalisation: str = "screen"
         units: Literal["metres", "image"] = "image"
-        width: int = 512
-        representation: int = 512
-        depth: int = 5
-        heads: int = 8
-        mlp_ratio: float = 2.0
+        width: Count = 512
+        representation: Count = 512
+        depth: Depth = 5
+        heads: Count = 8
+        mlp_ratio: Ratio = 2.0
 
     tiny = {"frames": 9, "width": 16, "representation": 24, "depth": 2}  # noqa: RUF012
     variants = {"lite": {"width": 256, "mlp_ratio": 4.0}}  # noqa: RUF012

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.nn.functional import leaky_relu
 
+from vidpose.common.settings import Count, Counts
 from vidpose.lifters.lifter import Paper, register
 from vidpose.lifters.strided_transformer import ENCODER_KEYS, StridedTransformer
 
@@ -67,9 +68,9 @@ class PSTMO(StridedTransformer):
     class Config(StridedTransformer.Config):
         """As the strided Transformer's; the MLP of the embedding is twice as wide as the tokens."""
 
-        frames: int = 243
-        frame_stride: int = 2
-        strides: tuple[int, ...] = (3, 3, 3, 3, 3)
+        frames: Count = 243
+        frame_stride: Count = 2
+        strides: Counts = (3, 3, 3, 3, 3)
 
     Embedding = SpatialEncoding
 

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Probability, Ratio
 from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
@@ -50,13 +51,13 @@ class PoseFormer(FrameEncoder):
     class Config(LifterConfig):
         """`width` of a joint's features, `depth` and `heads` of either Transformer, MLP ratio, highest drop path."""
 
-        channels: int = 2
+        channels: Count = 2
         normalisation: str = "screen"
-        width: int = 32
-        depth: int = 4
-        heads: int = 8
-        mlp_ratio: float = 2.0
-        drop_path: float = 0.1
+        width: Count = 32
+        depth: Depth = 4
+        heads: Count = 8
+        mlp_ratio: Ratio = 2.0
+        drop_path: Probability = 0.1
 
     predicts = "centre"
     tiny = {"frames": 9, "width": 8, "depth": 2}  # noqa: RUF012

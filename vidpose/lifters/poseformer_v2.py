@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Probability, Ratio
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
 from vidpose.lifters.poseformer import SpatialTransformer
 from vidpose.lifters.transformer import Attention, DropPath, Mlp, drop_path_rates
@@ -97,16 +98,16 @@ class PoseFormerV2(Lifter):
         Transformer, MLP ratio, highest drop path.
         """
 
-        frames: int = 243
-        channels: int = 2
+        frames: Count = 243
+        channels: Count = 2
         normalisation: str = "screen"
-        kept_frames: int = 27
-        kept_coefficients: int = 27
-        width: int = 32
-        depth: int = 4
-        heads: int = 8
-        mlp_ratio: float = 2.0
-        drop_path: float = 0.1
+        kept_frames: Count = 27
+        kept_coefficients: Count = 27
+        width: Count = 32
+        depth: Depth = 4
+        heads: Count = 8
+        mlp_ratio: Ratio = 2.0
+        drop_path: Probability = 0.1
 
     predicts = "centre"
     # An odd number of tokens, of which the middle is not where the frames begin.

@@ -30,6 +30,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vidpose.common.settings import Count, Probability
 from vidpose.lifters.lifter import LifterConfig, Paper, register
 from vidpose.lifters.martinez import Standardised
 
@@ -77,12 +78,12 @@ class Seq2Seq(Standardised):
     class Config(LifterConfig):
         """`width` of the LSTM units, their `dropout` outside and inside, and Table 4's switches."""
 
-        frames: int = 5
-        channels: int = 2
+        frames: Count = 5
+        channels: Count = 2
         normalisation: str = "screen"
-        width: int = 1024
-        dropout: float = 0.5
-        recurrent_dropout: float = 0.5
+        width: Count = 1024
+        dropout: Probability = 0.5
+        recurrent_dropout: Probability = 0.5
         layer_norm: bool = True
         residual: bool = True
 

@@ -36,6 +36,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from vidpose.common.settings import Count, Counts, Depth
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.stcformer import STCAttention
 from vidpose.lifters.transformer import AdaptiveFusion, Attention, Mlp, TemporalAttention
@@ -146,14 +147,14 @@ class SSRSTF(Lifter):
         global stream: "stc", or "spatial-temporal" for ordinary Transformers.
         """
 
-        frames: int = 243
-        channels: int = 3
+        frames: Count = 243
+        channels: Count = 3
         normalisation: str = "screen"
-        width: int = 256
-        depth: int = 12
-        representation: int = 512
-        heads: int = 8
-        kernel: tuple[int, ...] = (35, 3, 11, 2)
+        width: Count = 256
+        depth: Depth = 12
+        representation: Count = 512
+        heads: Count = 8
+        kernel: Counts = (35, 3, 11, 2)
         streams: str = "dual"
         attention: str = "stc"
 
@@ -202,7 +203,7 @@ class SSRSTFSmall(SSRSTF):
     class Config(SSRSTF.Config):
         """As the base's."""
 
-        width: int = 128
-        depth: int = 16
+        width: Count = 128
+        depth: Depth = 16
 
     variants = {}  # noqa: RUF012

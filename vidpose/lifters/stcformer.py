@@ -32,6 +32,7 @@ from torch import nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Depth, Probability, Ratio
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
 from vidpose.lifters.transformer import DropPath, Mlp
 
@@ -118,15 +119,15 @@ class STCFormer(Lifter):
     class Config(LifterConfig):
         """`width` C, `depth` L blocks, attention `heads`, MLP ratio and its dropout."""
 
-        frames: int = 243
-        channels: int = 2
+        frames: Count = 243
+        channels: Count = 2
         normalisation: str = "screen"
-        frame_stride: int = 3
-        width: int = 256
-        depth: int = 6
-        heads: int = 8
-        mlp_ratio: float = 4.0
-        dropout: float = 0.1
+        frame_stride: Count = 3
+        width: Count = 256
+        depth: Depth = 6
+        heads: Count = 8
+        mlp_ratio: Ratio = 4.0
+        dropout: Probability = 0.1
 
     layouts = ("h36m17",)
     tiny = {"frames": 9, "width": 32, "depth": 2}  # noqa: RUF012

@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Counts, Depth, Probability
 from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, input_shape, layouts_of, register
 from vidpose.lifters.transformer import Attention, Mlp
 from vidpose.lifters.videopose3d import check_window
@@ -182,15 +183,15 @@ class StridedTransformer(FrameEncoder):
         whose product is `frames`, `heads` and `dropout` of either encoder.
         """
 
-        frames: int = 351
-        channels: int = 2
+        frames: Count = 351
+        channels: Count = 2
         normalisation: str = "screen"
-        width: int = 256
-        hidden: int = 512
-        depth: int = 3
-        strides: tuple[int, ...] = (3, 9, 13)
-        heads: int = 8
-        dropout: float = 0.1
+        width: Count = 256
+        hidden: Count = 512
+        depth: Depth = 3
+        strides: Counts = (3, 9, 13)
+        heads: Count = 8
+        dropout: Probability = 0.1
 
     Embedding: ClassVar[type[nn.Module]] = FrameEmbedding
 

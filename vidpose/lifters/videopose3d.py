@@ -28,6 +28,7 @@ from torch.nn.functional import conv1d
 
 from vidpose.common.errors import UsageError
 from vidpose.common.registry import count_blocks
+from vidpose.common.settings import Count, Counts, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, input_shape, layouts_of, register
 
 
@@ -56,12 +57,12 @@ class VideoPose3D(Lifter):
     class Config(LifterConfig):
         """`filter_widths` of the convolutions over time, whose product is `frames`; `width`, `dropout`, `causal`."""
 
-        frames: int = 243
-        channels: int = 2
+        frames: Count = 243
+        channels: Count = 2
         normalisation: str = "screen"
-        filter_widths: tuple[int, ...] = (3, 3, 3, 3, 3)
-        width: int = 1024
-        dropout: float = 0.25
+        filter_widths: Counts = (3, 3, 3, 3, 3)
+        width: Count = 1024
+        dropout: Probability = 0.25
         causal: bool = False
 
     separate_input = True

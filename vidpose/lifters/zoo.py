@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.lifters import HypothesisLifter, Lifter, create_lifter, lifter_names
+from vidpose.common.inputs import short
+from vidpose.lifters import HypothesisLifter, Lifter, lifter_names, restore_lifter
 from vidpose.weights.downloads import file_hash
 from vidpose.weights.shipped import ShippedWeights
 from vidpose.weights.weights_file import fitting, read_weights, write_weights
@@ -168,12 +169,13 @@ def load_lifter(name_or_file: str | Path) -> Lifter:
 
 
 def _build(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Any]) -> Lifter:
-    arch, config = about.get("arch"), about.get("config")
-    if arch not in lifter_names() or not isinstance(config, dict):
-        raise VidposeError(f"{path}: of an unknown architecture {arch!r}; known are {', '.join(lifter_names())}")
+    arch, config = about["arch"], about.get("config", {})
+    if arch not in lifter_names():
+        raise VidposeError(f"{path}: of an unknown architecture {short(arch)}; known are {', '.join(lifter_names())}")
     with fitting(path, arch):
-        lifter = create_lifter(arch, **config)
-        lifter.load_state_dict(tensors)
+        lifter = restore_lifter(arch, config, tensors)
     if about.get("layout") != lifter.layout.name:
-        raise VidposeError(f"{path}: joints in layout {about.get('layout')!r}, where {arch} has {lifter.layout.name!r}")
-    return lifter.eval()
+        raise VidposeError(
+            f"{path}: joints in layout {short(about.get('layout'))}, where {arch} has {lifter.layout.name!r}"
+        )
+    return lifter

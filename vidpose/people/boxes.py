@@ -7,7 +7,7 @@ people are told apart as with any detector; with ids the file says who is who, a
 from __future__ import annotations
 
 import csv
-import json
+import io
 import logging
 import math
 from collections.abc import Iterator, Mapping
@@ -17,9 +17,16 @@ from typing import Any
 import numpy as np
 
 from vidpose.common.errors import VidposeError
+from vidpose.common.inputs import read_json, read_text, reading, short
 from vidpose.people.detections import Detections, PersonDetector
 
 log = logging.getLogger(__name__)
+
+_MOST = 1e9
+"""What no frame, pixel or id is beyond."""
+
+_MOST_IN_A_FRAME = 200
+"""Boxes; keypoints are looked for in each."""
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 
@@ -46,6 +53,10 @@ class BoxesFile(PersonDetector):
             if self.gives_ids and any(row["id"] == other["id"] for other in same_frame):
                 raise VidposeError(f"{path}, {place}: id {row['id']:g} is twice in frame {row['frame']:g}")
             same_frame.append(row)
+            if len(same_frame) > _MOST_IN_A_FRAME:
+                raise VidposeError(
+                    f"{path}, {place}: more than {_MOST_IN_A_FRAME} boxes in frame {row['frame']:g}; keep the surest"
+                )
 
     def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
         """The boxes of frame `index`, cut off at the edge of the picture.
@@ -78,20 +89,15 @@ class BoxesFile(PersonDetector):
 
 def _table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Rows as they stand in the file, each with the words for its place."""
-    try:
+    with reading(path, "a table of boxes", "damaged, or neither CSV nor JSON"):
         if path.suffix.lower() == ".json":
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
                 raise VidposeError(f"{path}: must be a list of boxes, each an object with frame, x0, y0, x1 and y1")
             yield from ((f"box {number}", row) for number, row in enumerate(content, start=1))
         else:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file, skipinitialspace=True)
-                yield from ((f"line {reader.line_num}", row) for row in reader)
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, csv.Error, RecursionError) as error:
-        raise VidposeError(f"{path}: damaged, or neither CSV nor JSON ({error})") from None
+            reader = csv.DictReader(io.StringIO(read_text(path), newline=""), skipinitialspace=True)
+            yield from ((f"line {reader.line_num}", row) for row in reader)
 
 
 def _row(path: Path, place: str, fields: Mapping[str, Any]) -> dict[str, float]:
@@ -105,10 +111,10 @@ def _row(path: Path, place: str, fields: Mapping[str, Any]) -> dict[str, float]:
             raise VidposeError(f"{path}, {place}: no {name}; a box has frame,x0,y0,x1,y1 and may have score,id")
         try:
             row[name] = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             row[name] = math.nan
-        if not math.isfinite(row[name]):
-            raise VidposeError(f"{path}, {place}: {name} is {value!r}, which is no number")
+        if not abs(row[name]) <= _MOST:
+            raise VidposeError(f"{path}, {place}: {name} is {short(value)}, which is no number that can be")
     if row["x1"] <= row["x0"] or row["y1"] <= row["y0"]:
         raise VidposeError(f"{path}, {place}: a box of no area; x0 must be less than x1, and y0 less than y1")
     for name, least in (("frame", 0), ("id", 1)):

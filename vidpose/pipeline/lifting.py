@@ -13,6 +13,7 @@ from vidpose.body.tracks import PoseResult, Track
 from vidpose.lifters import Lifter
 from vidpose.lifters.running import lift
 from vidpose.lifters.zoo import Weights
+from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.smoothing import Smoothing
 
@@ -39,7 +40,7 @@ def lift_people(
             "%s was trained on keypoints from %s, not from %s; expect larger errors",
             weights.name, trained_on or "another detector", conversion.name,
         )  # fmt: skip
-    size = (found.source.width, found.source.height)
+    size, taken = (found.source.width, found.source.height), conversion.target if conversion else seen_as
     tracks = []
     for track in found.tracks:
         keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
@@ -49,7 +50,8 @@ def lift_people(
         joint_scores = for_answer(track.keypoints, track.scores)[1] if for_answer else track.scores
         joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
-            lifted = lift(lifter, keypoints[part], told[part], size, times=track.times[part])
+            whole = complete(keypoints[part], track.times[part], taken)
+            lifted = lift(lifter, whole, told[part], size, times=track.times[part])
             lifted[~track.seen[part]] = np.nan
             times = track.times[part]
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)

@@ -21,7 +21,7 @@ this, is left as it is."""
 _MEMORY_SECONDS = 0.3
 """After a longer absence, where the joints were says nothing about which is which."""
 
-_LEGS = ("hip", "knee", "ankle", "heel", "foot_index")
+_LEGS = ("hip", "knee", "ankle", "heel", "foot_index", "big_toe", "small_toe")
 _STATES = tuple(itertools.product((False, True), repeat=2))
 """Whether the upper and the lower half of the body are swapped."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.common.errors import VidposeError, one_line
+from vidpose.common.inputs import open_input, read_bytes, reading
 
 _MAX_MIB = 2048  # of an ONNX file: the format holds no more
 
@@ -94,18 +95,16 @@ class OnnxNetwork:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        if not zipfile.is_zipfile(path):
-            return path.read_bytes()
+    with reading(path, "an ONNX network, or an archive of one", "get it again"):
+        with open_input(path) as file:
+            is_archive = zipfile.is_zipfile(file)
+        if not is_archive:
+            return read_bytes(path, _MAX_MIB << 20)
         with zipfile.ZipFile(path) as archive:
             networks = [entry for entry in archive.infolist() if entry.filename.endswith(".onnx")]
             if len(networks) != 1 or networks[0].file_size > _MAX_MIB << 20:
                 raise VidposeError(f"{path}: an archive with {len(networks)} .onnx files; expected one, below 2 GiB")
             return archive.read(networks[0])
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise VidposeError(f"{path}: a damaged archive ({error}); get it again") from None
 
 
 def _is_picture(shape: list[int | str | None]) -> bool:

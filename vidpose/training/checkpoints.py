@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 
-from vidpose.common.errors import UsageError, VidposeError, one_line
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import make_folder, replacing
+from vidpose.common.inputs import convert, reading
 from vidpose.training.plan import Plan
+from vidpose.weights.untrusted import unpickled
 
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.pt", "best.safetensors", "weights.safetensors"
 """Files of a run: the whole state, the best by validation so far, and what it ends with."""
@@ -47,16 +52,35 @@ def read_checkpoint(out: Path, recipe: Plan, device: torch.device) -> dict[str, 
         VidposeError: there is none, it is damaged, or it is of another recipe.
     """
     path = out / CHECKPOINT
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        theirs = state["recipe"]
-    except FileNotFoundError:
-        raise VidposeError(f"{path}: no checkpoint to resume; start without `resume`") from None
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise VidposeError(f"{path}: cannot be read ({one_line(error)}); begin anew with `overwrite`") from None
-    ours = recipe.to_dict()
+    if not path.exists():
+        raise VidposeError(f"{path}: no checkpoint to resume; start without `resume`")
+    with fit_to_resume(out):
+        state = vars(convert(unpickled(path, device=device), _State))
+    ours, theirs = recipe.to_dict(), state["recipe"]
     changed = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
     if changed:
         listed = "; ".join(f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in changed)
         raise VidposeError(f"{path}: of another recipe ({listed}); resume with its own, or choose another `out`")
     return state
+
+
+@contextmanager
+def fit_to_resume(out: Path) -> Iterator[None]:
+    """Around taking a state over: what does not fit becomes a VidposeError with advice."""
+    with reading(out / CHECKPOINT, "the state of this run", "begin anew with `overwrite`"):
+        yield
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a checkpoint holds; `Run.save` writes it."""
+
+    recipe: dict[str, Any]
+    step: Annotated[int, Meta(ge=0)]
+    network: dict[str, Any]
+    average: dict[str, Any] | None
+    optimiser: dict[str, Any]
+    sums: Any
+    summed: Annotated[int, Meta(ge=0)]
+    best: float
+    seconds: Annotated[float, Meta(ge=0, le=1e12)]

@@ -6,20 +6,31 @@ read_keypoint_recipe("mine.toml", ["batch=8"])          a file, a key put over i
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vidpose.common.errors import UsageError, did_you_mean
-from vidpose.common.settings import apply_settings, with_tuples
+from vidpose.common.inputs import read_toml, reading
+from vidpose.common.settings import Amount, Chance, Probability, Ratio, apply_settings, with_tuples
 from vidpose.keypoint_data.picture_augmentation import PictureAugmentation
 from vidpose.keypoints.clips.clip_network import clip_network_class, clip_network_names
 from vidpose.keypoints.heatmaps import DECODINGS
 from vidpose.keypoints.keypoint_network import Processing
 from vidpose.keypoints.native_networks import network_class, network_names
-from vidpose.training.plan import NEVER_NEGATIVE, NEVER_ZERO, PLAN_CHOICES, Plan, check_choices, check_keys, put_over
+from vidpose.training.plan import (
+    PLAN_CHOICES,
+    Batch,
+    Length,
+    Plan,
+    Seed,
+    check_choices,
+    check_keys,
+    check_schedule,
+    checked,
+    put_over,
+)
 from vidpose.weights.shipped import shipped
 
 
@@ -40,17 +51,17 @@ class _PictureRecipe(Plan):
     model: dict[str, Any] = field(default_factory=dict)
     augmentation: dict[str, Any] = field(default_factory=dict)
     init: str = ""
-    epochs: int = 0
-    steps: int = 0
-    batch: int = 32
+    epochs: Length = 0
+    steps: Length = 0
+    batch: Batch = 32
     optimiser: str = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
+    lr: Ratio = 1e-3
+    weight_decay: Amount = 0.0
     schedule: dict[str, Any] = field(default_factory=lambda: {"name": "linear"})
-    clip: float = 0.0
-    ema: float = 0.0
+    clip: Amount = 0.0
+    ema: Probability = 0.0
     keep: str = "best"
-    seed: int = 1
+    seed: Seed = 1
     bf16: bool = True
 
     @property
@@ -71,8 +82,8 @@ class KeypointRecipe(_PictureRecipe):
     """
 
     processing: dict[str, Any] = field(default_factory=dict)
-    deviation: float = 2.0
-    hardest: int = 0
+    deviation: Ratio = 2.0
+    hardest: Length = 0
 
     @property
     def seen(self) -> Processing:
@@ -89,7 +100,7 @@ class ClipRecipe(_PictureRecipe):
         init: "imagenet", too; of a file, that part is taken which looks at pictures alone.
     """
 
-    missing: float = 0.0
+    missing: Chance = 0.0
 
 
 def keypoint_recipe_names() -> list[str]:
@@ -112,22 +123,17 @@ def read_keypoint_recipe(name_or_file: str, settings: Sequence[str] = ()) -> Key
         known = keypoint_recipe_names()
         advice = did_you_mean(name_or_file, known)
         raise UsageError(f"{name_or_file}: no such recipe; {advice}known are {', '.join(known)}; or give a TOML file")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: not a recipe ({error})") from None
+    with reading(path, "a recipe", kind=UsageError):
+        values = read_toml(path)
     values = put_over(values, apply_settings({}, settings), _JOINED)
-    kind = _check(values, name_or_file)
-    return kind(**{**values, "name": path.stem})
+    return _checked(values | {"name": path.stem}, name_or_file)
 
 
 _JOINED = frozenset({"model", "processing", "augmentation"})
-_NEVER_ZERO = NEVER_ZERO | {"deviation"}
-_NEVER_NEGATIVE = NEVER_NEGATIVE | _NEVER_ZERO | {"hardest", "missing"}
 
 
-def _check(values: Mapping[str, Any], where: str) -> type[KeypointRecipe | ClipRecipe]:
-    """See that a recipe's keys are known and their values possible; gives its class."""
+def _checked(values: Mapping[str, Any], where: str) -> KeypointRecipe | ClipRecipe:
+    """The recipe, once its keys are known and their values found possible."""
     check_choices(values, PLAN_CHOICES | _CHOICES, where)
     tables = {"augmentation": asdict(PictureAugmentation())}
     if values["arch"] in clip_network_names():
@@ -136,8 +142,14 @@ def _check(values: Mapping[str, Any], where: str) -> type[KeypointRecipe | ClipR
         kind, network = KeypointRecipe, network_class(values["arch"])
         tables["processing"] = asdict(network.processing)
     blank = asdict(kind("")) | tables | {"model": asdict(network.Config())}
-    check_keys(values, blank, where, "docs/keypoints.md", _NEVER_NEGATIVE, _NEVER_ZERO)
-    return kind
+    check_keys(values, blank, where, "docs/keypoints.md")
+    recipe = checked(values, kind, where)
+    checked(recipe.model, network.Config, f"{where}: model")
+    checked(recipe.augmentation, PictureAugmentation, f"{where}: augmentation")
+    if kind is KeypointRecipe:
+        checked(recipe.processing, Processing, f"{where}: processing")
+    check_schedule(recipe.schedule, where)
+    return recipe
 
 
 _CHOICES = {"arch": (*network_names(), *clip_network_names()), "processing.decoding": DECODINGS}

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from vidpose.body.skeletons import H36M_17
+from vidpose.common.settings import Amount, Angle, Chance, Ratio
 from vidpose.datasets.cmu import CapturedMotion
 from vidpose.datasets.imitated_detector import ImitatedDetector, chance, detect, normal
 from vidpose.training.invented_poses import bend_bodies, borrow_limbs, invent_limbs, ray_turns, turn_over
@@ -42,23 +43,29 @@ class MotionAugmentation(ImitatedDetector):
         reverse: probability that time runs backwards.
     """
 
-    fps: tuple[float, float] = (24.0, 62.0)
-    pitch: tuple[float, float] = (8.0, 12.0)
-    steep: float = 0.2
-    steep_pitch: tuple[float, float] = (-10.0, 60.0)
-    roll: float = 8.0
-    distance: tuple[float, float] = (1.8, 14.0)
-    lens: tuple[float, float] = (24.0, 200.0)
-    bone_scale: float = 0.07
-    body_scale: float = 0.03
-    recombine: float = 0.25
-    recombine_alone: float = 0.0
-    invent: float = 0.0
-    turn_over: float = 0.0
-    perturb: float = 0.5
-    bend: float = 1.0
-    bend_spread: float = 0.0
-    reverse: float = 0.3
+    fps: tuple[Ratio, Ratio] = (24.0, 62.0)
+    pitch: tuple[Angle, Amount] = (8.0, 12.0)
+    steep: Chance = 0.2
+    steep_pitch: tuple[Angle, Angle] = (-10.0, 60.0)
+    roll: Amount = 8.0
+    distance: tuple[Ratio, Ratio] = (1.8, 14.0)
+    lens: tuple[Ratio, Ratio] = (24.0, 200.0)
+    bone_scale: Chance = 0.07
+    body_scale: Chance = 0.03
+    recombine: Chance = 0.25
+    recombine_alone: Chance = 0.0
+    invent: Chance = 0.0
+    turn_over: Chance = 0.0
+    perturb: Chance = 0.5
+    bend: Amount = 1.0
+    bend_spread: Amount = 0.0
+    reverse: Chance = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("fps", "steep_pitch", "distance", "lens"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is from {low:g} to {high:g}: the smaller comes first")
 
 
 # CMU puts the wrist at the wrist markers and the elbow low: its forearm is 19 cm where Human3.6M's is 25 and the

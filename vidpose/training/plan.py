@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from msgspec import Meta
 
 from vidpose.common.errors import UsageError, did_you_mean
+from vidpose.common.inputs import convert, short
+from vidpose.common.settings import Amount, Probability, Ratio
 from vidpose.training.schedules import SCHEDULES
+
+T = TypeVar("T")
 
 OPTIMISERS = ("adam", "adam-amsgrad", "adamw")
 
@@ -19,8 +25,12 @@ PLAN_CHOICES: Mapping[str, Iterable[str]] = {
 }
 """Keys of every recipe that have one of a few values."""
 
-NEVER_ZERO = frozenset({"batch", "lr"})
-NEVER_NEGATIVE = NEVER_ZERO | {"epochs", "steps", "weight_decay", "clip", "ema", "seed"}
+Length = Annotated[int, Meta(ge=0, le=10**9)]
+"""Of a run; 0: not said."""
+
+Batch = Annotated[int, Meta(ge=1, le=1 << 20)]
+
+Seed = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Plan:
@@ -28,17 +38,17 @@ class Plan:
 
     arch: str
     name: str
-    epochs: int
-    steps: int
-    batch: int
+    epochs: Length
+    steps: Length
+    batch: Batch
     optimiser: str
-    lr: float
-    weight_decay: float
+    lr: Ratio
+    weight_decay: Amount
     schedule: dict[str, Any]
-    clip: float
-    ema: float
+    clip: Amount
+    ema: Probability
     keep: str
-    seed: int
+    seed: Seed
     bf16: bool
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,39 +79,52 @@ def check_choices(values: Mapping[str, Any], choices: Mapping[str, Iterable[str]
     given = flat({"schedule": {"name": next(iter(SCHEDULES))}, **values})
     for key, known in choices.items():
         if (key in given or key in ("arch", "schedule.name")) and given.get(key) not in tuple(known):
-            raise UsageError(f"{where}: {key} is {given.get(key)!r}; choose from {', '.join(known)}")
+            raise UsageError(f"{where}: {key} is {short(given.get(key))}; choose from {', '.join(known)}")
 
 
-def check_keys(
-    values: Mapping[str, Any],
-    blank: Mapping[str, Any],
-    where: str,
-    page: str,
-    never_negative: Set[str] = NEVER_NEGATIVE,
-    never_zero: Set[str] = NEVER_ZERO,
-) -> None:
-    """See that a recipe's keys are known and their values possible.
+def check_keys(values: Mapping[str, Any], blank: Mapping[str, Any], where: str, page: str) -> None:
+    """See that a recipe's keys are known.
 
     Args:
         values: a recipe's.
-        blank: all keys with their defaults; settings of the schedule need not be there.
+        blank: all keys; settings of the schedule need not be there.
         where: as of `check_choices`.
         page: that lists the keys.
 
     Raises:
-        UsageError: a key is unknown, a value of another kind or too small, or the run's length not said once.
+        UsageError: a key is unknown, or the run's length not said once.
     """
     schedule = values.get("schedule", blank["schedule"])
     known = flat({**blank, "schedule": {"name": "", **(SCHEDULES[schedule["name"]].__kwdefaults__ or {})}})
-    for key, value in flat(values).items():
+    for key in flat(values):
         if key not in known:
-            raise UsageError(f"{where}: no key {key!r}; {did_you_mean(key, known)}{page} lists them")
-        if not _is_like(value, known[key]):
-            raise UsageError(f"{where}: {key} is {value!r}, where {_KINDS[type(known[key])]} is due")
-        if key in never_negative and (value < 0 or (value == 0 and key in never_zero)):
-            raise UsageError(f"{where}: {key} is {value}; give more")
+            raise UsageError(f"{where}: no key {short(key)}; {did_you_mean(key, known)}{page} lists them")
     if bool(values.get("epochs")) == bool(values.get("steps")):
         raise UsageError(f"{where}: epochs or steps say how long a run is; give one of them")
+
+
+def checked(values: Any, kind: type[T], where: str) -> T:
+    """A recipe, or a table of one, once its values are found possible.
+
+    Args:
+        kind: a dataclass whose types say which values can be.
+        where: as of `check_choices`; of a table with its name behind.
+
+    Raises:
+        UsageError: one cannot be; says which.
+    """
+    try:
+        return convert(values, kind)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def check_schedule(schedule: Mapping[str, Any], where: str) -> None:
+    """See that the settings of a schedule are possible; raises as `checked`."""
+    hints = get_type_hints(SCHEDULES[schedule["name"]], include_extras=True)
+    for key, value in schedule.items():
+        if key != "name":
+            checked(value, hints[key], f"{where}: schedule.{key}")
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,15 +153,3 @@ def put_over(values: Mapping[str, Any], changes: Mapping[str, Any], joined: Set[
         if one in changes and other not in changes:
             result.pop(other, None)
     return result
-
-
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    """Whether a value is of a default's kind."""
-    if isinstance(default, tuple):
-        return isinstance(value, list | tuple) and all(_is_like(part, (*default, "")[0]) for part in value)
-    if isinstance(value, bool) or isinstance(default, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    return isinstance(value, int | float if isinstance(default, float) else type(default))

@@ -11,25 +11,28 @@ a paper's authors released does not do what the paper says.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vidpose.common.errors import UsageError, did_you_mean
-from vidpose.common.settings import apply_settings
+from vidpose.common.inputs import read_toml, reading
+from vidpose.common.settings import Amount, Probability, Ratio, apply_settings
 from vidpose.datasets import DATASETS
 from vidpose.lifters import lifter_class, lifter_names
 from vidpose.training.losses import JOINT_WEIGHTS, LOSSES
 from vidpose.training.motion_augmentation import MotionAugmentation
 from vidpose.training.plan import (
-    NEVER_NEGATIVE,
-    NEVER_ZERO,
     PLAN_CHOICES,
+    Batch,
+    Length,
     Plan,
+    Seed,
     check_choices,
     check_keys,
+    check_schedule,
+    checked,
     flat,
     put_over,
 )
@@ -58,10 +61,10 @@ class Data:
 
     dataset: str = "h36m"
     input: str = "cpn"
-    window: int = 0
-    stride: int = 0
+    window: Length = 0
+    stride: Length = 0
     flip: str = "duplicate"
-    noise: float = 0.0
+    noise: Amount = 0.0
     actions: Sequence[str] = ()
     validation: str = "test"
     protocol: str = ""
@@ -99,21 +102,21 @@ class Recipe(Plan):
     model: dict[str, Any] = field(default_factory=dict)
     data: Data = field(default_factory=Data)
     augmentation: dict[str, Any] = field(default_factory=dict)
-    epochs: int = 0
-    steps: int = 0
-    steps_per_epoch: int = 1000
-    batch: int = 32
+    epochs: Length = 0
+    steps: Length = 0
+    steps_per_epoch: Batch = 1000
+    batch: Batch = 32
     optimiser: str = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 0.01
+    lr: Ratio = 1e-3
+    weight_decay: Amount = 0.01
     schedule: dict[str, Any] = field(default_factory=lambda: {"name": "linear"})
-    clip: float = 0.0
-    ema: float = 0.0
-    loss: dict[str, float] = field(default_factory=lambda: {"mpjpe": 1.0})
+    clip: Amount = 0.0
+    ema: Probability = 0.0
+    loss: dict[str, Amount] = field(default_factory=lambda: {"mpjpe": 1.0})
     joint_weights: str = "uniform"
     keep: str = "last"
     init: str = ""
-    seed: int = 1
+    seed: Seed = 1
     bf16: bool = False
     reported: dict[str, Any] = field(default_factory=dict)
 
@@ -127,8 +130,13 @@ class Recipe(Plan):
         Raises:
             UsageError: a key is unknown, missing or impossible.
         """
-        _check(values, where)
-        return Recipe(**{**values, "data": Data(**values.get("data", {}))})
+        _check_keys(values, where)
+        recipe = checked(values, Recipe, where)
+        checked(recipe.model, lifter_class(recipe.arch).Config, f"{where}: model")
+        checked(recipe.augmentation, MotionAugmentation, f"{where}: augmentation")
+        checked(recipe.reported, dict[str, str | int], f"{where}: reported")
+        check_schedule(recipe.schedule, where)
+        return recipe
 
 
 _CHOICES: Mapping[str, Iterable[str]] = PLAN_CHOICES | {
@@ -137,8 +145,6 @@ _CHOICES: Mapping[str, Iterable[str]] = PLAN_CHOICES | {
     "data.dataset": (*DATASETS, CMU17),
     "data.flip": ("duplicate", "random", "none"),
 }
-_NEVER_ZERO = NEVER_ZERO | {"steps_per_epoch"}
-_NEVER_NEGATIVE = NEVER_NEGATIVE | _NEVER_ZERO | {"data.window", "data.stride", "data.noise"}
 
 _JOINED = frozenset({"model", "data", "augmentation", "reported"})
 """Tables whose keys are put over a base's one by one; others are replaced as a whole."""
@@ -211,10 +217,8 @@ def _name(path: Path, row: str) -> str:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: not a recipe ({error})") from None
+    with reading(path, "a recipe", kind=UsageError):
+        content = read_toml(path)
     rows = content.get("rows", {})
     if not (isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())):
         raise UsageError(f"{path}: its rows are no tables; write [rows.NAME] above the keys of each")
@@ -254,8 +258,8 @@ def _resolved(path: Path, row: str, released_code: bool, above: tuple[tuple[Path
     return values
 
 
-def _check(values: Mapping[str, Any], where: str) -> None:
-    """See that a recipe's keys are known and their values possible."""
+def _check_keys(values: Mapping[str, Any], where: str) -> None:
+    """See that a recipe's keys are known, and those possible that have one of a few values."""
     check_choices(values, _CHOICES, where)
     blank = asdict(Recipe("")) | {
         "model": asdict(lifter_class(values["arch"]).Config()),
@@ -263,7 +267,7 @@ def _check(values: Mapping[str, Any], where: str) -> None:
         "loss": dict.fromkeys(LOSSES, 1.0),
         "reported": {"paper": "", "table": "", "line": "", "frames": 0},
     }
-    check_keys(values, blank, where, "docs/training.md", _NEVER_NEGATIVE, _NEVER_ZERO)
+    check_keys(values, blank, where, "docs/training.md")
     if not values.get("loss", blank["loss"]):
         raise UsageError(f"{where}: no loss; choose from {', '.join(LOSSES)}")
     if values.get("augmentation") and flat(values).get("data.dataset") != CMU17:

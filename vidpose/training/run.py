@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from lightning.fabric import Fabric
@@ -26,7 +26,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import replacing
-from vidpose.training.checkpoints import BEST, CHECKPOINT, WEIGHTS, check_folder, read_checkpoint, write_checkpoint
+from vidpose.common.registry import check_tensors
+from vidpose.training.checkpoints import (
+    BEST,
+    CHECKPOINT,
+    WEIGHTS,
+    check_folder,
+    fit_to_resume,
+    read_checkpoint,
+    write_checkpoint,
+)
 from vidpose.training.logs import Chart, Logs
 from vidpose.training.plan import Plan
 from vidpose.training.processes import held_interrupts, make_fabric, plain_attention, together
@@ -324,13 +333,33 @@ class Run:
     def resume(self) -> None:
         """Go on from `checkpoint.pt`; raises as `read_checkpoint`."""
         state = read_checkpoint(self.out, self.recipe, self.fabric.device)
-        self.network.load_state_dict(state["network"])
-        if self.average:
-            self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        with fit_to_resume(self.out):
+            check_tensors(state["network"], self.network.state_dict())
+            self.network.load_state_dict(state["network"])
+            if self.average:
+                check_tensors(state["average"], self.average.state_dict())
+                self.average.load_state_dict(state["average"])
+            self._resume_optimiser(state["optimiser"])
+            check_tensors({"sums": state["sums"]}, {"sums": self.sums})
+            if math.isnan(state["best"]):
+                raise ValueError("best is no number")
         self.sums, self.summed = state["sums"], state["summed"]
         self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
         self.say(f"{self.out}: going on after step {self.step}")
+
+    def _resume_optimiser(self, state: dict[str, Any]) -> None:
+        """Take an optimiser's moments over, once they are found to be of the network's parameters.
+
+        Raises:
+            Exception: whatever torch makes of a state that is none.
+        """
+        settings = [dict(group) for group in self.optimiser.param_groups]
+        self.optimiser.load_state_dict(state)
+        for group, ours in zip(self.optimiser.param_groups, settings, strict=True):
+            group |= {key: value for key, value in ours.items() if key != "params"}
+        names = {"step", "exp_avg", "exp_avg_sq"} | ({"max_exp_avg_sq"} if settings[0]["amsgrad"] else set())
+        for parameter, moments in self.optimiser.state.items():
+            check_tensors(moments, {name: parameter if name != "step" else torch.zeros(()) for name in names})
 
 
 class _Predictions(nn.Module):

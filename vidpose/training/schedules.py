@@ -7,7 +7,14 @@ values of the paper they are from. An epoch is counted from 0, and changes the r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+from msgspec import Meta
+
+from vidpose.common.settings import Chance, Share
+
+Steps = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 def linear(step: int, steps_per_epoch: int, steps: int) -> float:
@@ -18,7 +25,7 @@ def linear(step: int, steps_per_epoch: int, steps: int) -> float:
     return 1 - step / steps
 
 
-def warmup_linear(step: int, steps_per_epoch: int, steps: int, *, warmup: int = 100, decay: float = 0.4) -> float:
+def warmup_linear(step: int, steps_per_epoch: int, steps: int, *, warmup: Steps = 100, decay: Chance = 0.4) -> float:
     """Linear warm-up, plateau, linear decay to 0. Of no paper.
 
     Args:
@@ -30,7 +37,7 @@ def warmup_linear(step: int, steps_per_epoch: int, steps: int, *, warmup: int = 
 
 
 def exponential_by_step(
-    step: int, steps_per_epoch: int, steps: int, *, rate: float = 0.96, every: int = 100_000
+    step: int, steps_per_epoch: int, steps: int, *, rate: Share = 0.96, every: Steps = 100_000
 ) -> float:
     """rate^(step / every), continuous (Hossain and Little, section 4; rate and steps from the released code).
 
@@ -39,13 +46,13 @@ def exponential_by_step(
     return rate ** (step / every)
 
 
-def exponential_by_epoch(step: int, steps_per_epoch: int, steps: int, *, rate: float = 0.99) -> float:
+def exponential_by_epoch(step: int, steps_per_epoch: int, steps: int, *, rate: Share = 0.99) -> float:
     """rate^epoch (SSR-STF, section IV.B; MixSTE, released code: the paper's text gives no rate)."""
     return rate ** (step // steps_per_epoch)
 
 
 def stepped(
-    step: int, steps_per_epoch: int, steps: int, *, rate: float = 0.95, large_rate: float = 0.5, every: int = 5
+    step: int, steps_per_epoch: int, steps: int, *, rate: Share = 0.95, large_rate: Share = 0.5, every: Steps = 5
 ) -> float:
     """The factor `rate` after each epoch, but `large_rate` after every fifth (MHFormer, released code)."""
     epochs = step // steps_per_epoch
@@ -53,13 +60,13 @@ def stepped(
     return rate ** (epochs - large) * large_rate**large
 
 
-def cosine(step: int, steps_per_epoch: int, steps: int, *, floor: float = 1e-3) -> float:
+def cosine(step: int, steps_per_epoch: int, steps: int, *, floor: Chance = 1e-3) -> float:
     """From 1 towards `floor` along half a cosine, by epoch (GLA-GCN, released code: from 1e-2 to 1e-5)."""
     turned = step // steps_per_epoch * steps_per_epoch / steps
     return floor + (1 - floor) * (1 + math.cos(math.pi * turned)) / 2
 
 
-def warmup_cosine(step: int, steps_per_epoch: int, steps: int, *, warmup: float = 0.2) -> float:
+def warmup_cosine(step: int, steps_per_epoch: int, steps: int, *, warmup: Chance = 0.2) -> float:
     """Linear warm-up, then half a cosine to 0 (multi-perspective temporal-relational network, section IV-B).
 
     Args:
@@ -72,7 +79,7 @@ def warmup_cosine(step: int, steps_per_epoch: int, steps: int, *, warmup: float 
 
 
 def milestones(
-    step: int, steps_per_epoch: int, steps: int, *, at: Sequence[float] = (0.81, 0.952), rate: float = 0.1
+    step: int, steps_per_epoch: int, steps: int, *, at: tuple[Chance, ...] = (0.81, 0.952), rate: Share = 0.1
 ) -> float:
     """The factor `rate` at each of some points of the run, as shares of it (HRNet, section 4.1: of 210 epochs, 170 and
     200)."""

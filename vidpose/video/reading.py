@@ -146,6 +146,16 @@ class VideoReader:
         )
 
 
+def source_of(path: str | Path, *, fps: float | Fraction | None = None, slow_motion: float | Fraction = 1) -> Source:
+    """What a result keeps of a video: it is decoded once, and no picture is made of it.
+
+    Args, Raises: as of `VideoReader`.
+    """
+    with VideoReader(path, fps=fps, slow_motion=slow_motion) as video:
+        video.times.extend(time for time, _ in video._timed())
+        return video.source()
+
+
 def check_readable(path: str | Path) -> None:
     """See that there is a file or a folder to read frames from.
 

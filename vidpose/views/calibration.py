@@ -15,13 +15,16 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from vidpose.common.errors import VidposeError
-from vidpose.common.files import describe
+from vidpose.common.errors import VidposeError, one_line
+from vidpose.common.inputs import read_text, reading, short
 from vidpose.views.cameras import Calibration, ViewCamera
 
 _MAX_BYTES = 10_000_000
 _MAX_METRES = 200.0
 """Between a camera and the middle of all: more than that, and the file counts in millimetres."""
+
+_MAX_NUMBER, _MAX_SIDE = 1e9, 32768
+"""Of whatever a calibration says, and of a side of a picture in pixels."""
 
 _DISTORTIONS = (0, 4, 5, 8, 12, 14)
 """How many coefficients OpenCV takes."""
@@ -33,24 +36,21 @@ def load_calibration(path: Path) -> Calibration:
     Raises:
         VidposeError: the file is missing, damaged or of another format, or what it says cannot be.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES).decode("utf-8-sig")
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot be read ({describe(error)})") from None
-    except UnicodeDecodeError:
-        raise VidposeError(f"{path}: not a calibration, it is no text; {_KNOWN}") from None
-    try:
-        cameras = _reader(content)(content)
-        _check_together(cameras)
-    except ElementTree.ParseError as error:
-        raise VidposeError(f"{path}: damaged XML ({error}); write the calibration again") from None
-    except tomllib.TOMLDecodeError as error:
-        raise VidposeError(f"{path}: neither a calibration nor TOML ({error}); {_KNOWN}") from None
-    except KeyError as error:
-        raise VidposeError(f"{path}: {error.args[0]} is missing; {_KNOWN}") from None
-    except (ValueError, TypeError) as error:
-        raise VidposeError(f"{path}: {error}; write the calibration again") from None
+    with reading(path, "a calibration", _KNOWN):
+        try:
+            content = read_text(path, _MAX_BYTES)
+            cameras = _reader(content)(content)
+            _check_together(cameras)
+        except UnicodeDecodeError:
+            raise VidposeError(f"{path}: not a calibration, it is no text; {_KNOWN}") from None
+        except ElementTree.ParseError as error:
+            raise VidposeError(f"{path}: damaged XML ({error}); write the calibration again") from None
+        except tomllib.TOMLDecodeError as error:
+            raise VidposeError(f"{path}: neither a calibration nor TOML ({error}); {_KNOWN}") from None
+        except KeyError as error:
+            raise VidposeError(f"{path}: {error.args[0]} is missing; {_KNOWN}") from None
+        except ValueError as error:
+            raise VidposeError(f"{path}: {one_line(error)}; write the calibration again") from None
     return Calibration(path, cameras)
 
 
@@ -103,8 +103,8 @@ def _attributes(camera: ElementTree.Element, tag: str, name: str) -> Mapping[str
     """The numbers of one element of a camera."""
     element = camera.find(tag)
     if element is None:
-        raise KeyError(f"<{tag}> of camera {name!r}")
-    return _Named(f"<{tag}> of camera {name!r}", {key: float(value) for key, value in element.attrib.items()})
+        raise KeyError(f"<{tag}> of camera {short(name)}")
+    return _Named(f"<{tag}> of camera {short(name)}", {key: float(value) for key, value in element.attrib.items()})
 
 
 def _read_pose2sim(content: str) -> tuple[ViewCamera, ...]:
@@ -142,6 +142,8 @@ def _read_opencv(content: str) -> tuple[ViewCamera, ...]:
         top = _plain(storage.root())
     except (cv2.error, SystemError) as error:
         raise ValueError(f"damaged OpenCV file ({getattr(error, 'err', None) or 'cannot be parsed'})") from None
+    if not isinstance(top, dict):
+        raise ValueError("an OpenCV file of something else than named values")
     if {"M1", "M2"} <= top.keys():
         facts = _Named("the stereo calibration", top)
         size = _opencv_size(facts)
@@ -152,7 +154,7 @@ def _read_opencv(content: str) -> tuple[ViewCamera, ...]:
     cameras = []
     for name, map_ in top.items():
         if isinstance(map_, dict):
-            facts = _Named(f"of camera {name!r}", map_)
+            facts = _Named(f"of camera {short(name)}", map_)
             cameras.append(
                 _camera(
                     name, _opencv_size(facts), facts.first(_MATRIX), facts.first(_LENS), facts.first(_ROTATION),
@@ -213,18 +215,23 @@ def _camera(
     k, t = _numbers(matrix, name, "the camera matrix"), _numbers(translation, name, "the translation").ravel()
     lens, r = _numbers(distortion, name, "the distortion").ravel(), _numbers(rotation, name, "the rotation")
     if k.shape != (3, 3) or k[0, 0] <= 0 or k[1, 1] <= 0:
-        raise ValueError(f"camera {name!r}: the camera matrix must be 3x3 with positive focal lengths")
+        raise ValueError(f"camera {short(name)}: the camera matrix must be 3x3 with positive focal lengths")
     if len(lens) not in ((4,) if fisheye else _DISTORTIONS):
-        raise ValueError(f"camera {name!r}: {len(lens)} distortion coefficients; OpenCV's models have 4, 5, 8 or more")
+        raise ValueError(
+            f"camera {short(name)}: {len(lens)} distortion coefficients; OpenCV's models have 4, 5, 8 or more"
+        )
     if r.size == 3:
         r = cv2.Rodrigues(r.reshape(3, 1))[0]
     if r.shape != (3, 3) or np.abs(r @ r.T - np.eye(3)).max() > 1e-3 or np.linalg.det(r) < 0:
-        raise ValueError(f"camera {name!r}: its rotation is none; a rotation matrix or a rotation vector is needed")
+        raise ValueError(
+            f"camera {short(name)}: its rotation is none; a rotation matrix or a rotation vector is needed"
+        )
     if t.shape != (3,):
-        raise ValueError(f"camera {name!r}: the translation has {len(t)} numbers instead of 3")
-    shape = None if size is None else tuple(round(float(side)) for side in size)
-    if shape is not None and (len(shape) != 2 or min(shape) <= 0):
-        raise ValueError(f"camera {name!r}: its picture's size must be a width and a height in pixels")
+        raise ValueError(f"camera {short(name)}: the translation has {len(t)} numbers instead of 3")
+    sides = None if size is None else _numbers(size, name, "the size of the picture")
+    if sides is not None and (sides.shape != (2,) or not (sides.min() >= 1 and sides.max() <= _MAX_SIDE)):
+        raise ValueError(f"camera {short(name)}: its picture's size must be a width and a height in pixels")
+    shape = None if sides is None else tuple(round(side) for side in sides.tolist())
     return ViewCamera(
         name, shape, (float(k[0, 0]), float(k[1, 1])), (float(k[0, 2]) + 0.5, float(k[1, 2]) + 0.5),
         tuple(lens.tolist()), fisheye, r, t, z_up,
@@ -233,12 +240,13 @@ def _camera(
 
 def _numbers(value: Any, name: str, what: str) -> np.ndarray:
     try:
-        numbers = np.array(value, dtype=np.float64)
+        numbers = np.array(value)
     except (TypeError, ValueError):
-        numbers = np.array(np.nan)
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"camera {name!r}: {what} is not made of finite numbers")
-    return numbers
+        numbers = np.array("")
+    # Neither text nor truth values, which numpy would take for numbers too.
+    if numbers.dtype.kind not in "iuf" or not (np.abs(numbers) <= _MAX_NUMBER).all():
+        raise ValueError(f"camera {short(name)}: {what} is not made of finite numbers")
+    return numbers.astype(np.float64)
 
 
 def _check_together(cameras: Sequence[ViewCamera]) -> None:
@@ -247,7 +255,7 @@ def _check_together(cameras: Sequence[ViewCamera]) -> None:
     names = [camera.name for camera in cameras]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"two cameras are called {name!r}")
+            raise ValueError(f"two cameras are called {short(name)}")
     positions = np.stack([camera.position for camera in cameras])
     farthest = np.linalg.norm(positions - positions.mean(axis=0), axis=-1).max()
     if farthest > _MAX_METRES:

@@ -7,13 +7,14 @@ state of numpy that many of them carry is admitted by name and thrown away unrea
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vidpose.common.errors import VidposeError
+from vidpose.common.inputs import open_input, short
 
 _WRAPPERS = ("model_pos", "model", "state_dict")
 
@@ -53,14 +54,7 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         VidposeError: no such file, not a checkpoint, one that holds anything but tensors, containers and numpy's
             random state, or one without tensors.
     """
-    try:
-        with torch.serialization.safe_globals(_RANDOM_STATE), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:
-        raise VidposeError(f"{path}: {_refusal(str(error))}") from None
+    content = unpickled(path, _RANDOM_STATE)
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -72,7 +66,41 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     }
     if not tensors:
         raise VidposeError(f"{path}: a checkpoint without tensors, or with them where they are not expected")
+    for key, tensor in tensors.items():
+        _check_plain(path, key, tensor)
     return tensors
+
+
+def unpickled(path: Path, admitted: Sequence[tuple[Any, str]] = (), device: torch.device | str = "cpu") -> Any:
+    """What a pickled file holds, as torch's restricted unpickler reads it: tensors and plain containers.
+
+    Args:
+        admitted: what else may be in it: (class that stands in, full name).
+
+    Raises:
+        VidposeError: no such file, a damaged one, or one that holds anything else.
+    """
+    try:
+        with (
+            open_input(path) as file,
+            torch.serialization.safe_globals(list(admitted)),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            return torch.load(file, map_location=device, weights_only=True)
+    except VidposeError:
+        raise
+    except OSError as error:
+        raise VidposeError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # a pickle may say anything
+        raise VidposeError(f"{path}: {_refusal(str(error))}") from None
+
+
+def _check_plain(path: Path, key: str, tensor: torch.Tensor) -> None:
+    """Raises VidposeError for a tensor that does not hold each of its numbers."""
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise VidposeError(f"{path}: the tensor {short(key)} does not hold the numbers it should have; get it again")
 
 
 def _refusal(problem: str) -> str:

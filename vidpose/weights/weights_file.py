@@ -6,16 +6,18 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from msgspec import Meta, Struct
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
 from vidpose import __version__
 from vidpose.common.errors import UsageError, VidposeError, one_line
 from vidpose.common.files import replacing
+from vidpose.common.inputs import convert, open_input, reading, short, strict_json
 
 FORMAT_VERSION = 1
 
@@ -56,24 +58,30 @@ def read_header(path: Path) -> dict[str, Any]:
     Raises:
         VidposeError: it is not safetensors, not from vidpose, or of a newer one.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(2)
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot read ({error.strerror})") from None
+    with reading(path, "a file of weights"), open_input(path) as file:
+        start = file.read(2)
     if start in (b"PK", b"\x80\x02", b"\x80\x04"):
         raise VidposeError(f"{path}: a pickled checkpoint, which could run code; only .safetensors weights are read")
     with _opened(path) as file:
         written = (file.metadata() or {}).get("vidpose", "")
-    try:
-        about = json.loads(written)
-    except ValueError:
-        about = None
-    if not isinstance(about, dict):
+    if not written:
         raise VidposeError(f"{path}: no vidpose header; these are not weights that vidpose wrote")
-    if about.get("format_version", 0) > FORMAT_VERSION:
-        raise VidposeError(f"{path}: written by a newer vidpose ({about.get('vidpose')}); upgrade vidpose")
+    with reading(path, "weights that vidpose wrote", "its header is damaged"):
+        about = strict_json(written)
+        facts = convert(about, _WeightsHeader)
+    if facts.format_version > FORMAT_VERSION:
+        raise VidposeError(f"{path}: written by a newer vidpose ({short(facts.vidpose)}); upgrade vidpose")
     return about
+
+
+class _WeightsHeader(Struct):
+    """What every header has; what is besides, its kind knows."""
+
+    format: str
+    format_version: Annotated[int, Meta(ge=1)]
+    arch: str
+    config: dict[str, Any] = {}
+    vidpose: str = "unknown"
 
 
 def read_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -91,11 +99,8 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise VidposeError(f"{path}: not a safetensors file ({error})") from None
+    with reading(path, "a safetensors file"), safe_open(path, framework="pt") as file:
+        yield file
 
 
 def read_weights_of(path: Path, kind: str, arch: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -116,5 +121,5 @@ def fitting(path: Path, arch: str) -> Iterator[None]:
     """Around making a network from a file's header and tensors: what does not fit becomes a VidposeError."""
     try:
         yield
-    except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (UsageError, ValueError) as error:
         raise VidposeError(f"{path}: the weights do not fit {arch} ({one_line(error)})") from None

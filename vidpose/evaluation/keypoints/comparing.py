@@ -135,7 +135,7 @@ def read_annotated(data: Path, networks: Sequence[Compared], images: Path | None
     Args:
         data: a COCO keypoint file, a folder of such files, or one of clips.
         images: folder that file names are relative to; None: that of the file.
-        every: so manieth picture; of clips, so manieth clip.
+        every: N, for every Nth picture or clip.
 
     Raises:
         UsageError: the networks have no joint in common, or one of them sees clips and these are none.
@@ -162,7 +162,7 @@ def read_annotated(data: Path, networks: Sequence[Compared], images: Path | None
 
 
 def _every(people: Sequence[AnnotatedPerson], every: int) -> list[AnnotatedPerson]:
-    """People of every so manieth picture, picture by picture."""
+    """People of every Nth picture, picture by picture."""
     pictures = list(dict.fromkeys(person.picture for person in people))[::every]
     place = {picture: number for number, picture in enumerate(pictures)}
     return sorted((person for person in people if person.picture in place), key=lambda person: place[person.picture])

@@ -17,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.common.errors import VidposeError, one_line
 from vidpose.common.registry import Registry
+from vidpose.common.settings import Count
 from vidpose.keypoints.keypoint_network import NetworkConfig, Processing
 
 _NEAR = 0.05
@@ -42,7 +43,7 @@ class ClipNetwork(nn.Module):
         """The joint layout, and `size`, the height and width of a crop in pixels."""
 
         layout: str = "h36m17"
-        size: int = 224
+        size: Count = 224
 
     tiny: ClassVar[Mapping[str, Any]] = {}
     backbones: ClassVar[tuple[str, ...]] = ()
@@ -134,7 +135,7 @@ class ClipNetwork(nn.Module):
 
 _REGISTRY: Registry[ClipNetwork] = Registry("clip network")
 register, clip_network_names = _REGISTRY.register, _REGISTRY.names
-clip_network_class, create_clip_network = _REGISTRY.find, _REGISTRY.create
+clip_network_class, create_clip_network, restore_clip_network = _REGISTRY.find, _REGISTRY.create, _REGISTRY.restore
 
 
 def regression_loss(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vidpose.keypoints.clips.clip_network import ClipNetwork, create_clip_network
+from vidpose.keypoints.clips.clip_network import ClipNetwork, restore_clip_network
 from vidpose.weights.weights_file import fitting, read_weights_of, write_weights
 
 KIND = "vidpose-clip-network"
@@ -34,6 +34,5 @@ def read_clip_network(path: Path, arch: str) -> tuple[ClipNetwork, Mapping[str, 
     """
     about, tensors = read_weights_of(path, KIND, arch)
     with fitting(path, arch):
-        network = create_clip_network(arch, **about["config"])
-        network.load_state_dict(tensors)
-    return network.eval(), about
+        network = restore_clip_network(arch, about.get("config", {}), tensors)
+    return network, about

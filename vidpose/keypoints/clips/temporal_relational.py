@@ -25,6 +25,7 @@ from torch import nn
 from torchvision.models.vision_transformer import VisionTransformer, vit_b_16
 
 from vidpose.common.errors import UsageError
+from vidpose.common.settings import Count, Depth, Probability, Share
 from vidpose.keypoints.clips.clip_network import ClipNetwork, register
 from vidpose.keypoints.clips.cropped_swin import CroppedSwin
 
@@ -85,18 +86,18 @@ class TemporalRelational(ClipNetwork):
             drop_path: highest rate of stochastic depth of the Swin Transformer.
         """
 
-        frames: int = 32
-        views: int = 4
+        frames: Count = 32
+        views: Count = 4
         relations: bool = True
-        layers: int = 4
-        width: int = 96
-        depths: tuple[int, int, int, int] = (2, 2, 6, 2)
-        heads: tuple[int, int, int, int] = (3, 6, 12, 24)
-        relation_heads: int = 12
-        window: int = 7
-        keep_ratio: float = 0.7
-        dropout: float = 0.0
-        drop_path: float = 0.2
+        layers: Depth = 4
+        width: Count = 96
+        depths: tuple[Depth, Depth, Depth, Depth] = (2, 2, 6, 2)
+        heads: tuple[Count, Count, Count, Count] = (3, 6, 12, 24)
+        relation_heads: Count = 12
+        window: Count = 7
+        keep_ratio: Share = 0.7
+        dropout: Probability = 0.0
+        drop_path: Probability = 0.2
 
     tiny = {  # noqa: RUF012
         "size": 64, "frames": 4, "layers": 1, "width": 8, "depths": (1, 1, 3, 1), "heads": (1, 1, 2, 2),
@@ -181,10 +182,10 @@ class _Vit(ClipNetwork):
     class Config(ClipNetwork.Config):
         """Side of a `patch` in pixels, `width` of the tokens, `depth` and `heads`."""
 
-        patch: int = 16
-        width: int = 768
-        depth: int = 12
-        heads: int = 12
+        patch: Count = 16
+        width: Count = 768
+        depth: Depth = 12
+        heads: Count = 12
 
     tiny = {"size": 64, "width": 16, "depth": 1, "heads": 2}  # noqa: RUF012
 
@@ -216,5 +217,5 @@ class VitS(_Vit):
     class Config(_Vit.Config):
         """See `VitB`."""
 
-        width: int = 384
-        heads: int = 6
+        width: Count = 384
+        heads: Count = 6

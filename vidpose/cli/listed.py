@@ -1,0 +1,43 @@
+"""Options whose help lists what a table has, so that no list is written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import rich_click as click
+
+
+class ListedOption(click.Option):
+    """An option with `{}` in its help, where the names go.
+
+    Args:
+        listing: gives the names as text. It is called only when the help is shown, since the room that has the table
+            can be slow to import.
+    """
+
+    def __init__(self, *args: Any, listing: Callable[[], str], **kwargs: Any) -> None:
+        self._listing = listing
+        super().__init__(*args, **kwargs)
+
+    @property
+    def help(self) -> str | None:
+        return self._help and self._help.format(self._listing())
+
+    @help.setter
+    def help(self, text: str | None) -> None:
+        self._help = text
+
+
+def format_names() -> str:
+    """The export formats, as help texts name them."""
+    from vidpose.export import FORMATS
+
+    return ", ".join(FORMATS)
+
+
+def filter_names() -> str:
+    """The smoothing filters with the units of their parameters."""
+    from vidpose.refine.smoothing import list_filters
+
+    return list_filters()

@@ -1,0 +1,74 @@
+"""OpenPose's output folder: a JSON file a frame.
+
+"OpenPose Doc - Output" (CMU-Perceptual-Computing-Lab): `people`, each with `pose_keypoints_2d`, a flat list of x, y and
+confidence, 0 0 0 for what is missing. BODY_25, COCO and MPI have 25, 18 and 15 keypoints. Pose2Sim and others write the
+same files of other layouts.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.body.skeletons import BODY_25, OPENPOSE_18, OPENPOSE_MPI_15
+from vidpose.common.inputs import read_json, reading
+from vidpose.keypoint_files.keypoint_table import LAYOUTS, KeypointTable, layout_of, table_of, triples
+
+_LAYOUTS = {25: BODY_25, 18: OPENPOSE_18, 15: OPENPOSE_MPI_15, **LAYOUTS}
+_FIELDS = ("pose_keypoints_2d", "pose_keypoints")
+"""As it is called since version 1.1, and before."""
+
+
+def is_openpose(path: Path) -> bool:
+    return path.is_dir() and any(path.glob("*.json"))
+
+
+def read_openpose(path: Path) -> KeypointTable:
+    """Everybody in a folder of OpenPose's files. A file's number is its frame's.
+
+    Raises:
+        VidposeError: a file is not one of OpenPose's; says which.
+    """
+    files = sorted(file for file in path.glob("*.json") if not file.name.startswith("."))
+    numbers = [_number(file) for file in files]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        numbers = list(range(len(files)))
+    rows, layout = [], None
+    for number, file in sorted(zip(numbers, files, strict=True)):
+        with reading(file, "one of OpenPose's files", "give the folder that it wrote"):
+            content = read_json(file)
+            for person in _people(content):
+                keypoints = triples(next((person[key] for key in _FIELDS if key in person), None), _FIELDS[0])
+                layout = layout or layout_of(len(keypoints), _LAYOUTS)
+                if layout != layout_of(len(keypoints), _LAYOUTS):
+                    raise ValueError(f"{len(keypoints)} keypoints a person, where the files before have {layout.name}")
+                if (keypoints[:, 2] > 0).any():
+                    rows.append((number, _id(person), keypoints[: len(layout)]))
+    with reading(path, "a folder of OpenPose's files with somebody in them"):
+        first = min(numbers, default=0)
+        span = max(numbers) - first + 1
+        table = table_of(layout or BODY_25, rows, first=first, num_frames=span)
+        # --keypoint_scale 3: both sides of the picture are 1.
+        is_share = bool(np.nanmax(np.abs(table.keypoints)) <= 1.5)
+        return KeypointTable(**{**table.__dict__, "share": is_share})
+
+
+def _number(file: Path) -> int | None:
+    found = re.findall(r"\d{1,15}", file.stem.removesuffix("_keypoints"))
+    return int(found[-1]) if found else None
+
+
+def _people(content: object) -> list[dict]:
+    people = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
+        raise ValueError("no list of people")
+    return people
+
+
+def _id(person: dict) -> int | None:
+    """Who it is; -1 is nobody known."""
+    number = person.get("person_id")
+    number = number[0] if isinstance(number, list) and number else number
+    return number if isinstance(number, int) and number >= 0 else None

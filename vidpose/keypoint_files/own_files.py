@@ -1,0 +1,109 @@
+"""What `vidpose infer` writes beside the `.npz`: its JSON, and its table of joints."""
+
+from __future__ import annotations
+
+import csv
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose.body.skeletons import H36M_17, get_skeleton
+from vidpose.common.inputs import read_text, reading
+from vidpose.keypoint_files.keypoint_table import KeypointTable, floats, frame_number, table_of
+from vidpose.keypoint_files.markers import as_h36m
+
+_CAMERA_TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+
+
+def is_own_json(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("header"), dict)
+        and content["header"].get("format") == "vidpose-json"
+    )
+
+
+def read_own_json(path: Path, content: Any) -> KeypointTable:
+    """The 2D keypoints of everybody in a JSON of ours.
+
+    Raises:
+        VidposeError: it is none, or a person's entry is wrong.
+    """
+    with reading(path, "the JSON of `vidpose infer`"):
+        header, source = content["header"], content["header"]["source"]
+        layout = get_skeleton(header["keypoints"]["layout"])
+        rows, boxes, times = [], [], {}
+        for person in content["people"]:
+            for frame in person["frames"]:
+                number = frame_number(frame["frame"], "frame")
+                times[number] = float(frame["time"])
+                if frame["keypoints"] is not None:
+                    listed = [[0, 0, 0] if one is None else one for one in frame["keypoints"]]
+                    rows.append((number, frame_number(person["id"], "id"), floats(listed, "keypoints")))
+                    boxes.append(frame["box"])
+        fps = Fraction(source["fps"]) if source["fps"] else None
+        size = (int(source["width"]), int(source["height"]))
+        return table_of(
+            layout, rows, boxes=boxes, num_frames=int(source["frames"]), size=size, fps=fps,
+            times=_all_times(times, int(source["frames"])),
+        )  # fmt: skip
+
+
+def _all_times(known: dict[int, float], count: int) -> np.ndarray | None:
+    """Seconds of every frame, where those of some are known; between them they are even."""
+    if len(known) < 2 or not 0 < count <= 10 * max(known) + 1000:
+        return None
+    numbers = np.array(sorted(known))
+    seconds = np.array([known[number] for number in numbers])
+    step = (seconds[-1] - seconds[0]) / (numbers[-1] - numbers[0])
+    frames = np.arange(count)
+    times = np.interp(frames, numbers, seconds)
+    before, after = frames < numbers[0], frames > numbers[-1]
+    times[before] = seconds[0] - step * (numbers[0] - frames[before])
+    times[after] = seconds[-1] + step * (frames[after] - numbers[-1])
+    return times if (np.diff(times) > 0).all() else None
+
+
+def is_own_csv(text: str) -> bool:
+    return text.startswith("id,frame,time,root_x,")
+
+
+def read_own_csv(path: Path) -> KeypointTable:
+    """The 3D joints of everybody in a table of ours, as a level camera sees them.
+
+    Raises:
+        VidposeError: it is none, or a row is wrong.
+    """
+    with reading(path, "the CSV of `vidpose infer`"):
+        table = csv.DictReader(io.StringIO(read_text(path)))
+        names = [name.removesuffix("_x") for name in table.fieldnames or () if name.endswith("_x") and name != "root_x"]
+        ids, frames, times, roots, points, scores = [], [], {}, [], [], []
+        for row in table:
+            frames.append(int(row["frame"]))
+            ids.append(int(row["id"]))
+            times[frames[-1]] = float(row["time"])
+            roots.append([float(row[f"root_{axis}"] or "nan") for axis in "xyz"])
+            points.append([[float(row[f"{name}_{axis}"] or "nan") for axis in "xyz"] for name in names])
+            scores.append([float(row[f"{name}_score"] or 0) for name in names])
+        if not frames:
+            raise ValueError("nobody is in it")
+        place = np.array(roots)
+        if not np.isfinite(place).any():
+            place = np.zeros_like(place)
+        joints, _, layout = as_h36m(names, np.array(points) + place[:, None])
+        own = np.array(scores) if layout == H36M_17 and len(names) == len(layout) else np.ones(joints.shape[:2])
+        own = np.where(np.isfinite(joints).all(axis=-1), np.maximum(own, 0.06), 0)
+        there = (own > 0).any(axis=1)
+        numbers, people = np.array(frames, np.int64)[there], np.array(ids, np.int64)[there]
+        return KeypointTable(
+            layout,
+            numbers,
+            people,
+            joints[there] @ _CAMERA_TO_Z_UP.T,
+            own[there],
+            num_frames=max(frames) + 1,
+            times=_all_times(times, max(frames) + 1),
+        )

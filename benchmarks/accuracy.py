@@ -20,7 +20,8 @@ import numpy as np
 
 from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17, Skeleton
 from vidpose.evaluation.metrics import p_mpjpe
-from vidpose.lifters.zoo import DEFAULT, load_weights
+from vidpose.lifters.lifter_table import DEFAULT
+from vidpose.lifters.zoo import load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.refine.smoothing import Smoothing

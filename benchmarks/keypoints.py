@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from vidpose.keypoints.heatmaps import decoding, mirrored
-from vidpose.keypoints.native_networks import KeypointNetwork, Processing, create_network, network_names
+from vidpose.keypoints.keypoint_network import KeypointNetwork, Processing, create_network, network_names
 from vidpose.keypoints.top_down import TopDown, crop_regions
 
 

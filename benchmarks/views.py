@@ -22,7 +22,8 @@ import numpy as np
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.evaluation.metrics import mpjpe, p_mpjpe
-from vidpose.lifters.zoo import DEFAULT, Weights, load_weights
+from vidpose.lifters.lifter_table import DEFAULT
+from vidpose.lifters.zoo import Weights, load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.pipeline.view_stage import cameras_of, merge_views

@@ -31,7 +31,8 @@ from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.datasets.clips_to_lift import with_scores
 from vidpose.datasets.cmu_cameras import published_cameras
 from vidpose.datasets.store import Store, StoredClip
-from vidpose.lifters.zoo import DEFAULT, Weights, load_weights
+from vidpose.lifters.lifter_table import DEFAULT
+from vidpose.lifters.zoo import Weights, load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.refine.place import place

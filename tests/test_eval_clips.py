@@ -19,7 +19,7 @@ from vidpose.keypoint_data.clips import Shot, open_clips, write_clip
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.clips.clip_network import ClipNetwork
 from vidpose.keypoints.clips.clip_weights import save_clip_network
-from vidpose.keypoints.native_networks import create_network
+from vidpose.keypoints.keypoint_network import create_network
 from vidpose.keypoints.trained_networks import save_network
 
 FRAMES, VIEWS, SIDE = 4, 4, 40

@@ -17,7 +17,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.evaluation.keypoints.annotated_pictures import common_joints, figures, find_annotated, keypoint_table
 from vidpose.evaluation.keypoints.keypoint_metrics import pck_2d
 from vidpose.keypoint_data.coco_annotations import read_people
-from vidpose.keypoints.native_networks import create_network
+from vidpose.keypoints.keypoint_network import create_network
 from vidpose.keypoints.poses import InBoxes
 from vidpose.keypoints.trained_networks import save_network
 from vidpose.people.detections import Detections, PersonDetector

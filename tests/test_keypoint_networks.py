@@ -16,7 +16,7 @@ from keypoint_weights import recorded_shapes, weights
 from safetensors.torch import load_file, save_file
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.keypoints.native_networks import (
+from vidpose.keypoints.keypoint_network import (
     KeypointNetwork,
     create_network,
     load_network,

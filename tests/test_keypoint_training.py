@@ -18,10 +18,15 @@ from vidpose.cli import cli
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.keypoint_data.coco_annotations import read_people, read_picture
 from vidpose.keypoint_data.picture_augmentation import PictureAugmentation
-from vidpose.keypoints.keypoint_network import Processing
-from vidpose.keypoints.native_networks import create_network, network_class, network_names
-from vidpose.keypoints.trained_networks import KIND, read_network, save_network
-from vidpose.pipeline.networks import NATIVE, open_networks
+from vidpose.keypoints.keypoint_network import (
+    KEYPOINT_CLASSES,
+    Processing,
+    create_network,
+    network_class,
+    network_names,
+)
+from vidpose.keypoints.trained_networks import read_trained, save_network
+from vidpose.pipeline.networks import open_networks
 from vidpose.training.keypoint_recipe import ClipRecipe, KeypointRecipe, keypoint_recipe_names, read_keypoint_recipe
 from vidpose.training.picture_training import KeypointTrainer, heatmap_loss, train_keypoints
 from vidpose.training.schedules import SCHEDULES
@@ -62,13 +67,13 @@ def test_training_writes_weights_that_serve(folder, tmp_path):
     said = []
     path = run(RECIPE, folder, tmp_path / "run", say=said.append, half=True)
     assert said == [f"wrote {path}"]
-    about, tensors = read_weights(path, KIND)
+    about, tensors = read_weights(path, KEYPOINT_CLASSES.format)
     assert about["recipe"]["steps"] == 6
     assert 0 <= about["metrics"]["val_missed"] <= 1
     assert tensors["head.final_layer.weight"].dtype == torch.float16
     assert [row["step"] for row in curve(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
     assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
-    trained = read_network(path, "hrnet-w24")
+    trained = read_trained(path, "hrnet-w24")
     assert trained.processing == replace(network_class("hrnet-w24").processing, input_size=(64, 64))
     assert trained.network.layout == COCO_17
     person = read_people(folder, COCO_17)[0]
@@ -89,7 +94,7 @@ def test_a_run_repeats_and_an_interrupted_one_goes_on_as_if_nothing_had_happened
             run(recipe, folder, tmp_path / "cut", workers=workers)
     resumed = run(recipe, folder, tmp_path / "cut", workers=workers, resume=True)
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
-    tensors = [read_weights(path, KIND)[1] for path in (whole, resumed)]
+    tensors = [read_weights(path, KEYPOINT_CLASSES.format)[1] for path in (whole, resumed)]
     assert all(torch.equal(tensor, tensors[1][key]) for key, tensor in tensors[0].items())
 
 
@@ -97,7 +102,7 @@ def test_a_run_begins_where_other_weights_end(folder, tmp_path):
     path = run(replace(RECIPE, ema=0.0), folder, tmp_path / "first")
     # A step at a rate of nothing leaves everything as it began, but for statistics of batches.
     begun = run(replace(RECIPE, init=str(path), steps=1, lr=1e-30, ema=0.0), folder, tmp_path / "second")
-    ours, theirs = (dict(read_network(some, RECIPE.arch).network.named_parameters()) for some in (begun, path))
+    ours, theirs = (dict(read_trained(some, RECIPE.arch).network.named_parameters()) for some in (begun, path))
     for key, parameter in theirs.items():
         torch.testing.assert_close(ours[key], parameter, rtol=0, atol=1e-6)
     public = tmp_path / "public.pth"
@@ -125,7 +130,7 @@ def test_every_network_trains(arch, folder, tmp_path):
     size = create_network(arch, **tiny).multiple
     recipe = replace(RECIPE, arch=arch, model=tiny, processing={"input_size": [size, size]}, steps=2, hardest=4,
                      bf16=True)  # fmt: skip
-    trained = read_network(run(recipe, folder, tmp_path / "run"), arch)
+    trained = read_trained(run(recipe, folder, tmp_path / "run"), arch)
     assert np.isfinite(curve(tmp_path / "run")[-1]["loss"])
     assert trained.network.layout == COCO_17
 
@@ -149,8 +154,8 @@ def test_the_loss_is_what_plain_loops_give():
 
 def test_every_recipe_that_comes_with_vidpose_fits_its_network():
     recipes = {name: read_keypoint_recipe(name) for name in keypoint_recipe_names()}
-    assert {name for name, recipe in recipes.items() if isinstance(recipe, KeypointRecipe)} == set(NATIVE)
-    for name in NATIVE:
+    assert {name for name, recipe in recipes.items() if isinstance(recipe, KeypointRecipe)} == set(network_names())
+    for name in network_names():
         recipe = recipes[name]
         network = network_class(name)(network_class(name).Config(**recipe.model))
         assert not any(side % network.multiple for side in recipe.seen.input_size), name
@@ -222,15 +227,15 @@ def test_what_does_not_go_together_is_refused(folder, tmp_path):
     path = tmp_path / "w.safetensors"
     network = create_network("hrnet-w24", width=4, bottleneck_width=4, blocks=1)
     save_network(network, network.processing, path, {})
-    assert read_network(path, "hrnet-w24").network.layout == H36M_17
+    assert read_trained(path, "hrnet-w24").network.layout == H36M_17
     with pytest.raises(VidposeError, match="weights of hrnet-w24, not of hrnet-w32; give --keypoints hrnet-w24"):
         open_networks(keypoints="hrnet-w32", keypoints_weights=path)
     save_network(network, network.processing, path, {"config": {"width": 8}})
     with pytest.raises(VidposeError, match="the weights do not fit hrnet-w24"):
-        read_network(path, "hrnet-w24")
+        read_trained(path, "hrnet-w24")
     path.write_bytes(b"PK\x03\x04")
     with pytest.raises(VidposeError, match="a pickled checkpoint, which could run code"):
-        read_network(path, "hrnet-w24")
+        read_trained(path, "hrnet-w24")
 
 
 def test_the_command_trains(folder, tmp_path):
@@ -249,4 +254,4 @@ def test_training_needs_neither_opencv_nor_pyav_nor_mediapipe(folder, tmp_path):
              "--set", "model.width=4", "--set", "model.layout=coco17", "--set", "augmentation.soften=1.0")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", WITHOUT, *map(str, words)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert read_network(tmp_path / "run" / "weights.safetensors", "hrnet-w24").network.config.width == 4
+    assert read_trained(tmp_path / "run" / "weights.safetensors", "hrnet-w24").network.config.width == 4

@@ -1,6 +1,7 @@
 """What every registered lifter must do, with no code for any one of them."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -268,7 +269,7 @@ def rewrite(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arch": "resnet"}, "unknown architecture 'resnet'"),
+        ({"arch": "resnet"}, "unknown lifter 'resnet'; known are "),
         ({"config": {"width": 32, "depth": 1}}, "do not fit single-branch"),
         ({"config": {"width": "wide"}}, "do not fit single-branch"),
         ({"config": {"width": 10**9}}, "width is 1000000000"),
@@ -281,7 +282,7 @@ def rewrite(path, **changes):
         ({"config": 3}, "config is 3"),
         ({"arch": ["mixste"]}, "arch is"),
         ({"layout": "coco17"}, "layout 'coco17'"),
-        ({"format": "other"}, "not of a vidpose lifter"),
+        ({"format": "other"}, "of a other, where a vidpose-lifter is due"),
         ({"format_version": 99}, "newer vidpose"),
         ({"format_version": "1"}, "format_version is '1'"),
     ],
@@ -350,7 +351,7 @@ def test_a_damaged_shipped_file_is_noticed(saved, tmp_path, monkeypatch):
     from vidpose.weights import shipped as shipping
 
     entry = shipping.ShippedWeights(saved.name, "0" * 64)
-    monkeypatch.setattr(zoo, "ZOO", {"single-branch": entry})
+    monkeypatch.setattr(zoo, "ZOO", {"single-branch": replace(zoo.ZOO["single-branch"], weights=entry)})
     monkeypatch.setattr(shipping, "shipped", lambda kind: tmp_path)
     with pytest.raises(VidposeError, match=r"damaged .sha256 .*expected 00000000"):
         load_lifter("single-branch")

@@ -17,7 +17,7 @@ from torch import nn
 from vidpose.body.skeletons import COCO_17, MPII_16
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.keypoints.foreign.mmpose import MmPose, _layout
-from vidpose.keypoints.native_networks import load_network
+from vidpose.keypoints.keypoint_network import load_network
 from vidpose.keypoints.top_down import TopDown
 from vidpose.people.mmdet import MmDet
 from vidpose.pipeline.networks import open_networks

@@ -1,15 +1,18 @@
 """The lifters at their papers' settings: sizes, costs, and what `vidpose models` says of them."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
 from click.testing import CliRunner
 
-from vidpose.cli import cli
+from vidpose.cli import COMMANDS, cli
 from vidpose.lifters import create_lifter, lifter_class, lifter_names
-from vidpose.lifters.summary import summarise
-from vidpose.lifters.zoo import DEFAULT, load_lifter
+from vidpose.lifters.lifter_table import DEFAULT, LIFTERS, ZOO
+from vidpose.lifters.summary import count_parameters, macs_per_frame
+from vidpose.lifters.zoo import load_lifter, load_weights
 
 
 def parameters(name: str, **settings) -> float:
@@ -54,8 +57,6 @@ def test_size_and_cost_are_the_authors(name, variant, millions, giga_macs):
     settings = lifter_class(name).variants.get(variant, {})
     assert parameters(name, **settings) == pytest.approx(millions, rel=1e-3)
     if giga_macs:
-        from vidpose.lifters.summary import macs_per_frame
-
         with torch.device("meta"):
             lifter = create_lifter(name, **settings).eval()
         frames = lifter.config.frames if lifter.predicts == "sequence" else 1
@@ -90,23 +91,38 @@ def test_mixste_without_joint_separation_is_as_wide_as_all_joints():
     assert wide - narrow == pytest.approx(temporal * (17**2 - 1), rel=0.01)
 
 
+@pytest.mark.parametrize("name", LIFTERS)
+def test_the_tables_figures_are_the_networks(name):
+    with torch.device("meta"):
+        lifter = create_lifter(name).eval()
+    counted = {
+        "parameters": count_parameters(lifter),
+        "macs_per_frame": round(macs_per_frame(lifter)),
+        "frames": lifter.config.frames,
+        "receptive_field": lifter.receptive_field,
+        "predicts": lifter.predicts,
+    }
+    assert {figure: getattr(LIFTERS[name], figure) for figure in counted} == counted
+
+
 def test_models_lists_every_lifter():
     result = CliRunner().invoke(cli, ["models", "--json"])
     listed = {entry["name"]: entry for entry in json.loads(result.stdout)}
     assert sorted(listed) == lifter_names()
     mixste = listed["mixste"]
-    assert mixste["parameters"] == summarise("mixste").parameters == 33_783_811
+    assert mixste["parameters"] == 33_783_811
     assert mixste["receptive_field"] == 243
     assert mixste["predicts"] == "sequence"
     assert mixste["paper"]["mpjpe"] == 40.9
-    for entry in listed.values():
-        own = entry["shipped"]
-        assert entry["weights"] == (own and own["file"])
+    for name, entry in listed.items():
+        own = entry["weights"]
+        assert (own is not None) == (name in ZOO)
         if own:
             # What is shipped is not the paper's: its size and errors are its own.
-            weights = load_lifter(entry["name"])
-            assert own["parameters"] == sum(parameter.numel() for parameter in weights.parameters())
-            assert own["layout"] == weights.layout.name
+            lifter = load_lifter(name)
+            assert own["file"] == ZOO[name].shipped.file
+            assert own["parameters"] == count_parameters(lifter)
+            assert (own["layout"], own["frames"]) == (lifter.layout.name, lifter.config.frames)
             assert 20 < own["p_mpjpe"] < own["mpjpe"] < 120
     assert listed[DEFAULT]["weights"]
     assert listed["mixste"]["weights"] is None
@@ -115,7 +131,28 @@ def test_models_lists_every_lifter():
         assert entry["paper"]["title"]
 
 
-def test_models_prints_a_line_a_lifter():
-    result = CliRunner().invoke(cli, ["models"])
-    first_words = [line.split()[0] for line in result.stdout.splitlines() if line.strip()]
-    assert set(lifter_names()) <= set(first_words)
+def test_models_never_puts_a_papers_error_beside_shipped_weights():
+    lines = CliRunner().invoke(cli, ["models"]).stdout.splitlines()
+    middle = lines.index("")
+    shipped, papers = ({line.split()[0]: line for line in part if line} for part in (lines[:middle], lines[middle:]))
+    assert set(lifter_names()) <= papers.keys()
+    assert list(ZOO) == [name for name in shipped if name in LIFTERS]
+    for name in ZOO:
+        metrics, reported = load_weights(name).about["metrics"], LIFTERS[name].paper.mpjpe
+        own = [f"{metrics[key]:.1f}" for key in ("val_mpjpe_mm", "val_p_mpjpe_mm")]
+        assert shipped[name].split()[-2:] == own
+        assert papers[name].split()[-1] == f"{reported:.1f}" not in own
+
+
+LISTS = (["models"], ["weights", "list"], ["--help"])
+
+
+@pytest.mark.parametrize("command", [*LISTS, *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_lists_and_helps_wait_for_no_network(command):
+    code = (
+        "import sys; from click.testing import CliRunner; from vidpose.cli import cli\n"
+        "assert CliRunner().invoke(cli, sys.argv[1:]).exit_code == 0\n"
+        "print(*{'torch', 'cv2', 'scipy', 'matplotlib', 'av'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")

@@ -11,14 +11,21 @@ from vidpose.common.errors import VidposeError
 from vidpose.keypoints.blazepose_keypoints import BlazePoseKeypoints
 from vidpose.people.blazepose_detector import BlazePoseDetector
 from vidpose.people.nanodet import NanoDet, NanoDetDetector
+from vidpose.pipeline.table import WEIGHTS
 from vidpose.runtimes.blazepose import LANDMARK_CONFIGS, PersonRegions, PoseLandmarks
-from vidpose.runtimes.embedded import EMBEDDED, KIND, EmbeddedNetwork
+from vidpose.runtimes.embedded import KIND, EmbeddedNetwork
 from vidpose.video import VideoReader
 from vidpose.weights import shipped as shipped_room
+from vidpose.weights.catalogue import shipped_entries
+from vidpose.weights.header import read_header
 from vidpose.weights.shipped import ShippedWeights, shipped
-from vidpose.weights.weights_file import read_header
 
 DATA = Path(__file__).parent / "data"
+EMBEDDED = {
+    entry.shipped.file.removesuffix(".safetensors"): entry.shipped
+    for entry in shipped_entries(WEIGHTS).values()
+    if entry.shipped.graph
+}
 LANDMARKS = ("landmarks", "presence", "heatmaps", "world")
 
 
@@ -38,7 +45,7 @@ def picture(recorded: dict[str, np.ndarray]) -> np.ndarray:
 def opened(request: pytest.FixtureRequest) -> Callable[..., EmbeddedNetwork]:
     """Opens a network by either runtime; `cpu:0` is what torch calls its own CPU."""
     device = {"onnxruntime": "cpu", "torch": "cpu:0"}[request.param]
-    return lambda name, make, outputs: EmbeddedNetwork(name, make, outputs, device, threads=1)
+    return lambda name, make, outputs: EmbeddedNetwork(EMBEDDED[name], make, outputs, device, threads=1)
 
 
 @pytest.mark.parametrize("size", ["lite", "full", "heavy"])
@@ -135,7 +142,7 @@ def test_a_box_lies_where_the_person_does(picture) -> None:
 
 @pytest.mark.parametrize("name", list(EMBEDDED))
 def test_the_weights_say_where_they_come_from(name: str) -> None:
-    about = read_header(EMBEDDED[name][0].checked())
+    about = read_header(EMBEDDED[name].checked())
     assert about["format"] == KIND
     assert about["license"] == "Apache-2.0"
     assert about["notice"]
@@ -143,7 +150,7 @@ def test_the_weights_say_where_they_come_from(name: str) -> None:
 
 
 def test_damaged_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for entry in EMBEDDED["nanodet"]:
+    for entry in (EMBEDDED["nanodet"], EMBEDDED["nanodet"].graph):
         (tmp_path / entry.file).write_bytes(entry.path.read_bytes())
     monkeypatch.setattr(shipped_room, "shipped", lambda kind: tmp_path)
     NanoDetDetector()
@@ -158,5 +165,5 @@ def test_all_weights_are_float16() -> None:
     import torch
     from safetensors.torch import load_file
 
-    for weights, _ in EMBEDDED.values():
+    for weights in EMBEDDED.values():
         assert {tensor.dtype for tensor in load_file(weights.checked()).values()} == {torch.float16}

@@ -12,8 +12,7 @@ from keypoint_weights import recorded_shapes, weights
 from vidpose.body.skeletons import COCO_17
 from vidpose.common.errors import UsageError
 from vidpose.keypoints.heatmaps import DECODINGS, decoding, mirrored
-from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing
-from vidpose.keypoints.native_networks import load_network
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, load_network
 from vidpose.keypoints.top_down import TopDown, crop_regions, sample
 
 DATA = Path(__file__).parent / "data" / "keypoints"

@@ -14,16 +14,19 @@ from safetensors.torch import save_file
 
 from vidpose.body.skeletons import get_skeleton
 from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.lazy import imported
 from vidpose.keypoints.clips.clip_network import create_clip_network
 from vidpose.keypoints.clips.clip_weights import save_clip_network
 from vidpose.keypoints.clips.temporal_relational import TemporalRelational
-from vidpose.keypoints.native_networks import create_network
+from vidpose.keypoints.keypoint_network import create_network
 from vidpose.keypoints.trained_networks import save_network
 from vidpose.lifters import create_lifter, lifter_class
-from vidpose.lifters.zoo import ZOO, save_lifter
-from vidpose.pipeline.networks import SHIPPED
+from vidpose.lifters.lifter_table import AUTHORS_WEIGHTS, LIFTERS
+from vidpose.lifters.zoo import save_lifter
+from vidpose.pipeline.table import TABLES, WEIGHTS
 from vidpose.weights import catalogue
-from vidpose.weights.catalogue import CATALOGUE, Published, weights_file, weights_folder
+from vidpose.weights.catalogue import Entry, Paper, Published, shipped_entries, weights_file, weights_folder
+from vidpose.weights.header import read_header
 from vidpose.weights.weights_file import write_weights
 
 CONTENT = b"weights of a network" * 5000
@@ -46,20 +49,22 @@ def server():
         yield server
 
 
+def net(monkeypatch, file: Published) -> Published:
+    """Make the weights `net` known."""
+    monkeypatch.setitem(WEIGHTS, "net", Entry("net", "keypoints", Paper("A paper"), weights=file, licence="MIT"))
+    return file
+
+
 @pytest.fixture
 def entry(server, monkeypatch) -> Published:
     """Weights `net`, which the server has."""
-    made = Published("net", "keypoints", "mmpose", "MIT", "A paper", url=server.url("file/net.pth"), sha256=SHA256[:8])
-    monkeypatch.setitem(CATALOGUE, "net", made)
-    return made
+    return net(monkeypatch, Published("mmpose", url=server.url("file/net.pth"), sha256=SHA256[:8]))
 
 
 @pytest.fixture
 def unhashed(entry, monkeypatch) -> Published:
     """Weights `net` without a published hash."""
-    made = replace(entry, sha256="")
-    monkeypatch.setitem(CATALOGUE, "net", made)
-    return made
+    return net(monkeypatch, replace(entry, sha256=""))
 
 
 def assert_one_line(error: str, *parts: object) -> None:
@@ -76,7 +81,7 @@ def test_fetch_verify_info_list_and_remove(run, entry, server, tmp_path):
     code, out, err = run("fetch", "net")
     assert (code, out, err) == (0, f"wrote {path}: its hash is right\n", "")
     assert path.read_bytes() == CONTENT
-    assert weights_file("net") == path
+    assert weights_file(WEIGHTS["net"]) == path
     code, out, _ = run("fetch", "net")
     assert (code, out) == (0, f"net: there already, {path}\n")
     assert len(server.asked) == 1
@@ -104,25 +109,24 @@ def test_a_damaged_file_is_not_used_and_fetched_again(run, entry):
     assert f"damaged  net  {entry.path}" in out.splitlines()
     assert_one_line(err, "damaged: net;", "vidpose weights fetch NAME")
     with pytest.raises(VidposeError, match=r"net.pth: damaged; get it again: `vidpose weights fetch net`"):
-        weights_file("net")
+        weights_file(WEIGHTS["net"])
     assert run("fetch", "net")[0] == 0
-    assert weights_file("net").read_bytes() == CONTENT
+    assert weights_file(WEIGHTS["net"]).read_bytes() == CONTENT
 
 
 def test_a_file_put_there_by_hand_serves_a_machine_without_network(run, entry, server):
     server.shutdown()
     with pytest.raises(VidposeError, match="not at hand") as caught:
-        weights_file("net")
+        weights_file(WEIGHTS["net"])
     assert f"put {entry.url} at {entry.path}" in str(caught.value)
     entry.path.parent.mkdir()
     entry.path.write_bytes(CONTENT)
-    assert weights_file("net") == entry.path
+    assert weights_file(WEIGHTS["net"]) == entry.path
     assert run("fetch", "net")[0] == 0
 
 
 def test_a_failed_fetch_is_one_line_with_address_and_place(run, entry, server, monkeypatch):
-    gone = replace(entry, url=server.url("missing/net.pth"))
-    monkeypatch.setitem(CATALOGUE, "net", gone)
+    gone = net(monkeypatch, replace(entry, url=server.url("missing/net.pth")))
     code, _, err = run("fetch", "net")
     assert code == 1
     assert_one_line(err, gone.url, "404 Not Found", f"put it at {gone.path}")
@@ -137,7 +141,7 @@ def test_without_a_published_hash_the_user_decides_and_the_hash_is_noted(run, un
     assert code == 0
     assert f"sha256 {SHA256} noted" in out
     assert (unhashed.path.parent / "net.pth.sha256").read_text() == f"{SHA256}  net.pth\n"
-    assert weights_file("net").read_bytes() == CONTENT
+    assert weights_file(WEIGHTS["net"]).read_bytes() == CONTENT
     assert f"ok       net  {unhashed.path}" in run("verify")[1]
 
     unhashed.path.write_bytes(b"another")
@@ -153,9 +157,9 @@ def test_a_file_without_any_hash_is_used_once_the_user_says_so(run, unhashed, se
     assert code == 0
     assert f"no hash  net  {unhashed.path}" in out.splitlines()
     with pytest.raises(VidposeError, match="not at hand"):
-        weights_file("net")
+        weights_file(WEIGHTS["net"])
     assert run("fetch", "net", "--unchecked")[0] == 0
-    assert weights_file("net") == unhashed.path
+    assert weights_file(WEIGHTS["net"]) == unhashed.path
     assert not server.asked
 
 
@@ -165,7 +169,7 @@ def test_what_only_a_person_can_download_says_how(run):
         assert code == 2
         assert_one_line(err, "https://github.com/JinluZhang1126/MixSTE", "vidpose weights import FILE --arch mixste")
     with pytest.raises(UsageError, match="vidpose cannot fetch it"):
-        weights_file("authors:mixste")
+        weights_file(WEIGHTS["authors:mixste"])
     assert run("remove", "authors:mixste")[1] == "authors:mixste: was not there\n"
 
 
@@ -180,10 +184,11 @@ def test_an_unknown_name_is_one_line_with_the_nearest(run, command):
 
 @pytest.mark.parametrize("command", ["fetch", "remove"])
 def test_what_comes_with_vidpose_is_neither_fetched_nor_removed(run, command):
-    code, _, err = run(command, *ZOO, *SHIPPED)
+    ours = shipped_entries(WEIGHTS)
+    code, _, err = run(command, *ours)
     assert code == 2
     assert_one_line(err, "comes with vidpose")
-    assert all(entry.path.is_file() for entry in (*ZOO.values(), *SHIPPED.values()))
+    assert all(entry.weights.path.is_file() for entry in ours.values())
 
 
 def test_info_of_a_file_of_ours(run, tmp_path):
@@ -223,7 +228,10 @@ def test_info_of_other_files_is_one_line(run, tmp_path):
     for file, part in (
         ("text", "not a safetensors file"),
         ("theirs", "no vidpose header; these are not weights that vidpose wrote"),
-        ("strange", "its header is of a vidpose-sculptor, which this vidpose does not know; upgrade vidpose"),
+        (
+            "strange",
+            "its header is of a vidpose-sculptor, where a vidpose-lifter or vidpose-keypoint-network or ",
+        ),
         ("wrong", "the weights do not fit vit-s"),
     ):
         code, out, err = run("info", f"{file}.safetensors")
@@ -271,32 +279,57 @@ def test_weights_lie_in_the_users_cache_unless_the_environment_says_otherwise(mo
 
 
 def test_entries_are_complete():
-    assert not CATALOGUE.keys() & (ZOO.keys() | SHIPPED.keys())
-    paths = [entry.path for entry in CATALOGUE.values() if entry.url]
-    assert len(set(paths)) == len(paths)
-    for entry in CATALOGUE.values():
-        assert bool(entry.url) != bool(entry.page)
-        assert (entry.url + entry.page).startswith("https://")
-        assert entry.kind in ("keypoints", "detector", "lifter", "backbone")
+    paths = []
+    for entry in WEIGHTS.values():
+        file = entry.weights
+        if not isinstance(file, Published):
+            continue
+        assert bool(file.url) != bool(file.page)
+        assert (file.url + file.page).startswith("https://")
         # Nothing takes a file of one that a person downloaded.
-        assert entry.url or entry.kind != "backbone"
-        assert entry.format in ("mmpose", "mmdet", "torchvision", "onnx-zip", "authors")
+        assert file.url or entry.kind != "backbone"
         assert entry.licence
+        assert entry.paper
         # The published digits stand in the file's name; an archive's name has those of the checkpoint inside.
-        assert bool(entry.sha256) == (entry.format in ("mmpose", "mmdet", "torchvision"))
-        assert entry.sha256 in entry.path.name
-        assert len(entry.sha256) in (0, 8)
+        assert bool(file.sha256) == (file.format in ("mmpose", "mmdet", "torchvision"))
+        assert file.sha256 in file.path.name
+        assert len(file.sha256) in (0, 8)
         assert bool(entry.layout) == (entry.kind in ("keypoints", "lifter"))
         if entry.layout:
             get_skeleton(entry.layout)
+        paths += [file.path] if file.url else []
+    assert len(set(paths)) == len(paths)
+
+
+def test_whatever_the_tables_name_can_be_imported_and_has_that_name():
+    for table in TABLES:
+        for name, entry in table.items():
+            if entry.loader:
+                assert callable(imported(entry.loader)), name
+            if entry.network:
+                assert imported(entry.network).name == name
+
+
+def test_the_list_has_the_facts_of_shipped_weights_own_files(run):
+    listed = {row["name"]: row for row in json.loads(run("list", "--json")[1])}
+    lines = {line.split()[0]: line for line in run("list")[1].splitlines() if line}
+    for name, entry in shipped_entries(WEIGHTS).items():
+        row, about = listed[name], read_header(entry.shipped.path)
+        assert row["at_hand"]
+        assert row["mib"] == round(entry.shipped.path.stat().st_size / 2**20, 1)
+        assert row["licence"] == "Apache-2.0"
+        told = dict(line.split(maxsplit=1) for line in run("info", name)[1].splitlines())
+        assert told["parameters"] == f"{row['parameters']:,}"
+        if entry.kind == "lifter":
+            assert (row["frames"], row["layout"]) == (about["config"]["frames"], about["layout"])
+            assert row["mpjpe"] == about["metrics"]["val_mpjpe_mm"] != entry.paper.mpjpe
+            assert f"{row['mpjpe']:.1f} / {row['p_mpjpe']:.1f} mm" == row["metric"] in lines[name]
 
 
 def test_lifters_of_others_are_those_that_import_knows():
-    for entry in CATALOGUE.values():
-        if entry.kind == "lifter":
-            paper = lifter_class(entry.arch).paper
-            assert entry.paper == f"{paper.title}, {paper.venue}"
-            assert entry.metric == f"MPJPE {paper.mpjpe}"
+    for entry in AUTHORS_WEIGHTS.values():
+        assert lifter_class(entry.arch).name == entry.arch
+        assert LIFTERS[entry.arch].paper == entry.paper
 
 
 @pytest.mark.parametrize(
@@ -312,8 +345,8 @@ def test_lifters_of_others_are_those_that_import_knows():
     ],
 )
 def test_torchvision_says_the_same_of_its_weights(name, weights, metric):
-    entry, theirs = CATALOGUE[name], torchvision.models.get_weight(weights)
-    assert entry.url == theirs.url
-    assert entry.mib == theirs.meta["_file_size"]
+    entry, theirs = WEIGHTS[name], torchvision.models.get_weight(weights)
+    assert entry.weights.url == theirs.url
+    assert entry.weights.mib == theirs.meta["_file_size"]
     measured = theirs.meta["_metrics"]["ImageNet-1K" if metric == "acc@1" else "COCO-val2017"]
     assert float(entry.metric.split()[-1]) == measured[metric]

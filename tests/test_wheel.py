@@ -8,22 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from vidpose.lifters.zoo import ZOO
+from vidpose.lifters.lifter_table import ZOO
 
 ROOT = Path(__file__).parent.parent
 
 FIND = """
 import vidpose
 from vidpose.weights.shipped import shipped
-from vidpose.lifters.zoo import ZOO
+from vidpose.lifters.lifter_table import ZOO
 print(vidpose.__file__)
 print(len(list(shipped("samples").glob("*.mp4"))), len(list(shipped("recipes").glob("*.toml"))))
 from vidpose.datasets.cmu_cameras import published_cameras
 from vidpose.evaluation.published import published_tables
 print(len(published_cameras()), len({table.paper for table in published_tables()}))
-from vidpose.pipeline.networks import SHIPPED
-for entry in SHIPPED.values():
-    entry.checked()
+from vidpose.pipeline.table import WEIGHTS
+from vidpose.weights.catalogue import shipped_entries
+for entry in shipped_entries(WEIGHTS).values():
+    entry.weights.checked()
 for name in ZOO:
     print(vidpose.load_lifter(name).name)
 """

@@ -6,7 +6,8 @@ from safetensors.torch import load_file
 
 from vidpose.datasets.cmu import RELEASE
 from vidpose.lifters import Lifter, create_lifter, lifter_class, lifter_names
-from vidpose.lifters.zoo import ZOO, load_lifter, load_weights, save_lifter
+from vidpose.lifters.lifter_table import ZOO
+from vidpose.lifters.zoo import load_lifter, load_weights, save_lifter
 from vidpose.training.recipe import Recipe, read_recipe
 from vidpose.weights.shipped import shipped
 
@@ -52,7 +53,7 @@ def test_what_float16_cannot_hold_stays_float32(tmp_path):
 
 
 def test_shipped_weights_are_small_and_say_what_made_them():
-    paths = {name: shipped("weights") / entry.file for name, entry in ZOO.items()}
+    paths = {name: shipped("weights") / entry.weights.file for name, entry in ZOO.items()}
     sizes = [path.stat().st_size for path in paths.values()]
     assert max(sizes) < 25e6
     assert sum(sizes) < 120e6

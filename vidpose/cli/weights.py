@@ -16,9 +16,8 @@ from vidpose.common.files import check_free
 from vidpose.common.settings import apply_settings
 
 if TYPE_CHECKING:
-    from vidpose.weights.catalogue import Published
+    from vidpose.weights.catalogue import Entry, Published
     from vidpose.weights.downloads import Report
-    from vidpose.weights.shipped import ShippedWeights
 
 _MIB = 1 << 20
 
@@ -32,17 +31,12 @@ def weights() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
     """List the weights that come with vidpose, and those from others that it can fetch."""
-    from vidpose.lifters.zoo import shipped_lifters
-    from vidpose.weights.catalogue import CATALOGUE, weights_folder
+    from vidpose.pipeline.table import WEIGHTS
+    from vidpose.weights.catalogue import weights_folder
+    from vidpose.weights.facts import facts_of
 
     if as_json:
-        lifters = {own.name: asdict(own) for own in shipped_lifters()}
-        listed = [
-            {"name": name, "kind": kind, "at_hand": True} | asdict(entry) | lifters.get(name, {})
-            for name, (kind, entry) in _ours().items()
-        ]
-        listed += [asdict(entry) | {"at_hand": entry.is_there} for entry in CATALOGUE.values()]
-        click.echo(json.dumps(listed, indent=2))
+        click.echo(json.dumps([_listed(entry) for entry in WEIGHTS.values()], indent=2))
         return
 
     from rich.table import Table
@@ -52,40 +46,43 @@ def list_(as_json: bool) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("weights", "kind", "joints", "error or score", "MiB", "licence", "at hand"):
         table.add_column(heading, justify="right" if heading == "MiB" else "left", no_wrap=True)
-    lifters = {own.name: own for own in shipped_lifters()}
-    for name, (kind, entry) in _ours().items():
-        own = lifters.get(name)
-        error = f"{own.mpjpe:.1f} / {own.p_mpjpe:.1f} mm" if own and own.mpjpe else ""
-        size = f"{entry.path.stat().st_size / _MIB:.0f}"
-        licence = own.licence if own else ""
-        table.add_row(name, kind, own.layout if own else "", error, size, licence, "comes with vidpose")
-    for entry in CATALOGUE.values():
-        size = f"{entry.mib:.0f}" if entry.mib else ""
-        table.add_row(entry.name, entry.kind, entry.layout, entry.metric, size, entry.licence, _availability(entry))
+    for entry in WEIGHTS.values():
+        facts = facts_of(entry)
+        size = f"{facts.mib:.1f}" if facts.mib else ""
+        table.add_row(entry.name, entry.kind, facts.layout, facts.metric, size, facts.licence, _availability(entry))
     table_console().print(table)
     click.echo(
-        f"\nFetched weights lie in {weights_folder()}; VIDPOSE_WEIGHTS chooses another folder.\nErrors of "
-        "what comes with vidpose: MPJPE / P-MPJPE on held-out motion capture, as `vidpose models` has them; others' as "
-        "they publish them.\nThe licence is their "
-        "publisher's; the data they were trained on may have terms of its own. More: vidpose weights info NAME"
+        f"\nFetched weights lie in {weights_folder()}; VIDPOSE_WEIGHTS chooses another folder.\n"
+        "Errors of lifters that come with vidpose: MPJPE / P-MPJPE on held-out motion capture, as `vidpose models` has "
+        "them;\nothers' as their publishers report them. The licence is the publisher's; the data they were trained on "
+        "may have terms of its own.\nMore: vidpose weights info NAME"
     )
 
 
-def _ours() -> dict[str, tuple[str, ShippedWeights]]:
-    """Kind and file of the weights that come with vidpose, by name."""
-    from vidpose.lifters.zoo import ZOO
-    from vidpose.pipeline.networks import SHIPPED
+def _listed(entry: Entry) -> dict[str, Any]:
+    """What is known of weights, for JSON."""
+    from vidpose.weights.catalogue import Published
+    from vidpose.weights.facts import facts_of
 
-    lifters = {name: ("lifter", entry) for name, entry in ZOO.items()}
-    return lifters | {name: ("keypoints", entry) for name, entry in SHIPPED.items()}
+    theirs = asdict(entry.weights) if entry.weights else {}
+    paper = str(entry.paper) if entry.paper else ""
+    is_there = entry.weights.is_there if isinstance(entry.weights, Published) else True
+    facts = asdict(facts_of(entry))
+    named = {"name": entry.name, "kind": entry.kind, "paper": paper, "arch": entry.arch}
+    return named | theirs | facts | {"at_hand": is_there}
 
 
-def _availability(entry: Published) -> str:
-    if entry.is_there:
+def _availability(entry: Entry) -> str:
+    from vidpose.weights.catalogue import Published
+
+    file = entry.weights
+    if not isinstance(file, Published):
+        return "comes with vidpose"
+    if file.is_there:
         return "yes"
-    if not entry.url:
+    if not file.url:
         return "by hand"
-    return "to fetch" if entry.sha256 else "to fetch, --unchecked"
+    return "to fetch" if file.sha256 else "to fetch, --unchecked"
 
 
 @weights.command()
@@ -95,13 +92,13 @@ def fetch(names: tuple[str, ...], unchecked: bool) -> None:
     """Fetch weights, and check their hash. A download that broke off continues where it stopped."""
     from vidpose.weights.catalogue import fetch_weights
 
-    for entry in [_published(name) for name in names]:
-        if entry.is_sound:
-            click.echo(f"{entry.name}: there already, {entry.path}")
+    for entry, file in [_published(name) for name in names]:
+        if file.is_sound:
+            click.echo(f"{entry.name}: there already, {file.path}")
             continue
         with progress_of(f"fetch {entry.name}", "MiB") as report:
             path = fetch_weights(entry, unchecked=unchecked, report=_in_mib(report))
-        checked = "its hash is right" if entry.sha256 else f"not checked, sha256 {entry.expected_sha256} noted"
+        checked = "its hash is right" if file.sha256 else f"not checked, sha256 {file.expected_sha256} noted"
         click.echo(f"wrote {path}: {checked}")
 
 
@@ -126,30 +123,39 @@ def verify() -> None:
 
 def _checked() -> Iterator[tuple[str, Path, str]]:
     """Name, path, and "ok", "damaged" or "no hash", of all weights at hand."""
-    from vidpose.weights.catalogue import CATALOGUE
+    from vidpose.pipeline.table import WEIGHTS
     from vidpose.weights.downloads import has_hash
+    from vidpose.weights.shipped import ShippedWeights
 
-    for name, (_, ours) in _ours().items():
-        yield name, ours.path, "ok" if has_hash(ours.path, ours.sha256) else "damaged"
-    for name, entry in CATALOGUE.items():
-        if entry.is_there:
-            damaged = "damaged" if entry.expected_sha256 else "no hash"
-            yield name, entry.path, "ok" if entry.is_sound else damaged
+    for name, entry in WEIGHTS.items():
+        file = entry.weights
+        if isinstance(file, ShippedWeights):
+            for part in (file, file.graph):
+                if part:
+                    yield name, part.path, "ok" if has_hash(part.path, part.sha256) else "damaged"
+        elif file and file.is_there:
+            damaged = "damaged" if file.expected_sha256 else "no hash"
+            yield name, file.path, "ok" if file.is_sound else damaged
 
 
 @weights.command()
 @click.argument("name_or_file", metavar="NAME|FILE")
 def info(name_or_file: str) -> None:
     """Describe weights: what their publisher says of them, or the header of a vidpose file."""
-    from vidpose.weights.catalogue import CATALOGUE, published
+    from vidpose.pipeline.table import WEIGHTS, find_weights
+    from vidpose.weights.shipped import ShippedWeights
 
-    ours = _ours().get(name_or_file)
-    if name_or_file in CATALOGUE or not (ours or Path(name_or_file).exists()):
-        entry = published(name_or_file)
-        facts = asdict(entry) | {"file": str(entry.path) if entry.url else "", "at hand": _availability(entry)}
+    is_file = name_or_file not in WEIGHTS and Path(name_or_file).exists()
+    entry = None if is_file else find_weights(name_or_file)
+    if entry is None:
+        told = _facts(Path(name_or_file))
+    elif isinstance(entry.weights, ShippedWeights):
+        told = _facts(entry.weights.checked())
     else:
-        facts = _facts(ours[1].checked() if ours else Path(name_or_file))
-    for key, fact in facts.items():
+        path = str(entry.weights.path) if entry.weights and entry.weights.url else ""
+        told = _listed(entry) | {"file": path, "at hand": _availability(entry)}
+        del told["at_hand"]
+    for key, fact in told.items():
         if fact not in ("", None):
             click.echo(f"{key:15} {fact if isinstance(fact, str) else json.dumps(fact)}")
 
@@ -160,23 +166,20 @@ def _facts(path: Path) -> dict[str, Any]:
     Raises:
         VidposeError: the file is not what it should be; or its kind is unknown.
     """
-    from vidpose.keypoints import trained_networks as keypoint_weights
-    from vidpose.keypoints.clips import clip_weights
-    from vidpose.lifters import zoo
+    from vidpose.keypoints.clips.clip_network import CLIP_CLASSES
+    from vidpose.keypoints.keypoint_network import KEYPOINT_CLASSES
+    from vidpose.lifters.lifter import LIFTER_CLASSES
+    from vidpose.runtimes import embedded
     from vidpose.weights.downloads import file_hash
-    from vidpose.weights.weights_file import read_header
+    from vidpose.weights.header import count_parameters, read_header
+    from vidpose.weights.weights_file import read_network
 
-    about = read_header(path)
-    kind, arch = about.get("format"), about.get("arch")
-    if kind == zoo.KIND:
-        network = zoo.load_lifter(path)
-    elif kind == keypoint_weights.KIND:
-        network = keypoint_weights.read_network(path, arch).network
-    elif kind == clip_weights.KIND:
-        network, _ = clip_weights.read_clip_network(path, arch)
+    if (about := read_header(path)).get("format") == embedded.KIND:
+        parameters = count_parameters(path)
     else:
-        raise VidposeError(f"{path}: its header is of a {kind}, which this vidpose does not know; upgrade vidpose")
-    return {**about, "parameters": f"{sum(p.numel() for p in network.parameters()):,}", "sha256": file_hash(path)}
+        network, about = read_network(path, LIFTER_CLASSES, KEYPOINT_CLASSES, CLIP_CLASSES)
+        parameters = sum(p.numel() for p in network.parameters())
+    return {**about, "parameters": f"{parameters:,}", "sha256": file_hash(path)}
 
 
 @weights.command()
@@ -185,21 +188,23 @@ def remove(names: tuple[str, ...]) -> None:
     """Delete fetched weights."""
     from vidpose.weights.catalogue import remove_weights
 
-    for entry in [_published(name) for name in names]:
-        click.echo(f"{entry.name}: {'removed' if remove_weights(entry) else 'was not there'}")
+    for entry, file in [_published(name) for name in names]:
+        click.echo(f"{entry.name}: {'removed' if remove_weights(file) else 'was not there'}")
 
 
-def _published(name: str) -> Published:
-    """An entry of the catalogue, by name.
+def _published(name: str) -> tuple[Entry, Published]:
+    """An entry whose weights others publish, by name; and these.
 
     Raises:
         UsageError: there is none; or they come with vidpose.
     """
-    from vidpose.weights.catalogue import published
+    from vidpose.pipeline.table import find_weights
+    from vidpose.weights.catalogue import Published
 
-    if name in _ours():
+    entry = find_weights(name)
+    if not isinstance(entry.weights, Published):
         raise UsageError(f"{name}: comes with vidpose, so there is nothing to fetch or remove")
-    return published(name)
+    return entry, entry.weights
 
 
 @weights.command("import")

@@ -1,8 +1,8 @@
-"""Networks by name: registered once, they are known to the command line, the weights' files and the shared tests."""
+"""Networks by name: those of a table are known to the command line, the weights' files and the shared tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from vidpose.common.errors import UsageError, VidposeError, one_line
 from vidpose.common.inputs import convert, short
+from vidpose.common.lazy import imported
 from vidpose.common.settings import with_tuples
 
 T = TypeVar("T", bound=nn.Module)
@@ -20,42 +21,39 @@ _MAX_NUMBERS = 10**10
 
 
 class Registry(Generic[T]):
-    """Classes by name. Each has a frozen dataclass `Config` whose types say which settings can be, and takes one.
+    """Classes by name, imported when they are asked for.
+
+    Each has a `name`, and a frozen dataclass `Config` whose types say which settings can be, and takes one.
 
     Args:
         kind: what errors call one of them: "lifter", say.
+        classes: "module:Class" of each by name.
     """
 
-    def __init__(self, kind: str):
-        self._kind = kind
-        self._classes: dict[str, type[T]] = {}
+    def __init__(self, kind: str, classes: Mapping[str, str]):
+        self.kind = kind
+        self._classes = classes
 
-    def register(self, name: str, paper: Any) -> Callable[[type[T]], type[T]]:
-        """Make a class known by `name` everywhere; it keeps name and paper as attributes."""
-
-        def add(registered: type[T]) -> type[T]:
-            assert name not in self._classes, name
-            registered.name, registered.paper = name, paper
-            self._classes[name] = registered
-            return registered
-
-        return add
+    @property
+    def format(self) -> str:
+        """What the header of a file of weights calls one of them."""
+        return f"vidpose-{self.kind.replace(' ', '-')}"
 
     def names(self) -> list[str]:
-        """All registered names, sorted."""
+        """All names, sorted."""
         return sorted(self._classes)
 
     def find(self, name: str) -> type[T]:
         """Raises UsageError where nothing has that name."""
         if name not in self._classes:
-            raise UsageError(f"unknown {self._kind} {name!r}; known are {', '.join(self.names())}")
-        return self._classes[name]
+            raise UsageError(f"unknown {self.kind} {name!r}; known are {', '.join(self.names())}")
+        return imported(self._classes[name])
 
     def create(self, name: str, **config: Any) -> T:
         """A network with fresh weights.
 
         Args:
-            name: a registered name.
+            name: a known name.
             config: fields of its `Config` that shall differ from the default.
 
         Raises:
@@ -67,7 +65,7 @@ class Registry(Generic[T]):
         try:
             return self.find(name)(config)
         except RuntimeError as error:  # settings that can be, and yet there is no room
-            raise VidposeError(f"{self._kind} {name!r}: it cannot be made ({one_line(error)})") from None
+            raise VidposeError(f"{self.kind} {name!r}: it cannot be made ({one_line(error)})") from None
 
     def restore(self, name: str, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> T:
         """A network with these weights, in eval mode. It is made once it is known that they fit.
@@ -85,11 +83,11 @@ class Registry(Generic[T]):
     def _config(self, name: str, values: Mapping[str, Any]) -> Any:
         kind = self.find(name).Config
         if unknown := set(values) - {field.name for field in fields(kind)}:
-            raise UsageError(f"{self._kind} {name!r} has no setting {', '.join(sorted(map(str, unknown)))}")
+            raise UsageError(f"{self.kind} {name!r} has no setting {', '.join(sorted(map(str, unknown)))}")
         try:
             return convert(with_tuples(values), kind)
         except ValueError as error:
-            raise UsageError(f"{self._kind} {name!r}: {error}") from None
+            raise UsageError(f"{self.kind} {name!r}: {error}") from None
 
     def _trial(self, name: str, config: Any) -> T:
         """A network without memory, which tells whether there can be one of these settings, and of what size."""
@@ -103,11 +101,11 @@ class Registry(Generic[T]):
         except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
             given = ", ".join(f"{key}={value}" for key, value in asdict(config).items() if value != getattr(usual, key))
             raise UsageError(
-                f"{self._kind} {name!r} with {given}: no network is like that ({one_line(error)})"
+                f"{self.kind} {name!r} with {given}: no network is like that ({one_line(error)})"
             ) from error
         size = sum(tensor.numel() for tensor in trial.state_dict().values())
         if size > _MAX_NUMBERS:
-            raise UsageError(f"{self._kind} {name!r}: these settings make {size:,} parameters; give smaller ones")
+            raise UsageError(f"{self.kind} {name!r}: these settings make {size:,} parameters; give smaller ones")
         return trial
 
 

@@ -20,8 +20,10 @@ import cv2
 import numpy as np
 
 from vidpose.body.skeletons import BLAZEPOSE_33
+from vidpose.keypoints.network_table import KEYPOINTS
 from vidpose.keypoints.poses import KeypointFinder, Poses, seen_inside
 from vidpose.runtimes.embedded import EmbeddedNetwork
+from vidpose.weights.catalogue import Opening
 
 Size = Literal["lite", "full", "heavy"]
 
@@ -58,7 +60,7 @@ class BlazePoseKeypoints(KeypointFinder):
 
             return PoseLandmarks(LANDMARK_CONFIGS[size])
 
-        self._network = EmbeddedNetwork(f"blazepose-{size}", make, _OUTPUTS, device, threads)
+        self._network = EmbeddedNetwork(KEYPOINTS[f"blazepose-{size}"].shipped, make, _OUTPUTS, device, threads)
 
     def regions(self, boxes: np.ndarray) -> np.ndarray:
         """(P, 2, 2) of bodies upright in the middle of boxes (P, 4)."""
@@ -155,3 +157,8 @@ def _poses(pixels_PJD: np.ndarray, scores_PJ: np.ndarray, presence_P: np.ndarray
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+
+
+def open_blazepose_keypoints(opening: Opening, size: Size) -> BlazePoseKeypoints:
+    """BlazePose's landmark network of that size."""
+    return BlazePoseKeypoints(size, device=opening.device, threads=opening.threads)

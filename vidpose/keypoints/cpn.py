@@ -22,7 +22,7 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth
-from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of
 from vidpose.keypoints.residual import Bottleneck, norm_conv, residual_layer
 
 _LEVELS = 4
@@ -105,9 +105,10 @@ def _upsample(doublings: int) -> nn.Module:
     return nn.Upsample(scale_factor=2**doublings, mode="bilinear", align_corners=True)
 
 
-@register("cpn", "Cascaded Pyramid Network for Multi-Person Pose Estimation, CVPR 2018")
 class CPN(KeypointNetwork):
     """CPN on a ResNet of bottlenecks."""
+
+    name = "cpn"
 
     @dataclass(frozen=True)
     class Config(NetworkConfig):

@@ -28,10 +28,8 @@ from torch.nn.functional import interpolate, max_pool2d
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Counts, Depth, Depths
-from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of
 from vidpose.keypoints.residual import BasicBlock, heatmap_layer, norm_conv, residual_block, residual_layer
-
-_PAPER = "Stacked Hourglass Networks for Human Pose Estimation, ECCV 2016"
 
 
 class ConvNorm(nn.Module):
@@ -112,9 +110,10 @@ class HourglassHead(nn.Module):
         return tuple(layer(feature) for layer, feature in zip(self.multi_final_layers, features, strict=True))
 
 
-@register("hourglass", _PAPER)
 class Hourglass(KeypointNetwork):
     """mmpose's hourglass."""
+
+    name = "hourglass"
 
     @dataclass(frozen=True)
     class Config(NetworkConfig):
@@ -219,9 +218,10 @@ class Merge(nn.Module):
         return self.conv(features)
 
 
-@register("hourglass-newell", _PAPER)
 class NewellHourglass(KeypointNetwork):
     """The authors' hourglass."""
+
+    name = "hourglass-newell"
 
     @dataclass(frozen=True)
     class Config(NetworkConfig):

@@ -20,10 +20,9 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth
-from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of, register
+from vidpose.keypoints.keypoint_network import KeypointNetwork, NetworkConfig, Processing, layout_of
 from vidpose.keypoints.residual import BasicBlock, Bottleneck, heatmap_layer, norm_conv, residual_layer
 
-_PAPER = "Deep High-Resolution Representation Learning for Human Pose Estimation, CVPR 2019"
 _STEM = 64
 
 
@@ -155,14 +154,16 @@ class HRNet(KeypointNetwork):
         return super().from_authors(tensors)
 
 
-@register("hrnet-w32", _PAPER)
 class HRNetW32(HRNet):
     """The smaller one of the paper (section 4.1)."""
 
+    name = "hrnet-w32"
 
-@register("hrnet-w48", _PAPER)
+
 class HRNetW48(HRNet):
     """The larger one of the paper (section 4.1)."""
+
+    name = "hrnet-w48"
 
     @dataclass(frozen=True)
     class Config(HRNet.Config):
@@ -171,12 +172,13 @@ class HRNetW48(HRNet):
         width: Count = 48
 
 
-@register("hrnet-w24", _PAPER)
 class HRNetW24(HRNet):
     """A small one of ours, of no paper: fewer blocks and units, and a stage 1 of a quarter of the width.
 
     Sees 128x160 pixels, and is fast enough for a CPU.
     """
+
+    name = "hrnet-w24"
 
     @dataclass(frozen=True)
     class Config(HRNet.Config):

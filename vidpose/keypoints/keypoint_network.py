@@ -1,4 +1,4 @@
-"""What every native 2D keypoint network is, and the registry that the command line and the shared tests read.
+"""What every native 2D keypoint network is, and how one is made by its name in `network_table.py`.
 
 Shape suffixes: B crops, J joints, C colours, H and W height and width in pixels, Y and X those of a heatmap.
 """
@@ -16,6 +16,8 @@ from vidpose.body.skeletons import COCO_17, MPII_16, Skeleton, get_skeleton
 from vidpose.common.errors import UsageError, VidposeError, one_line
 from vidpose.common.registry import Registry
 from vidpose.common.settings import Count, Ratio
+from vidpose.keypoints.network_table import CROP_NETWORKS
+from vidpose.weights.catalogue import classes
 
 _LAYOUTS: Mapping[int, Skeleton] = {len(layout): layout for layout in (COCO_17, MPII_16)}
 
@@ -54,8 +56,9 @@ class NetworkConfig:
 class KeypointNetwork(nn.Module):
     """Crops in, heatmaps out: (B, 3, H, W) standardised RGB -> (B, J, H / 4, W / 4).
 
-    A subclass names its `Config`, takes one, and defines `predictions` and `infer_config`. Its parameters have the
-    names of a public implementation. Those that its checkpoints hold but nothing uses require no gradient.
+    A subclass has a `name`, that of its entry in `network_table.py`, and a `Config`, of which it takes one; it defines
+    `predictions` and `infer_config`. Its parameters have the names of a public implementation. Those that its
+    checkpoints hold but nothing uses require no gradient.
 
     Attributes:
         processing: what the public weights were trained with.
@@ -63,12 +66,10 @@ class KeypointNetwork(nn.Module):
         tiny: settings of the smallest sensible network, for tests.
     """
 
+    name: ClassVar[str]
     Config: ClassVar[type[NetworkConfig]] = NetworkConfig
     processing: ClassVar[Processing] = Processing()
     tiny: ClassVar[Mapping[str, Any]] = {}
-    # Set by `register`.
-    name: ClassVar[str]
-    paper: ClassVar[str]
 
     multiple: int = 32
 
@@ -103,9 +104,9 @@ class KeypointNetwork(nn.Module):
         }
 
 
-_REGISTRY: Registry[KeypointNetwork] = Registry("keypoint network")
-register, network_names = _REGISTRY.register, _REGISTRY.names
-network_class, create_network, restore_network = _REGISTRY.find, _REGISTRY.create, _REGISTRY.restore
+KEYPOINT_CLASSES: Registry[KeypointNetwork] = Registry("keypoint network", classes(CROP_NETWORKS))
+network_names, network_class = KEYPOINT_CLASSES.names, KEYPOINT_CLASSES.find
+create_network, restore_network = KEYPOINT_CLASSES.create, KEYPOINT_CLASSES.restore
 
 
 def load_network(name: str, tensors: Mapping[str, torch.Tensor]) -> KeypointNetwork:

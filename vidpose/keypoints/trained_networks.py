@@ -7,17 +7,18 @@ after the network, data, recipe, metrics, licence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vidpose.common.errors import VidposeError
 from vidpose.common.inputs import convert
-from vidpose.keypoints.native_networks import KeypointNetwork, Processing, load_network, restore_network
+from vidpose.keypoints.keypoint_network import KEYPOINT_CLASSES, KeypointNetwork, Processing, load_network
+from vidpose.keypoints.poses import InBoxes
+from vidpose.keypoints.top_down import TopDown
+from vidpose.weights.catalogue import Opening
 from vidpose.weights.untrusted import read_checkpoint
-from vidpose.weights.weights_file import fitting, read_weights_of, write_weights
-
-KIND = "vidpose-keypoint-network"
+from vidpose.weights.weights_file import fitting, read_network, write_weights
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,32 @@ def save_network(
         VidposeError: the file cannot be written.
     """
     facts = {"arch": network.name, "config": asdict(network.config), "processing": asdict(processing)}
-    write_weights(network, path, KIND, {**facts, **about}, half=half)
+    write_weights(network, path, KEYPOINT_CLASSES.format, {**facts, **about}, half=half)
 
 
-def open_network(path: Path, arch: str) -> Trained:
+def open_top_down(opening: Opening, **changes: Any) -> InBoxes:
+    """A network of ours, from a file of ours or from a public checkpoint in its layout.
+
+    Args:
+        changes: what the processing of its public weights has otherwise than the registered network's.
+
+    Raises:
+        VidposeError: see `open_trained`.
+    """
+    trained = open_trained(opening.file, opening.entry.arch or opening.entry.name)
+    processing = trained.processing if trained.about else replace(trained.processing, **changes)
+    device = opening.device
+    return InBoxes(TopDown(trained.network, processing, device=device, half=device.startswith("cuda")))
+
+
+def open_trained(path: Path, arch: str) -> Trained:
     """A network of that architecture from a file of ours, or from a public checkpoint in its layout.
 
     Raises:
         VidposeError: the file is not what it should be, or of another architecture.
     """
     if path.suffix == ".safetensors":
-        return read_network(path, arch)
+        return read_trained(path, arch)
     tensors = read_checkpoint(path)
     try:
         network = load_network(arch, tensors)
@@ -61,14 +77,13 @@ def open_network(path: Path, arch: str) -> Trained:
     return Trained(network, network.processing, {})
 
 
-def read_network(path: Path, arch: str) -> Trained:
+def read_trained(path: Path, arch: str) -> Trained:
     """A network of that architecture from a file of ours.
 
     Raises:
         VidposeError: the file is not what it should be, or of another architecture.
     """
-    about, tensors = read_weights_of(path, KIND, arch)
+    network, about = read_network(path, KEYPOINT_CLASSES, arch=arch)
     with fitting(path, arch):
-        network = restore_network(arch, about.get("config", {}), tensors)
         processing = convert(about.get("processing"), Processing)
     return Trained(network, processing, about)

@@ -1,61 +1,35 @@
-"""2D keypoints to 3D joints: one file per paper. Importing a file here registers what it defines."""
+"""2D keypoints to 3D joints: one file per paper, and an entry of each lifter in `lifter_table.py`."""
 
-from vidpose.lifters import (
-    d3dp,
-    gla_gcn,
-    ktpformer,
-    lstm_transformer,
-    martinez,
-    mhformer,
-    mixste,
-    motionagformer,
-    motionbert,
-    p_stmo,
-    poseformer,
-    poseformer_v2,
-    seq2seq,
-    ssr_stf,
-    stcformer,
-    strided_transformer,
-    videopose3d,
-)
-from vidpose.lifters.lifter import (
-    FrameEncoder,
-    HypothesisLifter,
-    Lifter,
-    LifterConfig,
-    Paper,
-    create_lifter,
-    lifter_class,
-    lifter_names,
-    restore_lifter,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidpose.lifters.lifter import (
+        FrameEncoder,
+        HypothesisLifter,
+        Lifter,
+        LifterConfig,
+        create_lifter,
+        lifter_class,
+        lifter_names,
+    )
 
 __all__ = [
     "FrameEncoder",
     "HypothesisLifter",
     "Lifter",
     "LifterConfig",
-    "Paper",
     "create_lifter",
-    "d3dp",
-    "gla_gcn",
-    "ktpformer",
     "lifter_class",
     "lifter_names",
-    "lstm_transformer",
-    "martinez",
-    "mhformer",
-    "mixste",
-    "motionagformer",
-    "motionbert",
-    "p_stmo",
-    "poseformer",
-    "poseformer_v2",
-    "restore_lifter",
-    "seq2seq",
-    "ssr_stf",
-    "stcformer",
-    "strided_transformer",
-    "videopose3d",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The table of the lifters is in this package, and who reads it must not wait for torch.
+    if name not in __all__:
+        raise AttributeError(f"module 'vidpose.lifters' has no attribute {name!r}")
+    from vidpose.lifters import lifter
+
+    return getattr(lifter, name)

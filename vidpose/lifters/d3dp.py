@@ -26,7 +26,7 @@ from torch import nn
 
 from vidpose.common.errors import UsageError
 from vidpose.common.settings import Count, Ratio
-from vidpose.lifters.lifter import HypothesisLifter, Paper, register
+from vidpose.lifters.lifter import HypothesisLifter
 from vidpose.lifters.mixste import MixSTE
 
 _CUT = 1.1
@@ -97,17 +97,10 @@ class NoiseLevel(nn.Sequential):
         return super().forward(torch.cat([phases.sin(), phases.cos()], dim=-1))
 
 
-@register(
-    "d3dp",
-    Paper(
-        "Diffusion-Based 3D Human Pose Estimation with Multi-Hypothesis Aggregation",
-        "ICCV 2023",
-        39.5,
-        "CPN, T=243, 20 hypotheses, 10 steps, J-Agg, Table 1",
-    ),
-)
 class D3DP(MixSTE, HypothesisLifter):
     """Poses drawn by a denoiser (section 3): (B, T, J, C) -> (B, T, J, 3), the mean of the hypotheses."""
+
+    name = "d3dp"
 
     @dataclass(frozen=True)
     class Config(MixSTE.Config):

@@ -33,7 +33,7 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Counts, Probability
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
 from vidpose.lifters.videopose3d import check_window
 
 _GRAPHS = 3
@@ -118,17 +118,10 @@ class AGCNBlock(nn.Module):
         return inner_BDTJ.relu()
 
 
-@register(
-    "gla-gcn",
-    Paper(
-        "GLA-GCN: Global-local Adaptive Graph Convolutional Network for 3D Human Pose Estimation from Monocular Video",
-        "ICCV 2023",
-        44.4,
-        "CPN, T=243, Table 1",
-    ),
-)
 class GLAGCN(Lifter):
     """Strided modules of adaptive graph convolutional blocks (Fig. 1): (B, T, J, C) -> (B, 1, J, 3)."""
+
+    name = "gla-gcn"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -24,7 +24,7 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability, Ratio
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
@@ -88,17 +88,10 @@ class PriorLayer(nn.Module):
         return self.norm(tokens_BTJD.flatten(0, 2)).relu().view_as(tokens_BTJD)
 
 
-@register(
-    "ktpformer",
-    Paper(
-        "KTPFormer: Kinematics and Trajectory Prior Knowledge-Enhanced Transformer for 3D Human Pose Estimation",
-        "CVPR 2024",
-        40.1,
-        "CPN, T=243, Table 1",
-    ),
-)
 class KTPFormer(Lifter):
     """Spatial and temporal Transformer blocks in turn, the first of either kind after a graph convolution."""
+
+    name = "ktpformer"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -1,4 +1,4 @@
-"""What every lifter is, and the registry that the command line, the weights' files and the shared tests read."""
+"""What every lifter is, and how one is made by its name in `lifter_table.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.registry import Registry
 from vidpose.common.settings import Count
+from vidpose.lifters.lifter_table import LIFTERS
 from vidpose.lifters.normalisation import NORMALISATIONS, PLACELESS, quarter_turns
+from vidpose.weights.catalogue import classes
 
 
 @dataclass(frozen=True)
@@ -42,22 +44,6 @@ class LifterConfig:
     input_layout: str = ""
 
 
-@dataclass(frozen=True)
-class Paper:
-    """Where a lifter comes from, and what its authors report.
-
-    Attributes:
-        title, venue: of the paper.
-        mpjpe: millimetres on Human3.6M, protocol 1, average over actions; None where the paper reports none.
-        setting: what `mpjpe` was measured with: 2D detector, T, table.
-    """
-
-    title: str
-    venue: str
-    mpjpe: float | None = None
-    setting: str = ""
-
-
 class Lifter(nn.Module):
     """2D keypoints in, 3D joints out: (B, T, J, C) -> (B, T', J, 3) root-relative metres in the camera's frame, or in
     that of the ray to the root (`in_ray_frame`).
@@ -65,7 +51,8 @@ class Lifter(nn.Module):
     `forward` raises VidposeError for input of another shape than the lifter takes, and for coordinates that are not
     finite (absent joints come as zeros, `NORMALISATIONS` puts them there).
 
-    A subclass names its `Config`, and takes one. What else it may say of itself:
+    A subclass has a `name`, that of its entry in `lifter_table.py`, and a `Config`, of which it takes one. What else it
+    may say of itself:
 
     Attributes:
         layouts: names of the joint layouts that the network is defined on; none: any.
@@ -80,6 +67,7 @@ class Lifter(nn.Module):
         variants: settings of the paper's other configurations, by name.
     """
 
+    name: ClassVar[str]
     Config: ClassVar[type[LifterConfig]] = LifterConfig
     layouts: ClassVar[Sequence[str]] = ()
     separate_input: ClassVar[bool] = False
@@ -87,9 +75,6 @@ class Lifter(nn.Module):
     authors_keys: ClassVar[Sequence[tuple[str, str]]] = ()
     tiny: ClassVar[Mapping[str, Any]] = {}
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    # Set by `register`.
-    name: ClassVar[str]
-    paper: ClassVar[Paper]
 
     predicts: Literal["sequence", "centre", "last"] = "sequence"
 
@@ -272,6 +257,5 @@ def _check_input(lifter: Lifter, args: tuple, kwargs: dict[str, Any]) -> None:
     lifter.check_input(*args, **kwargs)
 
 
-_REGISTRY: Registry[Lifter] = Registry("lifter")
-register, lifter_names = _REGISTRY.register, _REGISTRY.names
-lifter_class, create_lifter, restore_lifter = _REGISTRY.find, _REGISTRY.create, _REGISTRY.restore
+LIFTER_CLASSES: Registry[Lifter] = Registry("lifter", classes(LIFTERS))
+lifter_names, lifter_class, create_lifter = LIFTER_CLASSES.names, LIFTER_CLASSES.find, LIFTER_CLASSES.create

@@ -34,9 +34,7 @@ from torch import nn
 
 from vidpose.common.errors import UsageError
 from vidpose.common.settings import Count, Depth, Probability
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
-
-_TITLE, _VENUE = "Hybrid LSTM & Transformer for 3D Human Pose Estimation", "ITM Web Conf. 2025"
+from vidpose.lifters.lifter import Lifter, LifterConfig
 
 
 def sinusoids(length: int, width: int, device: torch.device) -> torch.Tensor:
@@ -90,9 +88,10 @@ class AnyLength(Lifter):
         return joints_BTJD if self.config.answers == "all" else joints_BTJD[:, centre : centre + 1]
 
 
-@register("lstm", Paper(_TITLE, _VENUE, 55.55, "T=81, Table 2"))
 class LSTM(AnyLength):
     """The baseline: the LSTM of the hybrids on its own."""
+
+    name = "lstm"
 
     @dataclass(frozen=True)
     class Config(AnyLength.Config):
@@ -117,9 +116,10 @@ class LSTM(AnyLength):
         return self.lstm_norm(self.lstm(keypoints_BTJC.flatten(2))[0])
 
 
-@register("single-branch", Paper(_TITLE, _VENUE, 49.51, "T=81, Table 2"))
 class SingleBranch(LSTM):
     """LSTM, then Transformer, in series (section 3.1)."""
+
+    name = "single-branch"
 
     @dataclass(frozen=True)
     class Config(AnyLength.Config):
@@ -144,9 +144,10 @@ class SingleBranch(LSTM):
         return self.answer(self.regression(self.encoder_norm(global_BTD)))
 
 
-@register("dual-branch", Paper(_TITLE, _VENUE, 51.57, "T=81, Table 2"))
 class DualBranch(AnyLength):
     """LSTM and Transformer in parallel, fused by learnable weights (section 3.2)."""
+
+    name = "dual-branch"
 
     @dataclass(frozen=True)
     class Config(AnyLength.Config):

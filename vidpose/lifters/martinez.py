@@ -23,7 +23,7 @@ from torch import nn
 from vidpose.body.skeletons import get_skeleton
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig
 
 
 class Standardised(Lifter):
@@ -101,12 +101,10 @@ class ResidualBlock(nn.Module):
         return features_ND + self.drop(self.norm2(self.linear2(inner_ND)).relu())
 
 
-@register(
-    "martinez",
-    Paper("A simple yet effective baseline for 3d human pose estimation", "ICCV 2017", 62.9, "SH fine-tuned, Table 1"),
-)
 class Martinez(Standardised):
     """Frame by frame (section 3.2)."""
+
+    name = "martinez"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):
@@ -168,21 +166,20 @@ class Filtered(Martinez):
         raise NotImplementedError
 
 
-_HOSSAIN = "Exploiting temporal information for 3D human pose estimation"
-
-
-@register("martinez-median", Paper(_HOSSAIN, "ECCV 2018", 62.2, "SH fine-tuned, Table 1, Baseline 1"))
 class MedianFiltered(Filtered):
     """Baseline 1."""
+
+    name = "martinez-median"
 
     def reduce(self, windows_BTJDW: torch.Tensor) -> torch.Tensor:
         # Not by median(), which ONNX does not know.
         return windows_BTJDW.sort(dim=-1).values[..., self.config.frames // 2]
 
 
-@register("martinez-mean", Paper(_HOSSAIN, "ECCV 2018", 61.8, "SH fine-tuned, Table 1, Baseline 2"))
 class MeanFiltered(Filtered):
     """Baseline 2."""
+
+    name = "martinez-mean"
 
     def reduce(self, windows_BTJDW: torch.Tensor) -> torch.Tensor:
         return windows_BTJDW.mean(dim=-1)

@@ -27,7 +27,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, input_shape, layouts_of, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, input_shape, layouts_of
 from vidpose.lifters.transformer import Attention, DropPath, Mlp, TransformerBlock, drop_path_rates
 
 _HYPOTHESES = 3
@@ -144,14 +144,10 @@ def embedding(coordinates: int, width: int, frames: int) -> nn.Module:
     return nn.Sequential(linear, nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.25))
 
 
-@register(
-    "mhformer",
-    Paper(
-        "MHFormer: Multi-Hypothesis Transformer for 3D Human Pose Estimation", "CVPR 2022", 43.0, "CPN, T=351, Table 1"
-    ),
-)
 class MHFormer(Lifter):
     """Three hypotheses, generated, refined and brought together (section 3)."""
+
+    name = "mhformer"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

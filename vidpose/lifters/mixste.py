@@ -27,21 +27,14 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability, Ratio
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
-@register(
-    "mixste",
-    Paper(
-        "MixSTE: Seq2seq Mixed Spatio-Temporal Encoder for 3D Human Pose Estimation in Video",
-        "CVPR 2022",
-        40.9,
-        "CPN, T=243, Table 1",
-    ),
-)
 class MixSTE(Lifter):
     """Spatial and temporal Transformer blocks in turn (section 3.1.3)."""
+
+    name = "mixste"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -39,7 +39,7 @@ from torch import nn
 from vidpose.body.skeletons import H36M_17
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Ratio
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
 from vidpose.lifters.transformer import AdaptiveFusion, Attention, Mlp, TemporalAttention
 
 _MISSING_EDGES = (("pelvis", "left_hip"), ("thorax", "left_shoulder"), ("thorax", "right_shoulder"))
@@ -157,17 +157,10 @@ class AGFormerBlock(nn.Module):
         return self.fusion(attended_BTJD, convolved_BTJD)
 
 
-@register(
-    "motionagformer",
-    Paper(
-        "MotionAGFormer: Enhancing 3D Human Pose Estimation with a Transformer-GCNFormer Network",
-        "WACV 2024",
-        38.4,
-        "SH, size b, T=243, Table 2",
-    ),
-)
 class MotionAGFormer(Lifter):
     """Stacked AGFormer blocks (section 3.2), by default of size b."""
+
+    name = "motionagformer"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

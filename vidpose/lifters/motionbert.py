@@ -24,24 +24,17 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Ratio
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
 from vidpose.lifters.transformer import AdaptiveFusion, TransformerBlock
 
 _STD = 0.02
 """Standard deviation of fresh weights and positions in the authors' network."""
 
 
-@register(
-    "motionbert",
-    Paper(
-        "MotionBERT: A Unified Perspective on Learning Human Motion Representations",
-        "ICCV 2023",
-        39.2,
-        "SH, T=243, from scratch, Table 1",
-    ),
-)
 class MotionBERT(Lifter):
     """The dual-stream spatio-temporal Transformer (section 3.2)."""
+
+    name = "motionbert"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -22,7 +22,6 @@ from torch import nn
 from torch.nn.functional import leaky_relu
 
 from vidpose.common.settings import Count, Counts
-from vidpose.lifters.lifter import Paper, register
 from vidpose.lifters.strided_transformer import ENCODER_KEYS, StridedTransformer
 
 
@@ -52,17 +51,10 @@ class SpatialEncoding(nn.Module):
         return self.drop(leaky_relu(features_NH, 0.2))
 
 
-@register(
-    "p-stmo",
-    Paper(
-        "P-STMO: Pre-Trained Spatial Temporal Many-to-One Model for 3D Human Pose Estimation",
-        "ECCV 2022",
-        43.0,
-        "CPN, T=243, P-STMO-S, Table 1",
-    ),
-)
 class PSTMO(StridedTransformer):
     """Spatial encoding, temporal encoding and a many-to-one frame aggregator: (B, T, J, C) -> (B, 1, J, 3)."""
+
+    name = "p-stmo"
 
     @dataclass(frozen=True)
     class Config(StridedTransformer.Config):

@@ -22,7 +22,7 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability, Ratio
-from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, layouts_of, register
+from vidpose.lifters.lifter import FrameEncoder, LifterConfig, layouts_of
 from vidpose.lifters.transformer import TransformerBlock, drop_path_rates
 
 
@@ -40,12 +40,10 @@ class SpatialTransformer(nn.Module):
         return self.norm(self.layers(self.embed(keypoints_BTJC) + self.positions)).flatten(2)
 
 
-@register(
-    "poseformer",
-    Paper("3D Human Pose Estimation with Spatial and Temporal Transformers", "ICCV 2021", 44.3, "CPN, T=81, Table 1"),
-)
 class PoseFormer(FrameEncoder):
     """A spatial, then a temporal Transformer, for the centre frame (section 3.2)."""
+
+    name = "poseformer"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -27,7 +27,7 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability, Ratio
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, layouts_of, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
 from vidpose.lifters.poseformer import SpatialTransformer
 from vidpose.lifters.transformer import Attention, DropPath, Mlp, drop_path_rates
 
@@ -78,17 +78,10 @@ class FusionBlock(nn.Module):
         return torch.cat([first, second], dim=1)
 
 
-@register(
-    "poseformer-v2",
-    Paper(
-        "PoseFormerV2: Exploring Frequency Domain for Efficient and Robust 3D Human Pose Estimation",
-        "CVPR 2023",
-        45.2,
-        "CPN, T=243, f=27",
-    ),
-)
 class PoseFormerV2(Lifter):
     """Central frames and low frequencies of the window, for the centre frame (Fig. 4 a)."""
+
+    name = "poseformer-v2"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -31,7 +31,7 @@ import torch
 from torch import nn
 
 from vidpose.common.settings import Count, Probability
-from vidpose.lifters.lifter import LifterConfig, Paper, register
+from vidpose.lifters.lifter import LifterConfig
 from vidpose.lifters.martinez import Standardised
 
 
@@ -70,9 +70,10 @@ class LayerNormLSTMCell(nn.Module):
         return memory_BD.tanh() * leave_BD.sigmoid(), memory_BD
 
 
-@register("seq2seq", Paper(__doc__.splitlines()[0].rstrip("."), "ECCV 2018", 51.9, "SH fine-tuned, T=5, Table 1"))
 class Seq2Seq(Standardised):
     """Encoder and decoder of layer-normalised LSTM units (section 3)."""
+
+    name = "seq2seq"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -37,11 +37,9 @@ import torch
 from torch import nn
 
 from vidpose.common.settings import Count, Counts, Depth
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig
 from vidpose.lifters.stcformer import STCAttention
 from vidpose.lifters.transformer import AdaptiveFusion, Attention, Mlp, TemporalAttention
-
-_TITLE = "Optimizing Local-Global Dependencies for Accurate 3D Human Pose Estimation"
 
 
 class SSRA(nn.Module):
@@ -135,9 +133,10 @@ class SsrStfBlock(nn.Module):
         return self.fusion(self.local(features_BTJC), self.global_(features_BTJC))
 
 
-@register("ssr-stf", Paper(_TITLE, "arXiv 2024", 37.4, "SH, T=243, Table I"))
 class SSRSTF(Lifter):
     """Dual-stream lifter, base size (section IV.E)."""
+
+    name = "ssr-stf"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):
@@ -195,9 +194,10 @@ class SSRSTF(Lifter):
         return self.representation(self.blocks(self.embed(keypoints_BTJC) + self.positions)).tanh()
 
 
-@register("ssr-stf-small", Paper(_TITLE, "arXiv 2024", 38.7, "SH, T=243, Table IV"))
 class SSRSTFSmall(SSRSTF):
     """Deeper, but half as wide (section IV.E)."""
+
+    name = "ssr-stf-small"
 
     @dataclass(frozen=True)
     class Config(SSRSTF.Config):

@@ -33,7 +33,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability, Ratio
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, register
+from vidpose.lifters.lifter import Lifter, LifterConfig
 from vidpose.lifters.transformer import DropPath, Mlp
 
 _PARTS = (0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4)
@@ -103,17 +103,10 @@ class STCBlock(nn.Module):
         return tokens_BTJC + self.mlp(self.norm2(tokens_BTJC))
 
 
-@register(
-    "stcformer",
-    Paper(
-        "3D Human Pose Estimation with Spatio-Temporal Criss-cross Attention",
-        "CVPR 2023",
-        41.0,
-        "CPN, T=243, Table 1",
-    ),
-)
 class STCFormer(Lifter):
     """An embedding of each joint, L blocks and a linear head (section 3.2)."""
+
+    name = "stcformer"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

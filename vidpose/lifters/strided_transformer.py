@@ -31,7 +31,7 @@ from torch import nn
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Counts, Depth, Probability
-from vidpose.lifters.lifter import FrameEncoder, LifterConfig, Paper, input_shape, layouts_of, register
+from vidpose.lifters.lifter import FrameEncoder, LifterConfig, input_shape, layouts_of
 from vidpose.lifters.transformer import Attention, Mlp
 from vidpose.lifters.videopose3d import check_window
 
@@ -163,17 +163,10 @@ ENCODER_KEYS = (
 """`authors_keys` of all but the embedding."""
 
 
-@register(
-    "strided-transformer",
-    Paper(
-        "Exploiting Temporal Contexts with Strided Transformer for 3D Human Pose Estimation",
-        "IEEE TMM 2022",
-        43.7,
-        "CPN, T=351, with refinement, Table I",
-    ),
-)
 class StridedTransformer(FrameEncoder):
     """A vanilla and a strided Transformer encoder (section III): (B, T, J, C) -> (B, 1, J, 3)."""
+
+    name = "strided-transformer"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -29,7 +29,7 @@ from torch.nn.functional import conv1d
 from vidpose.common.errors import UsageError
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Counts, Probability
-from vidpose.lifters.lifter import Lifter, LifterConfig, Paper, input_shape, layouts_of, register
+from vidpose.lifters.lifter import Lifter, LifterConfig, input_shape, layouts_of
 
 
 def check_window(factors: Sequence[int], frames: int) -> None:
@@ -41,17 +41,10 @@ def check_window(factors: Sequence[int], frames: int) -> None:
         )
 
 
-@register(
-    "videopose3d",
-    Paper(
-        "3D human pose estimation in video with temporal convolutions and semi-supervised training",
-        "CVPR 2019",
-        46.8,
-        "CPN, T=243, Table 1",
-    ),
-)
 class VideoPose3D(Lifter):
     """The temporal dilated convolutional model (section 3): (B, T, J, C) -> (B, T - frames + 1, J, 3)."""
+
+    name = "videopose3d"
 
     @dataclass(frozen=True)
     class Config(LifterConfig):

@@ -17,7 +17,9 @@ import cv2
 import numpy as np
 
 from vidpose.people.detections import Detections, PersonDetector, overlaps
+from vidpose.people.detector_table import DETECTORS
 from vidpose.runtimes.embedded import EmbeddedNetwork
+from vidpose.weights.catalogue import Opening
 
 _SIDE = 224  # pixels of a view
 _GRIDS = ((28, 2), (14, 2), (7, 6))  # cells along a side, and anchors of each
@@ -50,7 +52,7 @@ class BlazePoseDetector(PersonDetector):
 
             return PersonRegions()
 
-        self._network = EmbeddedNetwork("blazepose-detector", make, ("regions", "logits"), device, threads)
+        self._network = EmbeddedNetwork(DETECTORS["blazepose"].shipped, make, ("regions", "logits"), device, threads)
         self._min_score = min_score
 
     def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
@@ -159,3 +161,8 @@ def _merge(regions: np.ndarray, scores: np.ndarray, width: int, height: int) -> 
     corners = np.concatenate([centres - radii[:, None], centres + radii[:, None]], axis=1)[kept]
     boxes = np.clip(corners, 0, (width, height, width, height))
     return Detections(boxes.astype(np.float32), scores[kept].astype(np.float32), regions[kept])
+
+
+def open_blazepose_detector(opening: Opening) -> BlazePoseDetector:
+    """BlazePose's detector."""
+    return BlazePoseDetector(device=opening.device, threads=opening.threads)

@@ -19,6 +19,7 @@ import numpy as np
 from vidpose.common.errors import VidposeError
 from vidpose.common.inputs import read_json, read_text, reading, short
 from vidpose.people.detections import Detections, PersonDetector
+from vidpose.weights.catalogue import Opening
 
 log = logging.getLogger(__name__)
 
@@ -123,3 +124,8 @@ def _row(path: Path, place: str, fields: Mapping[str, Any]) -> dict[str, float]:
     if not 0 <= row["score"] <= 1:
         raise VidposeError(f"{path}, {place}: score is {row['score']:g}; it must be from 0 to 1")
     return row
+
+
+def open_boxes(opening: Opening) -> BoxesFile:
+    """The file that is named."""
+    return BoxesFile(Path(opening.rest))

@@ -15,7 +15,9 @@ import torch
 
 from vidpose.common.errors import VidposeError
 from vidpose.people.detections import Detections, PersonDetector, in_picture
+from vidpose.people.detector_table import DETECTORS, OTHER_DETECTOR_WEIGHTS
 from vidpose.runtimes.openmmlab import check_weights, failing, load_weights, read_config
+from vidpose.weights.catalogue import Opening
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ class MmDet(PersonDetector):
             VidposeError: see `read_config` and `load_weights`; or the network knows no people.
         """
         config = read_config("mmdet", name)
-        weights = check_weights("mmdet", name, config, weights)
+        weights = check_weights("mmdet", name, config, weights, [*DETECTORS.values(), *OTHER_DETECTOR_WEIGHTS.values()])
         self._name, self._min_score = f"mmdet:{name}", min_score
         with failing(f"`detector={self._name}`: cannot be built"):
             from mmcv.ops import get_compiling_cuda_version
@@ -89,3 +91,8 @@ def _classes(config: Any) -> list[str]:
     dataset = config.test_dataloader.dataset.copy()
     dataset["lazy_init"] = True  # its pictures are not there
     return [name.lower() for name in DATASETS.build(dataset).metainfo["classes"]]
+
+
+def open_mmdet(opening: Opening) -> MmDet:
+    """The network of a config of mmdet."""
+    return MmDet(opening.rest, opening.weights, opening.device)

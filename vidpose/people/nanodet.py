@@ -20,7 +20,9 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from vidpose.people.detections import Detections, PersonDetector, in_picture, suppressed
+from vidpose.people.detector_table import DETECTORS
 from vidpose.runtimes.embedded import EmbeddedNetwork
+from vidpose.weights.catalogue import Opening
 
 STRIDES = (8, 16, 32)
 """Of the three scales, in pixels of the picture."""
@@ -132,7 +134,7 @@ class NanoDetDetector(PersonDetector):
         Raises:
             VidposeError: its files are missing or damaged.
         """
-        self._network = EmbeddedNetwork("nanodet", NanoDet, ("people", "bins"), device, threads)
+        self._network = EmbeddedNetwork(DETECTORS["nanodet"].shipped, NanoDet, ("people", "bins"), device, threads)
         self._min_score, self._tiles = min_score, tiles
 
     def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
@@ -166,6 +168,11 @@ class NanoDetDetector(PersonDetector):
         sides = (weights * np.arange(BINS)).sum(axis=-1) / weights.sum(axis=-1) * strides[:, None]
         boxes = np.concatenate([middles - sides[:, :2], middles + sides[:, 2:]], axis=1)
         return (boxes - np.tile(start, 2)) / np.tile(scale, 2), people_A[found]
+
+
+def open_nanodet(opening: Opening, tiles: bool = False) -> NanoDetDetector:
+    """NanoDet, which sees tiles of the picture too if so wanted."""
+    return NanoDetDetector(tiles=tiles, device=opening.device, threads=opening.threads)
 
 
 def _letterboxed(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vidpose.people.detections import Detections, PersonDetector, in_picture
 from vidpose.runtimes.onnx_network import OnnxNetwork
+from vidpose.weights.catalogue import Opening
 
 # Of mmdet's configurations, in the order blue, green, red: RTMDet sees pictures as OpenCV reads them.
 _MEAN = np.array([103.53, 116.28, 123.675], np.float32)
@@ -47,6 +48,11 @@ class RtmDet(PersonDetector):
         (dets_P5,), (labels_P,) = self._network(picture_CHW[None])
         people_P5 = dets_P5[(labels_P == _PERSON) & (dets_P5[:, 4] >= self._min_score)]
         return in_picture(people_P5[:, :4] / np.tile(scale, 2), people_P5[:, 4], image.shape)
+
+
+def open_rtmdet(opening: Opening, size: int) -> RtmDet:
+    """RTMDet as published, trained on squares of `size` pixels."""
+    return RtmDet(opening.file, opening.device, size)
 
 
 def _fit(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from vidpose.people.detections import Detections, PersonDetector, in_picture
+from vidpose.runtimes.torchvision_networks import load_torchvision
+from vidpose.weights.catalogue import Opening
 
 _PERSON = 1
 """The label of a person; 0 is the background."""
@@ -47,3 +49,8 @@ class TorchvisionDetector(PersonDetector):
         is_person = (answer["labels"] == _PERSON) & (answer["scores"] >= self._min_score)
         boxes, scores = (answer[name][is_person].cpu().numpy() for name in ("boxes", "scores"))
         return in_picture(boxes, scores, shape)
+
+
+def open_torchvision_detector(opening: Opening, network: str) -> TorchvisionDetector:
+    """torchvision's network of that name (of its own), with weights in its layout."""
+    return TorchvisionDetector(load_torchvision(network, opening.file), opening.device)

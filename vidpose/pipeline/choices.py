@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vidpose.body.stretches import MAX_GAP
 from vidpose.common.errors import UsageError
+from vidpose.lifters.lifter_table import DEFAULT
 from vidpose.refine.focal import Lens
 from vidpose.refine.scale import Heights, check_height, parse_heights
 
@@ -70,7 +71,7 @@ class Finding:
         if self.in_step and len(videos) < 2:
             raise UsageError("`in_step`: for several views of one scene; give two videos or more")
         if self.in_step:
-            from vidpose.pipeline.networks import CLIP_NETWORKS
+            from vidpose.keypoints.network_table import CLIP_NETWORKS
 
             if self.keypoints not in CLIP_NETWORKS:
                 raise UsageError(
@@ -103,7 +104,7 @@ class Lifting:
             None: as its weights say.
     """
 
-    lifter: str | Path = "single-branch"
+    lifter: str | Path = DEFAULT
     smooth: str = "butterworth:6"
     max_gap: float = MAX_GAP
     hypotheses: int | None = None

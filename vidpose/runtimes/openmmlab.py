@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from vidpose.common.errors import UsageError, VidposeError, did_you_mean, one_line
-from vidpose.weights.catalogue import CATALOGUE, weights_file
+from vidpose.weights.catalogue import Entry, Published, weights_file
 from vidpose.weights.untrusted import read_checkpoint
 
 log = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ def read_config(library: str, name: str) -> Any:
         return Config.fromfile(path)
 
 
-def check_weights(library: str, name: str, config: Any, weights: Path | None) -> Path:
-    """The checkpoint to load: the one given, or the published one where it was fetched.
+def check_weights(library: str, name: str, config: Any, weights: Path | None, entries: Iterable[Entry]) -> Path:
+    """The checkpoint to load: the one given, or the published one of `entries` where it was fetched.
 
     Raises:
         UsageError: none is given, and vidpose fetches none; says where there is one.
@@ -82,9 +82,9 @@ def check_weights(library: str, name: str, config: Any, weights: Path | None) ->
     if weights:
         return weights
     option, url = _OPTIONS[library], _published(Path(config.filename))
-    for entry in CATALOGUE.values():
-        if url and entry.url == url:
-            return weights_file(entry.name)
+    for entry in entries:
+        if url and isinstance(entry.weights, Published) and entry.weights.url == url:
+            return weights_file(entry)
     advice = f"; {library} publishes them at {url}" if url else ""
     raise UsageError(f"--{option} {library}:{name}: give its weights with --{option}-weights FILE{advice}")
 

@@ -22,6 +22,7 @@ from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.clips.clip_network import ClipNetwork, create_clip_network, regression_loss
 from vidpose.keypoints.clips.clip_weights import read_clip_network, save_clip_network
 from vidpose.keypoints.keypoint_network import Processing
+from vidpose.keypoints.network_table import BACKBONES
 from vidpose.training.keypoint_recipe import ClipRecipe
 from vidpose.training.picture_run import PictureRun, start_from
 from vidpose.weights.catalogue import weights_file
@@ -93,7 +94,7 @@ def _start(network: ClipNetwork, init: str) -> None:
     if init == "imagenet":
         if not network.backbones:
             raise UsageError(f"init = 'imagenet': there are no such weights for {network.name}; leave it out")
-        network.start_from(*(read_checkpoint(weights_file(name)) for name in network.backbones))
+        network.start_from(*(read_checkpoint(weights_file(BACKBONES[name])) for name in network.backbones))
     elif init:
         other, _ = read_clip_network(Path(init), network.name)
         for part in ("spatial", "norm", "head"):

@@ -17,8 +17,7 @@ from vidpose.common.settings import Amount, Chance, Probability, Ratio, apply_se
 from vidpose.keypoint_data.picture_augmentation import PictureAugmentation
 from vidpose.keypoints.clips.clip_network import clip_network_class, clip_network_names
 from vidpose.keypoints.heatmaps import DECODINGS
-from vidpose.keypoints.keypoint_network import Processing
-from vidpose.keypoints.native_networks import network_class, network_names
+from vidpose.keypoints.keypoint_network import Processing, network_class, network_names
 from vidpose.training.plan import (
     PLAN_CHOICES,
     Batch,

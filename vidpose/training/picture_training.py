@@ -17,10 +17,9 @@ from vidpose.evaluation.keypoints.keypoint_metrics import pck_2d
 from vidpose.keypoint_data.coco_annotations import AnnotatedPerson, read_people, read_picture
 from vidpose.keypoint_data.crops import heatmaps
 from vidpose.keypoint_data.picture_augmentation import CropBatches
-from vidpose.keypoints.keypoint_network import KeypointNetwork, Processing
-from vidpose.keypoints.native_networks import create_network
+from vidpose.keypoints.keypoint_network import KeypointNetwork, Processing, create_network
 from vidpose.keypoints.top_down import TopDown
-from vidpose.keypoints.trained_networks import open_network, save_network
+from vidpose.keypoints.trained_networks import open_trained, save_network
 from vidpose.training.keypoint_recipe import KeypointRecipe
 from vidpose.training.picture_run import PictureRun, start_from
 
@@ -36,7 +35,7 @@ class KeypointTrainer(PictureRun):
     def create(self, recipe: KeypointRecipe) -> tuple[KeypointNetwork, Processing]:
         network = create_network(recipe.arch, **recipe.model).to(memory_format=torch.channels_last)
         if recipe.init:
-            start_from(network, open_network(Path(recipe.init), recipe.arch).network, recipe.init)
+            start_from(network, open_trained(Path(recipe.init), recipe.arch).network, recipe.init)
         width, height = recipe.seen.input_size
         if width % network.multiple or height % network.multiple:
             raise UsageError(

@@ -10,7 +10,8 @@ import torch
 from vidpose.body.skeletons import Skeleton
 from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
-from vidpose.lifters.zoo import ZOO, load_lifter
+from vidpose.lifters.lifter_table import ZOO
+from vidpose.lifters.zoo import load_lifter
 from vidpose.training.recipe import Recipe, recipe_names
 
 

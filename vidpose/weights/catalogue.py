@@ -1,6 +1,9 @@
-"""Weights that others publish: what `catalogue.toml` says of them, and whether they are at hand.
+"""What the tables of networks and weights are made of, and whether weights are at hand.
 
-    path = weights_file("hrnet-w32")
+Each room declares its own beside its networks: `people/detector_table.py`, `keypoints/network_table.py`,
+`lifters/lifter_table.py`. A table imports no network, so that it is read at once.
+
+    path = weights_file(KEYPOINTS["hrnet-w32"])
 
 That neither fetches nor reads the file: it was fetched by `vidpose weights fetch hrnet-w32`, and its hash is checked.
 """
@@ -8,34 +11,59 @@ That neither fetches nor reads the file: it was fetched by `vidpose weights fetc
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 from platformdirs import user_cache_path
 
-from vidpose.common.errors import UsageError, VidposeError, did_you_mean
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import replacing
 from vidpose.weights.downloads import Report, fetch, file_hash, has_hash, remove
+from vidpose.weights.shipped import ShippedWeights
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a network comes from, and what its authors report.
+
+    Attributes:
+        title, venue: of the paper.
+        mpjpe: of a lifter: millimetres on Human3.6M, protocol 1, average over actions; None where there is none.
+        setting: what `mpjpe` was measured with: 2D detector, T, table.
+    """
+
+    title: str
+    venue: str = ""
+    mpjpe: float | None = None
+    setting: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.title}, {self.venue}" if self.venue else self.title
 
 
 @dataclass(frozen=True)
 class Published:
-    """Weights of others. The fields are explained at the top of `catalogue.toml`; "" or None stands for unknown."""
+    """A file of weights that others publish; "" or None stands for unknown.
 
-    name: str
-    kind: str
-    format: str
-    licence: str
-    paper: str
+    Attributes:
+        format: "mmpose", "mmdet", "torchvision": a PyTorch checkpoint with that library's parameter names. "onnx-zip":
+            an archive of mmpose's SDK, with an ONNX network in it. "authors": a PyTorch checkpoint with its authors'
+            parameter names.
+        url: of the file.
+        page: where there is no such address: from which people download it themselves.
+        sha256: or its first digits, where these are all that is published: mmpose, mmdet and torchvision put eight of
+            them into a checkpoint's name. The name of an SDK archive repeats those of the checkpoint inside, so the
+            archive's own are unknown.
+        mib: size in MiB, where it is published.
+    """
+
+    format: Literal["mmpose", "mmdet", "torchvision", "onnx-zip", "authors"]
     url: str = ""
     page: str = ""
     sha256: str = ""
     mib: float | None = None
-    arch: str = ""
-    layout: str = ""
-    metric: str = ""
 
     @property
     def path(self) -> Path:
@@ -61,12 +89,99 @@ class Published:
         return self.is_there and bool(self.expected_sha256) and has_hash(self.path, self.expected_sha256)
 
 
-def _read_catalogue() -> dict[str, Published]:
-    content = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
-    return {name: Published(name, **fields) for name, fields in content.items()}
+@dataclass(frozen=True)
+class Entry:
+    """A network that vidpose can use, or weights for one.
+
+    Attributes:
+        name: what the command line takes.
+        kind: "keypoints" (2D), "detector" (of people's boxes), "lifter", or "backbone" (what a network's training
+            starts from).
+        network: "module:Class" of a network of ours, which a file of weights names by `name`; "" for others.
+        loader: "module:function" that opens a detector or a keypoint network, called with a `Opening` and `options`;
+            "" of what is not opened by its name.
+        options: what the loader needs to know besides.
+        arch: the registered network that this one is a configuration of, or that the weights are of; "": none, or the
+            one of this name.
+        weights: ours that come with vidpose, or others' that are published; None: neither.
+        takes_weights: "must": it needs a file of weights. "may": its loader knows where else they are. "never".
+        layout: of the joints (`vidpose/body/skeletons.py`); "" where there are none, or a file of ours says it.
+        licence: that the publisher of the weights gives; the data they were trained on may have terms of its own. Of
+            ours their file says it.
+        metric: as the publisher of the weights reports it: AP on COCO in percent, of keypoints or boxes; PCKh on MPII
+            in percent; MPJPE in mm on Human3.6M; top-1 accuracy on ImageNet in percent.
+    """
+
+    name: str
+    kind: Literal["keypoints", "detector", "lifter", "backbone"]
+    paper: Paper | None = None
+    network: str = ""
+    loader: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    arch: str = ""
+    weights: ShippedWeights | Published | None = None
+    takes_weights: Literal["must", "may", "never"] = "must"
+    layout: str = ""
+    licence: str = ""
+    metric: str = ""
+
+    @property
+    def shipped(self) -> ShippedWeights:
+        """The weights of an entry whose weights come with vidpose."""
+        assert isinstance(self.weights, ShippedWeights), self.name
+        return self.weights
 
 
-CATALOGUE: Mapping[str, Published] = _read_catalogue()
+@dataclass(frozen=True)
+class Opening:
+    """What a loader is asked for.
+
+    Attributes:
+        entry: the network's.
+        name: as it was asked for: the entry's, or with a path for FILE or a config for CONFIG.
+        weights: the file to read; None only for an entry that need not have one.
+        device: to run on.
+        threads: of the CPU to use, where the network lets one choose; None: as many as there are.
+    """
+
+    entry: Entry
+    name: str
+    weights: Path | None
+    device: str
+    threads: int | None = None
+
+    @property
+    def file(self) -> Path:
+        """The weights of a network that needs some."""
+        assert self.weights is not None, self.name
+        return self.weights
+
+    @property
+    def rest(self) -> str:
+        """What stands for FILE or CONFIG."""
+        return self.name.partition(":")[2]
+
+
+E = TypeVar("E", bound=Entry)
+
+
+def by_name(entries: Iterable[E]) -> dict[str, E]:
+    """A table, in the order of its entries, whose names differ."""
+    table: dict[str, E] = {}
+    for entry in entries:
+        assert entry.name not in table, entry.name
+        table[entry.name] = entry
+    return table
+
+
+def shipped_entries(table: Mapping[str, E]) -> dict[str, E]:
+    """Those of a table whose weights come with vidpose."""
+    return {name: entry for name, entry in table.items() if isinstance(entry.weights, ShippedWeights)}
+
+
+def classes(table: Mapping[str, Entry]) -> dict[str, str]:
+    """Networks of ours in a table: "module:Class" by name, as a `Registry` takes them."""
+    return {name: entry.network for name, entry in table.items() if entry.network}
 
 
 def weights_folder() -> Path:
@@ -75,19 +190,8 @@ def weights_folder() -> Path:
     return Path(chosen) if chosen else user_cache_path("vidpose", appauthor=False) / "weights"
 
 
-def published(name: str) -> Published:
-    """The entry of that name.
-
-    Raises:
-        UsageError: there is none; says which is nearest.
-    """
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    raise UsageError(f"unknown weights {name!r}; {did_you_mean(name, CATALOGUE)}`vidpose weights list` shows them all")
-
-
-def fetch_weights(entry: Published, *, unchecked: bool = False, report: Report = lambda done, total: None) -> Path:
-    """Fetch weights unless they are at hand, sound.
+def fetch_weights(entry: Entry, *, unchecked: bool = False, report: Report = lambda done, total: None) -> Path:
+    """Fetch published weights unless they are at hand, sound.
 
     Args:
         unchecked: take a file whose publisher gives no hash as it comes, or as it lies there, and note its hash, by
@@ -97,58 +201,61 @@ def fetch_weights(entry: Published, *, unchecked: bool = False, report: Report =
         UsageError: there is no address to fetch it from, or no hash and not `unchecked`.
         VidposeError: see `downloads.fetch`.
     """
-    if not entry.url:
-        raise _by_hand(entry)
-    expected = entry.expected_sha256
+    file = _fetchable(entry)
+    expected = file.expected_sha256
     if not (expected or unchecked):
         raise UsageError(
-            f"{entry.name}: its publisher gives no hash to check it by; `unchecked` takes {entry.url} as it comes, "
-            f"or {entry.path} if you put it there"
+            f"{entry.name}: its publisher gives no hash to check it by; `unchecked` takes {file.url} as it comes, "
+            f"or {file.path} if you put it there"
         )
-    fetch(entry.url, entry.path, expected, report)
+    fetch(file.url, file.path, expected, report)
     if not expected:
-        with replacing(_note(entry.path)) as partial:
+        with replacing(_note(file.path)) as partial:
             # As `sha256sum --check` reads it.
-            partial.write_text(f"{file_hash(entry.path)}  {entry.path.name}\n", encoding="ascii")
-    return entry.path
+            partial.write_text(f"{file_hash(file.path)}  {file.path.name}\n", encoding="ascii")
+    return file.path
 
 
-def weights_file(name: str) -> Path:
-    """A fetched file, its hash checked: for whoever wants to read weights.
+def weights_file(entry: Entry) -> Path:
+    """The file of an entry that has weights, its hash checked: for whoever wants to read it.
 
     Raises:
-        UsageError: there are no weights of that name, or none that vidpose can fetch.
+        UsageError: vidpose cannot fetch them.
         VidposeError: they are not at hand, or damaged; says how to get them.
     """
-    entry = published(name)
-    if not entry.url:
-        raise _by_hand(entry)
-    if entry.is_sound:
-        return entry.path
-    if entry.is_there and entry.expected_sha256:
-        raise VidposeError(f"{entry.path}: damaged; get it again: `vidpose weights fetch {name}`")
+    if isinstance(entry.weights, ShippedWeights):
+        return entry.weights.checked()
+    file = _fetchable(entry)
+    if file.is_sound:
+        return file.path
+    if file.is_there and file.expected_sha256:
+        raise VidposeError(f"{file.path}: damaged; get it again: `vidpose weights fetch {entry.name}`")
     raise VidposeError(
-        f"the weights of {name} are not at hand; get them: `vidpose weights fetch {name}`, or on a machine without "
-        f"network put {entry.url} at {entry.path}"
+        f"the weights of {entry.name} are not at hand; get them: `vidpose weights fetch {entry.name}`, or on a machine "
+        f"without network put {file.url} at {file.path}"
     )
 
 
-def remove_weights(entry: Published) -> bool:
+def remove_weights(file: Published) -> bool:
     """Delete fetched weights, and what a broken transfer left; tells whether there was anything.
 
     Raises:
         VidposeError: they may not be deleted.
     """
-    return bool(entry.url) and remove(entry.path, _note(entry.path))
+    return bool(file.url) and remove(file.path, _note(file.path))
 
 
-def _by_hand(entry: Published) -> UsageError:
+def _fetchable(entry: Entry) -> Published:
+    file = entry.weights
+    assert isinstance(file, Published), entry.name
+    if file.url:
+        return file
     use = (
         f"then import it as {entry.arch} with `vidpose weights import`"
         if entry.kind == "lifter"
         else f"then `vidpose infer --{entry.kind} {entry.name} --{entry.kind}-weights FILE`"
     )
-    return UsageError(f"{entry.name}: vidpose cannot fetch it; download it from {entry.page}, {use}")
+    raise UsageError(f"{entry.name}: vidpose cannot fetch it; download it from {file.page}, {use}")
 
 
 def _note(path: Path) -> Path:

@@ -19,10 +19,20 @@ def shipped(kind: str) -> Path:
 
 @dataclass(frozen=True)
 class ShippedWeights:
-    """Weights that come with vidpose: the file's name in `weights/`, and its sha256."""
+    """Weights that come with vidpose: the file's name in `weights/`, and its sha256.
+
+    Attributes:
+        graph_sha256: of `graph`; "" where there is none.
+    """
 
     file: str
     sha256: str
+    graph_sha256: str = ""
+
+    @property
+    def graph(self) -> ShippedWeights | None:
+        """The network for ONNX Runtime, in a file beside these weights, which it reads."""
+        return ShippedWeights(f"{Path(self.file).stem}.onnx", self.graph_sha256) if self.graph_sha256 else None
 
     @property
     def path(self) -> Path:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from msgspec import Meta, Struct
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
 from vidpose import __version__
 from vidpose.common.errors import UsageError, VidposeError, one_line
 from vidpose.common.files import replacing
-from vidpose.common.inputs import convert, open_input, reading, short, strict_json
-
-FORMAT_VERSION = 1
+from vidpose.common.registry import Registry
+from vidpose.weights.header import FORMAT_VERSION, opened, read_header
 
 _HALF_TOLERANCE = 1e-3
 """What rounding to float16 may change in a parameter, relative to its largest number."""
@@ -52,38 +49,6 @@ def _halved(parameter: torch.Tensor) -> torch.Tensor:
     return rounded if error <= _HALF_TOLERANCE * parameter.abs().max() else parameter
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """What a file of ours says of itself; `format` is its kind.
-
-    Raises:
-        VidposeError: it is not safetensors, not from vidpose, or of a newer one.
-    """
-    with reading(path, "a file of weights"), open_input(path) as file:
-        start = file.read(2)
-    if start in (b"PK", b"\x80\x02", b"\x80\x04"):
-        raise VidposeError(f"{path}: a pickled checkpoint, which could run code; only .safetensors weights are read")
-    with _opened(path) as file:
-        written = (file.metadata() or {}).get("vidpose", "")
-    if not written:
-        raise VidposeError(f"{path}: no vidpose header; these are not weights that vidpose wrote")
-    with reading(path, "weights that vidpose wrote", "its header is damaged"):
-        about = strict_json(written)
-        facts = convert(about, _WeightsHeader)
-    if facts.format_version > FORMAT_VERSION:
-        raise VidposeError(f"{path}: written by a newer vidpose ({short(facts.vidpose)}); upgrade vidpose")
-    return about
-
-
-class _WeightsHeader(Struct):
-    """What every header has; what is besides, its kind knows."""
-
-    format: str
-    format_version: Annotated[int, Meta(ge=1)]
-    arch: str
-    config: dict[str, Any] = {}
-    vidpose: str = "unknown"
-
-
 def read_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The header and the tensors of a file.
 
@@ -91,29 +56,39 @@ def read_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, torch
         VidposeError: as of `read_header`, or it is of another kind.
     """
     about = read_header(path)
-    if about.get("format") != kind:
-        raise VidposeError(f"{path}: its header is not of a {kind.replace('-', ' ')}")
-    with _opened(path) as file:
-        return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    _check_kind(path, about, [kind])
+    return about, _tensors(path)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    with reading(path, "a safetensors file"), safe_open(path, framework="pt") as file:
-        yield file
+def read_network(path: Path, *registries: Registry[Any], arch: str = "") -> tuple[Any, dict[str, Any]]:
+    """The network that a file of ours holds, in eval mode on the CPU, and the file's header.
 
-
-def read_weights_of(path: Path, kind: str, arch: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The header and the tensors of a file of weights of that architecture.
+    Args:
+        registries: of the networks that will do; the header says which of them knows it.
+        arch: its name; "": any will do.
 
     Raises:
-        VidposeError: as of `read_weights`, or it is of another architecture.
+        VidposeError: the file is not what it should be, or of a network that will not do.
     """
-    about, tensors = read_weights(path, kind)
-    theirs = about.get("arch")
-    if theirs != arch:
+    about = read_header(path)
+    kinds = {registry.format: registry for registry in registries}
+    _check_kind(path, about, list(kinds))
+    theirs = about["arch"]
+    if arch and theirs != arch:
         raise VidposeError(f"{path}: weights of {theirs}, not of {arch}; give `keypoints={theirs}`")
-    return about, tensors
+    with fitting(path, theirs):
+        network = kinds[about["format"]].restore(theirs, about.get("config", {}), _tensors(path))
+    return network, about
+
+
+def _check_kind(path: Path, about: Mapping[str, Any], due: Sequence[str]) -> None:
+    if about.get("format") not in due:
+        raise VidposeError(f"{path}: its header is of a {about.get('format')}, where a {' or '.join(due)} is due")
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    with opened(path, "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
 @contextmanager

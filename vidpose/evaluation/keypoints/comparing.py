@@ -16,10 +16,11 @@ from vidpose.keypoint_data.clips import FilmedClip, clip_folder, open_clips
 from vidpose.keypoint_data.coco_annotations import ANNOTATIONS, AnnotatedPerson, read_people
 from vidpose.keypoints.clips.clip_finder import ClipFinder
 from vidpose.keypoints.clips.clip_weights import read_clip_network
+from vidpose.keypoints.network_table import CLIP_NETWORKS
 from vidpose.keypoints.poses import KeypointFinder
 from vidpose.people.detections import PersonDetector
-from vidpose.pipeline.networks import CLIP_NETWORKS, open_keypoints, open_networks
-from vidpose.weights.weights_file import read_header
+from vidpose.pipeline.networks import open_keypoints, open_networks
+from vidpose.weights.header import read_header
 
 
 @dataclass(frozen=True)

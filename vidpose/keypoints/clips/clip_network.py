@@ -1,4 +1,4 @@
-"""What every network that sees clips is, the loss it is trained with, and the registry of them.
+"""What every network that sees clips is, the loss it is trained with, and how one is made by its name.
 
 Shape suffixes: B clips, V views, F frames, N pictures, C colours, H and W pixels, D width of a token, J joints,
 X = 2 coordinates (x, y).
@@ -19,6 +19,8 @@ from vidpose.common.errors import VidposeError, one_line
 from vidpose.common.registry import Registry
 from vidpose.common.settings import Count
 from vidpose.keypoints.keypoint_network import NetworkConfig, Processing
+from vidpose.keypoints.network_table import CLIP_NETWORKS
+from vidpose.weights.catalogue import classes
 
 _NEAR = 0.05
 """Of the crop's side: a score is exp(-d^2 / (2 * this^2)) of a point expected to be d off, as in COCO's OKS."""
@@ -30,7 +32,8 @@ _SCORE_WEIGHT = 0.01
 class ClipNetwork(nn.Module):
     """Clips of one person in, joints out: (B, V, F, 3, H, W) standardised RGB -> points and scores of every picture.
 
-    A subclass names its `Config`, takes one, and sets `spatial`, a module from (N, 3, H, W) pictures to (N, D) tokens.
+    A subclass has a `name`, that of its entry in `network_table.py`, and a `Config`, of which it takes one; it sets
+    `spatial`, a module from (N, 3, H, W) pictures to (N, D) tokens.
 
     Attributes:
         frames, views: the longest window and the most views it takes.
@@ -45,11 +48,9 @@ class ClipNetwork(nn.Module):
         layout: str = "h36m17"
         size: Count = 224
 
+    name: ClassVar[str]
     tiny: ClassVar[Mapping[str, Any]] = {}
     backbones: ClassVar[tuple[str, ...]] = ()
-    # Set by `register`.
-    name: ClassVar[str]
-    paper: ClassVar[str]
 
     spatial: nn.Module
     frames: int = 1
@@ -133,9 +134,9 @@ class ClipNetwork(nn.Module):
             raise VidposeError(f"{self.name}: there is nobody in any picture of the clip")
 
 
-_REGISTRY: Registry[ClipNetwork] = Registry("clip network")
-register, clip_network_names = _REGISTRY.register, _REGISTRY.names
-clip_network_class, create_clip_network, restore_clip_network = _REGISTRY.find, _REGISTRY.create, _REGISTRY.restore
+CLIP_CLASSES: Registry[ClipNetwork] = Registry("clip network", classes(CLIP_NETWORKS))
+clip_network_names, clip_network_class = CLIP_CLASSES.names, CLIP_CLASSES.find
+create_clip_network = CLIP_CLASSES.create
 
 
 def regression_loss(

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vidpose.keypoints.clips.clip_network import ClipNetwork, restore_clip_network
-from vidpose.weights.weights_file import fitting, read_weights_of, write_weights
-
-KIND = "vidpose-clip-network"
+from vidpose.keypoints.clips.clip_finder import ClipFinder
+from vidpose.keypoints.clips.clip_network import CLIP_CLASSES, ClipNetwork
+from vidpose.weights.catalogue import Opening
+from vidpose.weights.weights_file import read_network, write_weights
 
 
 def save_clip_network(network: ClipNetwork, path: Path, about: Mapping[str, Any], *, half: bool = False) -> None:
@@ -23,7 +23,8 @@ def save_clip_network(network: ClipNetwork, path: Path, about: Mapping[str, Any]
     Raises:
         VidposeError: the file cannot be written.
     """
-    write_weights(network, path, KIND, {"arch": network.name, "config": asdict(network.config), **about}, half=half)
+    facts = {"arch": network.name, "config": asdict(network.config)}
+    write_weights(network, path, CLIP_CLASSES.format, {**facts, **about}, half=half)
 
 
 def read_clip_network(path: Path, arch: str) -> tuple[ClipNetwork, Mapping[str, Any]]:
@@ -32,7 +33,10 @@ def read_clip_network(path: Path, arch: str) -> tuple[ClipNetwork, Mapping[str, 
     Raises:
         VidposeError: the file is not what it should be, or of another architecture.
     """
-    about, tensors = read_weights_of(path, KIND, arch)
-    with fitting(path, arch):
-        network = restore_clip_network(arch, about.get("config", {}), tensors)
-    return network, about
+    return read_network(path, CLIP_CLASSES, arch=arch)
+
+
+def open_clip_network(opening: Opening) -> ClipFinder:
+    """A clip network with its weights. Raises VidposeError as `read_clip_network`."""
+    network, _ = read_clip_network(opening.file, opening.entry.name)
+    return ClipFinder(network, device=opening.device)

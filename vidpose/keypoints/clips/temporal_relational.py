@@ -26,11 +26,8 @@ from torchvision.models.vision_transformer import VisionTransformer, vit_b_16
 
 from vidpose.common.errors import UsageError
 from vidpose.common.settings import Count, Depth, Probability, Share
-from vidpose.keypoints.clips.clip_network import ClipNetwork, register
+from vidpose.keypoints.clips.clip_network import ClipNetwork
 from vidpose.keypoints.clips.cropped_swin import CroppedSwin
-
-_PAPER = "Multi-perspective temporal-relational 3D human pose estimation"
-_VIT = "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale, ICLR 2021"
 
 
 class ImageRelation(nn.Module):
@@ -67,9 +64,10 @@ class ImageRelation(nn.Module):
         return self.norm(tokens_BND)
 
 
-@register("temporal-relational", _PAPER)
 class TemporalRelational(ClipNetwork):
     """The spatial module, the relations between frames and between views, the head (Fig. 2)."""
+
+    name = "temporal-relational"
 
     @dataclass(frozen=True)
     class Config(ClipNetwork.Config):
@@ -199,9 +197,10 @@ class _Vit(ClipNetwork):
         self.spatial.heads = nn.Identity()
 
 
-@register("vit-b", _VIT)
 class VitB(_Vit):
     """ViT-B/16."""
+
+    name = "vit-b"
 
     backbones = ("vit-b-16",)
 
@@ -209,9 +208,10 @@ class VitB(_Vit):
         self.spatial.load_state_dict(_headless(vit, "heads."))
 
 
-@register("vit-s", _VIT)
 class VitS(_Vit):
     """ViT-S/16 (Touvron et al., ICML 2021)."""
+
+    name = "vit-s"
 
     @dataclass(frozen=True)
     class Config(_Vit.Config):

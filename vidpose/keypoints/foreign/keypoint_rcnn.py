@@ -16,6 +16,9 @@ from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
 from torchvision.models.detection.transform import resize_boxes, resize_keypoints
 
 from vidpose.body.skeletons import COCO_17
+from vidpose.keypoints.poses import InBoxes
+from vidpose.runtimes.torchvision_networks import KEYPOINT_RCNN_NETWORK, load_torchvision
+from vidpose.weights.catalogue import Opening
 
 
 class Remembering(nn.Module):
@@ -68,3 +71,14 @@ class KeypointRcnn:
             keypoints_PJD = resize_keypoints(keypoints_PJ3, *sizes)[..., :2]
             found.append((keypoints_PJD.cpu().numpy(), peaks_PJ.sigmoid().cpu().numpy()))
         return found
+
+
+def open_keypoint_rcnn(opening: Opening) -> InBoxes:
+    """Keypoint R-CNN, with weights in torchvision's layout."""
+    return InBoxes(KeypointRcnn(load_torchvision(KEYPOINT_RCNN_NETWORK, opening.file), opening.device))
+
+
+def sharing(network: KeypointRCNN, device: str) -> InBoxes:
+    """Keypoints by a network that finds people already: its backbone sees a picture once for both."""
+    network.backbone = Remembering(network.backbone)
+    return InBoxes(KeypointRcnn(network, device))

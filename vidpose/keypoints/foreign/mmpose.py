@@ -16,7 +16,10 @@ import torch
 
 from vidpose.body.skeletons import COCO_17, MPII_16, Skeleton
 from vidpose.common.errors import VidposeError
+from vidpose.keypoints.network_table import KEYPOINTS, MMPOSE_WEIGHTS
+from vidpose.keypoints.poses import InBoxes
 from vidpose.runtimes.openmmlab import check_weights, failing, load_weights, read_config
+from vidpose.weights.catalogue import Opening
 
 _BATCH = 64  # people the network sees at a time
 
@@ -44,7 +47,7 @@ class MmPose:
             raise VidposeError(
                 f"`keypoints={self._name}`: a {kind}; only networks that look at people in boxes will do"
             )
-        weights = check_weights("mmpose", name, config, weights)
+        weights = check_weights("mmpose", name, config, weights, [*KEYPOINTS.values(), *MMPOSE_WEIGHTS.values()])
         with failing(f"`keypoints={self._name}`: cannot be built"):
             from mmengine.dataset import Compose
             from mmpose.apis import init_model
@@ -92,3 +95,8 @@ def _layout(facts: Mapping[str, Any], name: str) -> Skeleton:
         f"`keypoints={name}`: its {len(names)} joints ({', '.join(names[:4])}, ...) are neither {COCO_17.name}'s nor "
         f"{MPII_16.name}'s"
     )
+
+
+def open_mmpose(opening: Opening) -> InBoxes:
+    """The network of a config of mmpose."""
+    return InBoxes(MmPose(opening.rest, opening.weights, opening.device))

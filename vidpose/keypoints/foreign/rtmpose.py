@@ -19,8 +19,10 @@ import torch
 from vidpose.body.skeletons import COCO_17
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.keypoint_network import Processing
+from vidpose.keypoints.poses import InBoxes
 from vidpose.keypoints.top_down import crop_regions, sample
 from vidpose.runtimes.onnx_network import OnnxNetwork
+from vidpose.weights.catalogue import Opening
 
 
 class RtmPose:
@@ -72,3 +74,8 @@ class RtmPose:
         crops_PCHW = sample(picture_1CYX, torch.from_numpy(regions_P2D).float(), self._processing).numpy()
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (self._processing.mean, self._processing.std))
         return (crops_PCHW - mean) / std
+
+
+def open_rtmpose(opening: Opening) -> InBoxes:
+    """RTMPose as published."""
+    return InBoxes(RtmPose(opening.file, opening.device))

@@ -1,0 +1,406 @@
+"""The lifters, and the weights of others for them: what `vidpose models` and `vidpose weights` know without a network.
+
+A new lifter is a file in this folder and an entry here. `tests/test_papers.py` holds the figures: it builds each
+network and counts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from vidpose.weights.catalogue import Entry, Paper, Published, by_name, shipped_entries
+from vidpose.weights.shipped import ShippedWeights
+
+DEFAULT = "single-branch"
+"""The name of the lifter that is used where nobody names one."""
+
+
+@dataclass(frozen=True)
+class LifterEntry(Entry):
+    """A lifter at its paper's setting. Weights that come with vidpose may be smaller: their file says how large.
+
+    Attributes:
+        parameters: how many numbers it learns.
+        macs_per_frame: multiply-accumulates that one frame of a long clip costs.
+        frames: T of its window.
+        receptive_field: frames of video that decide one frame of output.
+        predicts: which frames of a window its answer is used for (`Lifter.predicts`).
+    """
+
+    weights: ShippedWeights | None = None
+    parameters: int = 0
+    macs_per_frame: int = 0
+    frames: int = 0
+    receptive_field: int = 0
+    predicts: Literal["sequence", "centre", "last"] = "sequence"
+
+
+def _theirs(arch: str, weights: Published, licence: str) -> Entry:
+    """Weights of a lifter's authors, for `vidpose weights import`."""
+    paper = LIFTERS[arch].paper
+    assert paper is not None, arch
+    return Entry(
+        f"authors:{arch}",
+        "lifter",
+        paper,
+        arch=arch,
+        weights=weights,
+        layout="h36m17",
+        licence=licence,
+        metric=f"MPJPE {paper.mpjpe}",
+    )
+
+
+_HYBRID = "Hybrid LSTM & Transformer for 3D Human Pose Estimation"
+_GLA_GCN = (
+    "GLA-GCN: Global-local Adaptive Graph Convolutional Network for 3D Human Pose Estimation from Monocular Video"
+)
+_KTPFORMER = "KTPFormer: Kinematics and Trajectory Prior Knowledge-Enhanced Transformer for 3D Human Pose Estimation"
+_HOSSAIN = "Exploiting temporal information for 3D human pose estimation"
+_SSR_STF = "Optimizing Local-Global Dependencies for Accurate 3D Human Pose Estimation"
+
+LIFTERS: Mapping[str, LifterEntry] = by_name(
+    (
+        LifterEntry(
+            "single-branch",
+            "lifter",
+            Paper(_HYBRID, "ITM Web Conf. 2025", 49.51, "T=81, Table 2"),
+            network="vidpose.lifters.lstm_transformer:SingleBranch",
+            parameters=2_633_267,
+            macs_per_frame=2_704_128,
+            frames=81,
+            receptive_field=81,
+            weights=ShippedWeights(
+                "single-branch-cmu17.safetensors", "59386eb9011ea7bd33ad3d9c8b8abe6f11af9f0fb79c7b072c3cf6919a4a12d0"
+            ),
+        ),
+        LifterEntry(
+            "dual-branch",
+            "lifter",
+            Paper(_HYBRID, "ITM Web Conf. 2025", 51.57, "T=81, Table 2"),
+            network="vidpose.lifters.lstm_transformer:DualBranch",
+            parameters=1_719_093,
+            macs_per_frame=1_751_680,
+            frames=81,
+            receptive_field=81,
+            weights=ShippedWeights(
+                "dual-branch-cmu17.safetensors", "64d092cff794d6332d2b514b637d641301f583749de494b77e674557377a9fd3"
+            ),
+        ),
+        LifterEntry(
+            "lstm",
+            "lifter",
+            Paper(_HYBRID, "ITM Web Conf. 2025", 55.55, "T=81, Table 2"),
+            network="vidpose.lifters.lstm_transformer:LSTM",
+            parameters=1_053_235,
+            macs_per_frame=1_048_320,
+            frames=81,
+            receptive_field=81,
+            weights=ShippedWeights(
+                "lstm-cmu17.safetensors", "4f89fe5d036684f505417e62150ed5344b2a9fed85aff43635d037896b720344"
+            ),
+        ),
+        LifterEntry(
+            "seq2seq",
+            "lifter",
+            Paper(_HOSSAIN, "ECCV 2018", 51.9, "SH fine-tuned, T=5, Table 1"),
+            network="vidpose.lifters.seq2seq:Seq2Seq",
+            parameters=16_930_864,
+            macs_per_frame=84_541_440,
+            frames=5,
+            receptive_field=5,
+            predicts="last",
+            weights=ShippedWeights(
+                "seq2seq-cmu17.safetensors", "182d7d9b4e7072ef92a20fa831670ced81448805224a97985d627f852dc95655"
+            ),
+        ),
+        LifterEntry(
+            "mixste",
+            "lifter",
+            Paper(
+                "MixSTE: Seq2seq Mixed Spatio-Temporal Encoder for 3D Human Pose Estimation in Video",
+                "CVPR 2022",
+                40.9,
+                "CPN, T=243, Table 1",
+            ),
+            network="vidpose.lifters.mixste:MixSTE",
+            parameters=33_783_811,
+            macs_per_frame=606_677_504,
+            frames=243,
+            receptive_field=243,
+        ),
+        LifterEntry(
+            "ssr-stf-small",
+            "lifter",
+            Paper(_SSR_STF, "arXiv 2024", 38.7, "SH, T=243, Table IV"),
+            network="vidpose.lifters.ssr_stf:SSRSTFSmall",
+            parameters=12_396_451,
+            macs_per_frame=226_684_800,
+            frames=243,
+            receptive_field=243,
+        ),
+        LifterEntry(
+            "videopose3d",
+            "lifter",
+            Paper(
+                "3D human pose estimation in video with temporal convolutions and semi-supervised training",
+                "CVPR 2019",
+                46.8,
+                "CPN, T=243, Table 1",
+            ),
+            network="vidpose.lifters.videopose3d:VideoPose3D",
+            parameters=16_952_371,
+            macs_per_frame=19_525_870,
+            frames=243,
+            receptive_field=243,
+            predicts="centre",
+            weights=ShippedWeights(
+                "videopose3d-cmu17.safetensors", "0bf4b06a75d6f2a035c2ba67134a936953533eb3ec31f42aab291bae5ea481bd"
+            ),
+        ),
+        LifterEntry(
+            "martinez",
+            "lifter",
+            Paper(
+                "A simple yet effective baseline for 3d human pose estimation",
+                "ICCV 2017",
+                62.9,
+                "SH fine-tuned, Table 1",
+            ),
+            network="vidpose.lifters.martinez:Martinez",
+            parameters=4_291_632,
+            macs_per_frame=4_276_224,
+            frames=1,
+            receptive_field=1,
+            weights=ShippedWeights(
+                "martinez-cmu17.safetensors", "54bd86509095a9b6043ab5cb583dcd878f58942389d30ae5496b5538e4f8bd7e"
+            ),
+        ),
+        LifterEntry(
+            "d3dp",
+            "lifter",
+            Paper(
+                "Diffusion-Based 3D Human Pose Estimation with Multi-Hypothesis Aggregation",
+                "ICCV 2023",
+                39.5,
+                "CPN, T=243, 20 hypotheses, 10 steps, J-Agg, Table 1",
+            ),
+            network="vidpose.lifters.d3dp:D3DP",
+            parameters=34_835_459,
+            macs_per_frame=606_707_931,
+            frames=243,
+            receptive_field=243,
+        ),
+        LifterEntry(
+            "gla-gcn",
+            "lifter",
+            Paper(
+                _GLA_GCN,
+                "ICCV 2023",
+                44.4,
+                "CPN, T=243, Table 1",
+            ),
+            network="vidpose.lifters.gla_gcn:GLAGCN",
+            parameters=1_345_952,
+            macs_per_frame=1_623_123_450,
+            frames=243,
+            receptive_field=243,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "ktpformer",
+            "lifter",
+            Paper(
+                _KTPFORMER,
+                "CVPR 2024",
+                40.1,
+                "CPN, T=243, Table 1",
+            ),
+            network="vidpose.lifters.ktpformer:KTPFormer",
+            parameters=35_213_430,
+            macs_per_frame=628_898_816,
+            frames=243,
+            receptive_field=243,
+        ),
+        LifterEntry(
+            "martinez-mean",
+            "lifter",
+            Paper(_HOSSAIN, "ECCV 2018", 61.8, "SH fine-tuned, Table 1, Baseline 2"),
+            network="vidpose.lifters.martinez:MeanFiltered",
+            parameters=4_291_632,
+            macs_per_frame=4_293_329,
+            frames=5,
+            receptive_field=5,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "martinez-median",
+            "lifter",
+            Paper(_HOSSAIN, "ECCV 2018", 62.2, "SH fine-tuned, Table 1, Baseline 1"),
+            network="vidpose.lifters.martinez:MedianFiltered",
+            parameters=4_291_632,
+            macs_per_frame=4_293_329,
+            frames=5,
+            receptive_field=5,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "mhformer",
+            "lifter",
+            Paper(
+                "MHFormer: Multi-Hypothesis Transformer for 3D Human Pose Estimation",
+                "CVPR 2022",
+                43.0,
+                "CPN, T=351, Table 1",
+            ),
+            network="vidpose.lifters.mhformer:MHFormer",
+            parameters=31_513_053,
+            macs_per_frame=8_218_016_352,
+            frames=351,
+            receptive_field=351,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "motionagformer",
+            "lifter",
+            Paper(
+                "MotionAGFormer: Enhancing 3D Human Pose Estimation with a Transformer-GCNFormer Network",
+                "WACV 2024",
+                38.4,
+                "SH, size b, T=243, Table 2",
+            ),
+            network="vidpose.lifters.motionagformer:MotionAGFormer",
+            parameters=11_723_811,
+            macs_per_frame=232_986_496,
+            frames=243,
+            receptive_field=243,
+        ),
+        LifterEntry(
+            "motionbert",
+            "lifter",
+            Paper(
+                "MotionBERT: A Unified Perspective on Learning Human Motion Representations",
+                "ICCV 2023",
+                39.2,
+                "SH, T=243, from scratch, Table 1",
+            ),
+            network="vidpose.lifters.motionbert:MotionBERT",
+            parameters=42_466_317,
+            macs_per_frame=762_975_232,
+            frames=243,
+            receptive_field=243,
+        ),
+        LifterEntry(
+            "p-stmo",
+            "lifter",
+            Paper(
+                "P-STMO: Pre-Trained Spatial Temporal Many-to-One Model for 3D Human Pose Estimation",
+                "ECCV 2022",
+                43.0,
+                "CPN, T=243, P-STMO-S, Table 1",
+            ),
+            network="vidpose.lifters.p_stmo:PSTMO",
+            parameters=6_481_254,
+            macs_per_frame=860_729_088,
+            frames=243,
+            receptive_field=485,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "poseformer",
+            "lifter",
+            Paper(
+                "3D Human Pose Estimation with Spatial and Temporal Transformers",
+                "ICCV 2021",
+                44.3,
+                "CPN, T=81, Table 1",
+            ),
+            network="vidpose.lifters.poseformer:PoseFormer",
+            parameters=9_602_884,
+            macs_per_frame=846_893_760,
+            frames=81,
+            receptive_field=81,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "poseformer-v2",
+            "lifter",
+            Paper(
+                "PoseFormerV2: Exploring Frequency Domain for Efficient and Robust 3D Human Pose Estimation",
+                "CVPR 2023",
+                45.2,
+                "CPN, T=243, f=27",
+            ),
+            network="vidpose.lifters.poseformer_v2:PoseFormerV2",
+            parameters=14_381_899,
+            macs_per_frame=545_115_234,
+            frames=243,
+            receptive_field=243,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "ssr-stf",
+            "lifter",
+            Paper(_SSR_STF, "arXiv 2024", 37.4, "SH, T=243, Table I"),
+            network="vidpose.lifters.ssr_stf:SSRSTF",
+            parameters=36_715_675,
+            macs_per_frame=648_069_376,
+            frames=243,
+            receptive_field=243,
+        ),
+        LifterEntry(
+            "stcformer",
+            "lifter",
+            Paper(
+                "3D Human Pose Estimation with Spatio-Temporal Criss-cross Attention",
+                "CVPR 2023",
+                41.0,
+                "CPN, T=243, Table 1",
+            ),
+            network="vidpose.lifters.stcformer:STCFormer",
+            parameters=4_748_000,
+            macs_per_frame=21_204_654_336,
+            frames=243,
+            receptive_field=727,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "strided-transformer",
+            "lifter",
+            Paper(
+                "Exploiting Temporal Contexts with Strided Transformer for 3D Human Pose Estimation",
+                "IEEE TMM 2022",
+                43.7,
+                "CPN, T=351, with refinement, Table I",
+            ),
+            network="vidpose.lifters.strided_transformer:StridedTransformer",
+            parameters=4_345_190,
+            macs_per_frame=1_055_202_560,
+            frames=351,
+            receptive_field=351,
+            predicts="centre",
+        ),
+    )
+)
+"""By the name that the command line takes."""
+
+ZOO: Mapping[str, LifterEntry] = shipped_entries(LIFTERS)
+"""Those whose weights come with vidpose."""
+
+AUTHORS_WEIGHTS: Mapping[str, Entry] = by_name(
+    (
+        _theirs(
+            "videopose3d",
+            Published("authors", url="https://dl.fbaipublicfiles.com/video-pose-3d/pretrained_h36m_cpn.bin"),
+            "CC BY-NC 4.0",
+        ),
+        _theirs("mixste", Published("authors", page="https://github.com/JinluZhang1126/MixSTE"), "none given"),
+        _theirs("mhformer", Published("authors", page="https://github.com/Vegetebird/MHFormer"), "MIT"),
+        _theirs(
+            "motionagformer", Published("authors", page="https://github.com/TaatiTeam/MotionAGFormer"), "Apache-2.0"
+        ),
+    )
+)
+"""Weights that the lifters' authors published."""

@@ -100,4 +100,11 @@ def _size(points: np.ndarray, standing: np.ndarray, layout: Skeleton) -> float:
         lengths = np.linalg.norm(points[:, joint] - points[:, parent], axis=-1)
         if parent >= 0 and usual > 0 and np.isfinite(lengths).any():
             ratios.append(np.nanpercentile(lengths, 75) / usual)
-    return float(np.median(ratios)) if ratios else 1.0
+    if ratios:
+        return float(np.median(ratios))
+    # No bone is whole: how far apart the joints are that there are.
+    there = np.isfinite(points).all(axis=-1)
+    row = int(there.sum(axis=1).argmax())
+    spread = np.linalg.norm(np.ptp(points[row, there[row]], axis=0)) if there[row].any() else 0.0
+    usual = np.linalg.norm(np.ptp(standing[there[row]], axis=0)) if there[row].any() else 0.0
+    return float(spread / usual) if spread > 0 and usual > 0 else 1.0

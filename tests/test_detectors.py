@@ -235,6 +235,30 @@ class TestBoxesFile:
             assert boxes.detect(NOISE, index=4).boxes.tolist() == [[0, 6, 20, 48]], "cut off at the edge"
             assert boxes.detect(NOISE, index=1).boxes.shape == (0, 4)
 
+    @pytest.mark.parametrize("ids", [True, False])
+    def test_motchallenge(self, write, ids) -> None:
+        rows = [
+            (1, 3 if ids else -1, 100, 90, 180, 350, 1),
+            (1, 7 if ids else -1, 400.5, 90, 80, 350, 0.4),
+            (2, 3 if ids else -1, 101, 90, 180, 350, 62.3),
+            (3, 3 if ids else -1, 102, 90, 180, 350, 0),
+        ]
+        boxes = BoxesFile(write("".join(",".join(map(str, (*row, -1, -1, -1))) + "\n" for row in rows), "det.txt"))
+        assert boxes.gives_ids == ids
+        found = boxes.detect(np.zeros((480, 640, 3), np.uint8), index=0)
+        assert found.boxes.tolist() == [[100, 90, 280, 440], [400.5, 90, 480.5, 440]]
+        np.testing.assert_allclose(found.scores, [1, 0.4])
+        if ids:
+            assert found.ids.tolist() == [3, 7]
+        assert boxes.detect(np.zeros((480, 640, 3), np.uint8), index=1).scores.tolist() == [1]
+        assert len(boxes.detect(np.zeros((480, 640, 3), np.uint8), index=2).boxes) == 0
+
+    def test_damaged_motchallenge(self, write) -> None:
+        with pytest.raises(VidposeError, match=r"line 2: '2,1,x,90,180,350' is not made of numbers"):
+            BoxesFile(write("1,1,100,90,180,350,1,-1,-1,-1\n2,1,x,90,180,350\n", "det.txt"))
+        with pytest.raises(VidposeError, match="line 2 has 3 numbers"):
+            BoxesFile(write("1,1,100,90,180,350,1,-1,-1,-1\n2,1,4\n", "det.txt"))
+
     def test_scores_and_ids_may_be_left_out(self, write) -> None:
         boxes = BoxesFile(write("x0,y0,x1,y1,frame\n1,2,3,4,7\n"))
         found = boxes.detect(NOISE, index=7)

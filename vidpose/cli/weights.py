@@ -218,8 +218,12 @@ def _published(name: str) -> tuple[Entry, Published]:
     metavar="KEY=VALUE",
     help="A setting that the shapes of the tensors do not tell.",
 )
+@click.option(
+    "--prefer", type=click.Choice(["plain", "ema"]), default="plain", show_default=True,
+    help="The weights themselves, or their moving averages, where a checkpoint has both.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], overwrite: bool) -> None:
+def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], prefer: str, overwrite: bool) -> None:
     """Convert CHECKPOINT, a file from the authors of a lifter, to .safetensors. No code in it is run."""
     from vidpose.lifters.importing import import_lifter
     from vidpose.lifters.zoo import save_lifter
@@ -230,6 +234,7 @@ def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], o
 
     if not overwrite:
         check_free([out])
-    lifter = import_lifter(checkpoint, arch, apply_settings({}, settings), report=tell)
+    options = apply_settings({}, settings)
+    lifter = import_lifter(checkpoint, arch, options, prefer=prefer, report=tell, tell=click.echo)
     save_lifter(lifter, out, {"source": checkpoint.name})
     click.echo(f"wrote {out}: {arch}, {sum(p.numel() for p in lifter.parameters()):,} parameters")

@@ -22,7 +22,9 @@ def import_lifter(
     arch: str,
     settings: Mapping[str, Any] | None = None,
     *,
+    prefer: str = "plain",
     report: Callable[[dict[str, Any]], None] = lambda assumed: None,
+    tell: Callable[[str], None] = lambda fact: None,
 ) -> Lifter:
     """A lifter with the weights of its authors' checkpoint, in eval mode on the CPU.
 
@@ -30,14 +32,16 @@ def import_lifter(
 
     Args:
         settings: fields of the lifter's config.
+        prefer: "plain" weights or "ema", their moving averages, where there are both.
         report: called with the fields that neither shapes nor `settings` tell.
+        tell: called with what was left out of the checkpoint.
 
     Raises:
         UsageError: no lifter is called `arch`, or its config has no such setting.
         VidposeError: see `read_checkpoint`; or the checkpoint is of another architecture, or lacks keys, or has more.
     """
     kind = lifter_class(arch)
-    theirs = read_checkpoint(path)
+    theirs = read_checkpoint(path, prefer=prefer, tell=tell)
     renamed = {rename(key, kind.authors_keys): tensor for key, tensor in theirs.items()}
     try:
         config = kind.infer_config(renamed)

@@ -2,6 +2,9 @@
 
 A table with a row for each box: `frame,x0,y0,x1,y1`, and if known `score` and `id` (docs/formats.md). Without ids
 people are told apart as with any detector; with ids the file says who is who, and nobody is looked for elsewhere.
+
+MOTChallenge's files (motchallenge.net, "Submission instructions") have no line of names: frame and id, from 1, left,
+top, width, height, confidence, and more that is not used.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import csv
 import io
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,9 @@ _MOST = 1e9
 
 _MOST_IN_A_FRAME = 200
 """Boxes; keypoints are looked for in each."""
+
+_MOT = re.compile(r"\s*\d+(\.0*)?\s*,(\s*-?[\d.eE+-]+\s*,){4,}\s*-?[\d.eE+-]+\s*(\n|$)")
+"""A first line of six numbers or more, and no names."""
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 
@@ -97,8 +104,38 @@ def _table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 raise VidposeError(f"{path}: must be a list of boxes, each an object with frame, x0, y0, x1 and y1")
             yield from ((f"box {number}", row) for number, row in enumerate(content, start=1))
         else:
-            reader = csv.DictReader(io.StringIO(read_text(path), newline=""), skipinitialspace=True)
+            text = read_text(path)
+            if _MOT.match(text):
+                yield from _mot_rows(text)
+                return
+            reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
             yield from ((f"line {reader.line_num}", row) for row in reader)
+
+
+def _mot_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """MOTChallenge's rows as ours. Truth marks with a confidence of 0 what is not to be looked at."""
+    rows = [(number, line.split(",")) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    named = all(_is_positive(row[1]) for _, row in rows if len(row) > 1)
+    for number, row in rows:
+        if len(row) < 6:
+            raise ValueError(f"line {number} has {len(row)} numbers, where MOTChallenge's have six or more")
+        try:
+            frame, id_, left, top, width, height, *more = (float(cell) for cell in row[:7])
+        except ValueError:
+            raise ValueError(f"line {number}: {short(','.join(row))} is not made of numbers") from None
+        confidence = more[0] if more else 1.0
+        if confidence != 0:
+            yield f"line {number}", {
+                "frame": frame - 1, "x0": left, "y0": top, "x1": left + width, "y1": top + height,
+                "score": confidence if 0 < confidence <= 1 else 1.0, **({"id": id_} if named else {}),
+            }  # fmt: skip
+
+
+def _is_positive(cell: str) -> bool:
+    try:
+        return float(cell) > 0
+    except ValueError:
+        return False
 
 
 def _row(path: Path, place: str, fields: Mapping[str, Any]) -> dict[str, float]:

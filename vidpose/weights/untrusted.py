@@ -1,31 +1,55 @@
 """Checkpoints that nobody vouches for, read without running what is in them.
 
-They are pickles. They are read by torch's restricted unpickler, which admits tensors and plain containers; the random
-state of numpy that many of them carry is admitted by name and thrown away unread.
+They are pickles. They are read by torch's restricted unpickler, which admits tensors and plain containers. The random
+state of numpy and the settings of the run that many of them carry are admitted by name, and thrown away unread.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vidpose.common.errors import VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import open_input, short
 
-_WRAPPERS = ("model_pos", "model", "state_dict")
+_PLAIN = ("model_pos", "model", "state_dict", "model_state_dict", "net", "network", "params")
+"""Where the weights are, in a checkpoint or in front of their names; the first that is there."""
+
+_AVERAGED = (
+    "ema", "model_ema", "ema_model", "state_dict_ema", "ema_state_dict", "model_ema_state_dict", "params_ema", "shadow",
+)  # fmt: skip
+"""Where their moving averages are."""
+
+_INSIDE = ("module", "shadow", "shadow_params", *_PLAIN)
+"""Where those are who keep averages in an object of its own."""
+
+_COMPONENTS = ("module", "_orig_mod")
+"""What DataParallel and `torch.compile` put into names."""
+
+AVERAGED = "ema"
+"""What `prefer` calls moving averages."""
 
 
 class _Ignored:
-    """Stands in for a numpy object of a checkpoint: takes whatever the pickle gives it, and keeps none of it."""
+    """Stands in for an object of a checkpoint: takes whatever the pickle gives it, and keeps none of it."""
 
     def __init__(self, *args: Any):
         pass
 
     def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        pass
+
+    def extend(self, values: Any) -> None:
         pass
 
 
@@ -46,29 +70,115 @@ _RANDOM_STATE = [
 ]
 """What pickled `numpy.random.RandomState`s and scalars of numpy 1 and 2 are made of."""
 
+_SETTINGS = [
+    (_Ignored, name)
+    for name in (
+        "argparse.Namespace",
+        "types.SimpleNamespace",
+        "collections.defaultdict",
+        "pathlib.Path",
+        "pathlib.PosixPath",
+        "pathlib.WindowsPath",
+        "pathlib.PurePosixPath",
+        "pathlib.PureWindowsPath",
+        "pathlib._local.PosixPath",
+        "pathlib._local.WindowsPath",
+        "easydict.EasyDict",
+        "yacs.config.CfgNode",
+        "lightning_fabric.utilities.data.AttributeDict",
+        "lightning.fabric.utilities.data.AttributeDict",
+        "pytorch_lightning.utilities.parsing.AttributeDict",
+        "lightning.pytorch.utilities.parsing.AttributeDict",
+        "omegaconf.dictconfig.DictConfig",
+        "omegaconf.listconfig.ListConfig",
+        "omegaconf.nodes.AnyNode",
+        "omegaconf.base.ContainerMetadata",
+        "omegaconf.base.Metadata",
+        "typing.Any",
+    )
+]
+"""What the settings of a run are kept in."""
 
-def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a checkpoint by name, without the wrapper (`model_pos` or the like) and the prefix `module.`.
+
+def read_checkpoint(
+    path: Path, *, prefer: str = "plain", tell: Callable[[str], None] = lambda fact: None
+) -> dict[str, torch.Tensor]:
+    """Tensors of a checkpoint by name, as the network itself calls them.
+
+    What a framework wraps them in is left out: `model_pos`, `state_dict` and the like, in the file or, as Lightning
+    has it, in front of every name; and `module.` and `_orig_mod.`.
+
+    Args:
+        prefer: "plain" weights or their moving averages, "ema", where a checkpoint has both.
+        tell: called with what was left out.
 
     Raises:
-        VidposeError: no such file, not a checkpoint, one that holds anything but tensors, containers and numpy's
-            random state, or one without tensors.
+        UsageError: averages are asked for, and there are none.
+        VidposeError: no such file, not a checkpoint, one that holds anything but tensors, containers, settings and
+            numpy's random state, or one without tensors.
     """
-    content = unpickled(path, _RANDOM_STATE)
-    for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    tensors = {
-        str(key).removeprefix("module."): value
-        for key, value in (content.items() if isinstance(content, Mapping) else ())
-        if isinstance(value, torch.Tensor)
-    }
-    if not tensors:
+    content = unpickled(path, _RANDOM_STATE + _SETTINGS)
+    plain, averaged = _both(content)
+    if averaged and (plain or prefer == AVERAGED):
+        chosen = averaged if prefer == AVERAGED else plain
+        if plain:
+            which, other = (
+                ("moving averages", "plain weights") if chosen is averaged else ("plain weights", "moving averages")
+            )
+            tell(f"the {which} are taken; the checkpoint has {other} too (`prefer`)")
+    elif prefer == AVERAGED:
+        raise UsageError(f"{path}: `prefer={prefer}`: it has no moving averages; leave that out")
+    else:
+        chosen = plain or averaged
+    if not chosen:
         raise VidposeError(f"{path}: a checkpoint without tensors, or with them where they are not expected")
-    for key, tensor in tensors.items():
+    for key, tensor in chosen.items():
         _check_plain(path, key, tensor)
-    return tensors
+    return chosen
+
+
+Tensors = dict[str, torch.Tensor]
+
+
+def _both(content: Any) -> tuple[Tensors, Tensors]:
+    """The plain weights of a checkpoint, and their moving averages; empty where there are none."""
+    if not isinstance(content, Mapping):
+        return {}, {}
+    averaged = next((found for key in _AVERAGED if (found := _within(content.get(key)))), {})
+    wrapped = next((found for key in _PLAIN if (found := _within(content.get(key)))), None)
+    plain, prefixed = _without_prefixes(_named(content) if wrapped is None else wrapped)
+    return plain, _without_prefixes(averaged)[0] or prefixed
+
+
+def _within(value: Any, depth: int = 3) -> Tensors:
+    """The tensors of a mapping, or of what an object that keeps averages has inside."""
+    if not isinstance(value, Mapping) or not depth:
+        return {}
+    own = _named(value)
+    inside = next((found for key in _INSIDE if (found := _within(value.get(key), depth - 1))), {})
+    return own if len(own) >= len(inside) else inside
+
+
+def _named(content: Mapping[Any, Any]) -> Tensors:
+    named = {}
+    for key, value in content.items():
+        if isinstance(value, torch.Tensor):
+            named[".".join(part for part in str(key).split(".") if part not in _COMPONENTS)] = value
+    return {key: value for key, value in named.items() if key != "n_averaged"}
+
+
+def _without_prefixes(tensors: Tensors) -> tuple[Tensors, Tensors]:
+    """The plain weights and the averages of a network that is itself a part of what was saved, by their own names."""
+    parts = [key.partition(".") for key in tensors]
+    groups: dict[str, Tensors] = {}
+    for (first, _, rest), tensor in zip(parts, tensors.values(), strict=True):
+        if rest and first in (*_PLAIN, *_AVERAGED):
+            groups.setdefault(first, {})[rest] = tensor
+    if 2 * sum(map(len, groups.values())) <= len(tensors):
+        return tensors, {}
+    plain, averaged = (next((groups[key] for key in keys if key in groups), {}) for keys in (_PLAIN, _AVERAGED))
+    # A wrapper may be wrapped.
+    return (_without_prefixes(plain)[0] if plain else {}), averaged
 
 
 def unpickled(path: Path, admitted: Sequence[tuple[Any, str]] = (), device: torch.device | str = "cpu") -> Any:

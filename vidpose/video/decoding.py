@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
@@ -27,6 +27,9 @@ MAX_SIDE = 16384
 """Pixels of the longer side that are decoded; a damaged header can claim anything."""
 
 _ASSUMED_FPS = Fraction(30)
+
+_EARLY = 6
+"""Frames that are looked at before any is given: wrong stamps show in a few of the first."""
 
 
 def _unnamed(cls: type, value: int) -> object:
@@ -73,11 +76,11 @@ class VideoFile:
         if self._stream.codec_context.width or self._stream.codec_context.height:
             _check_size(self._path, self._stream.codec_context.width, self._stream.codec_context.height)
         self._decoded = self._decode()
-        early = list(islice(self._decoded, 2))
+        early = list(islice(self._decoded, _EARLY))
         if not early:
             raise VidposeError(f"{self._path}: no frame can be decoded ({self._reason}); copy or download it again")
         self._first = early[0]
-        self._by_order |= len(early) == 2 and _are_disordered(*early)
+        self._by_order |= any(_are_disordered(*pair) for pair in pairwise(early))
         self._decoded = chain(early, self._decoded)
 
         self.fps = self._stream.average_rate or self._stream.guessed_rate or None

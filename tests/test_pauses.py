@@ -49,7 +49,7 @@ def test_smoothing_takes_the_memory_of_the_frames(method: str, seconds: float):
     smoothed = smooth(curves, paused(seconds))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 5e6
+    assert peak < 5e7
     if method != "one-euro":
         for half in (slice(0, 15), slice(15, 30)):
             np.testing.assert_allclose(smoothed[half], smooth(curves[half], paused(seconds)[half]), atol=1e-9)

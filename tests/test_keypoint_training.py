@@ -188,7 +188,7 @@ def test_rates_fall_at_milestones():
         ("optimiser=sgd", "optimiser is 'sgd'; choose from adam"),
         ("keep=all", "keep is 'all'; choose from best, last"),
         ("arch=lstm", "arch is 'lstm'; choose from cpn"),
-        ("batch=0", "batch is 0; give more"),
+        ("batch=0", "batch is 0; it must be at least 1"),
         ("batch=big", "batch is 'big'"),
     ],
 )

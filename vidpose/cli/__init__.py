@@ -12,7 +12,8 @@ import rich_click as click
 
 from vidpose import __version__
 from vidpose.cli.spelling import SpelledFormatter, spelled
-from vidpose.common.errors import VidposeError
+from vidpose.cli.terminal import complain, finished, guard_streams, printable
+from vidpose.common.errors import VidposeError, one_line
 
 COMMANDS = {
     "ablate": "Train every row of a paper's table, and print them beside the paper's.",
@@ -73,33 +74,58 @@ def cli(debug: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler], force=True)
 
 
+_ONLY_HELP = 2
+"""What rich-click exits with when it has shown the help to somebody who gave no command."""
+
+
 def main() -> None:
     """Run the program: 0 when all went well, 1 for a failed job, 2 for wrong use, 130 at Ctrl-C."""
     # Idle OpenMP threads that spin slow a busy machine down many times over; read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     debug = "--debug" in sys.argv
+    guard_streams()
     try:
-        sys.exit(cli.main(prog_name="vidpose", standalone_mode=False) or 0)
+        sys.exit(cli.main(prog_name="vidpose", standalone_mode=False) or finished())
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        sys.exit(error.exit_code or finished())
+    except SystemExit as stopped:
+        if stopped.code == _ONLY_HELP:
+            complain("no command; choose one of those above")
+        raise
     except click.ClickException as error:
+        error.message = printable(error.message)
         error.show()
         sys.exit(error.exit_code)
     except VidposeError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         sys.exit(error.exit_code)
     except ImportError as error:
         if debug:
             raise
-        advice = "install vidpose again"
-        print(f"error: a library cannot be loaded ({error}); {advice}", file=sys.stderr)
+        complain(f"a library cannot be loaded ({error}); install vidpose again")
+        sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        complain(f"{error.filename or 'a file'}: {error.strerror or one_line(error)}")
+        sys.exit(1)
+    except MemoryError:
+        if debug:
+            raise
+        complain("the memory is full; give less at a time: a shorter --time range, fewer people, a smaller --set batch")
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        complain(f"unexpected {type(error).__name__} ({one_line(error)}); please report it with what --debug says")
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr, flush=True)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         # What was unfinished is cleared away by now. Libraries whose threads are still at work, or still loading, can
         # abort or hang where the interpreter takes them down.
         os._exit(130)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_free, make_folder
+from vidpose.common.files import check_outputs, make_folder
 
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
@@ -42,8 +42,7 @@ def angles(result: Path, wanted: str | None, people: tuple[int, ...], out: Path 
     folder = out or result.parent
     table, summary = folder / f"{result.stem}_angles.csv", folder / f"{result.stem}_angles_summary.csv"
     figures = {track.id: folder / f"{result.stem}_angles_{track.id}.png" for track in loaded.tracks}
-    if not overwrite:
-        check_free((table, summary, *figures.values()))
+    check_outputs((table, summary, *figures.values()), overwrite)
     make_folder(folder)
 
     from vidpose.evaluation.angle_figures import draw_angles

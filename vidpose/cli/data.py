@@ -30,6 +30,7 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
     import shutil
 
     from vidpose.common.errors import UsageError
+    from vidpose.common.files import alone_in
     from vidpose.datasets import get_dataset
     from vidpose.datasets.store import Store, StoreWriter
 
@@ -45,7 +46,8 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
     if overwrite:
         shutil.rmtree(out / "parts", ignore_errors=True)
         (out / "index.json").unlink(missing_ok=True)
-    store = dataset.prepare(source, StoreWriter(out, name, dataset.LAYOUT), click.echo)
+    with alone_in(out):
+        store = dataset.prepare(source, StoreWriter(out, name, dataset.LAYOUT), click.echo)
     click.echo(f"wrote {out}: {len(store.clips)} clips, {sum(clip.frames for clip in store.clips)} frames")
 
 
@@ -91,6 +93,7 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
 
     from vidpose.common.devices import choose_device
     from vidpose.common.errors import UsageError
+    from vidpose.common.files import alone_in
     from vidpose.datasets import detecting, get_dataset
     from vidpose.datasets.store import Store
     from vidpose.pipeline.finding import find_people
@@ -102,7 +105,7 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
     if detector.startswith("boxes:"):
         raise UsageError(f"--detector {detector}: the boxes of one video; a benchmark has many")
     input_name = input_name or detecting.input_name(keypoints)
-    with open_networks(
+    with alone_in(store.folder), open_networks(
         detector, keypoints, detector_weights=detector_weights, keypoints_weights=keypoints_weights,
         device=choose_device(device),
     ) as networks:  # fmt: skip
@@ -142,7 +145,7 @@ def clips(name: str, videos: Path, folder: Path | None, out: Path, subjects: str
 
     from vidpose.cli.progress import progress_of
     from vidpose.common.errors import UsageError
-    from vidpose.common.files import make_folder
+    from vidpose.common.files import alone_in
     from vidpose.datasets.h36m_videos import Cut, film, find_recordings
     from vidpose.datasets.store import Store
     from vidpose.keypoint_data.clips import has_clip, note_clips, write_clip
@@ -154,11 +157,10 @@ def clips(name: str, videos: Path, folder: Path | None, out: Path, subjects: str
     numbers = [number for recording in recordings for number in recording.clips if recording.views]
     if not numbers:
         raise UsageError(f"--frames {frames} --every {every}: no recording is that long; give less")
-    make_folder(out)
-    note_clips(out, {"data": name, "subjects": wanted, **asdict(cut)}, overwrite)
-    missing = {number for number in numbers if not has_clip(out, number)}
     written = 0
-    with progress_of(f"clips of {name}", "clips") as progress:
+    with alone_in(out), progress_of(f"clips of {name}", "clips") as progress:
+        note_clips(out, {"data": name, "subjects": wanted, **asdict(cut)}, overwrite)
+        missing = {number for number in numbers if not has_clip(out, number)}
         for recording in recordings:
             for number, shots in film(store, recording, missing):
                 write_clip(out, number, store.layout.joints, shots, recording.facts(number))

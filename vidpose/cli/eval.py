@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 
 from vidpose.cli.listed import ListedOption, filter_names
-from vidpose.common.files import check_free
+from vidpose.common.files import check_outputs, to_json
 from vidpose.datasets import DATASETS
 
 _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
@@ -76,8 +76,7 @@ def eval(
     from vidpose.refine.smoothing import Smoothing
 
     smoothing = Smoothing.parse(smooth)
-    if not overwrite:
-        check_free([path for path in (json_file, *table_files) if path])
+    check_outputs([path for path in (json_file, *table_files) if path], overwrite)
     protocols = get_dataset(dataset).PROTOCOLS
     protocol_name = protocol_name or next(iter(protocols))
     if protocol_name not in protocols:
@@ -142,7 +141,6 @@ class _Job:
 
     def write(self, path: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> None:
         """All figures as JSON, with what they were measured on."""
-        import json
 
         from vidpose.common.files import replacing
 
@@ -159,7 +157,7 @@ class _Job:
             for name, summary in summaries.items()
         }
         with replacing(path) as partial:
-            partial.write_text(json.dumps(described, indent=2))
+            partial.write_text(to_json(described, indent=2))
 
     def draw(self, folder: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> Iterator[Path]:
         """All figures as pictures; gives their files."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.common.errors import UsageError
-from vidpose.common.files import check_free, replacing
+from vidpose.common.files import check_outputs, replacing, to_json
 
 
 @click.command()
@@ -40,7 +40,6 @@ def eval_keypoints(
     the annotations and all the networks have. In the table, F is how many frames a network sees together, and V how
     many cameras.
     """
-    import json
     from contextlib import ExitStack
 
     from vidpose.cli.console import table_console
@@ -50,8 +49,7 @@ def eval_keypoints(
     from vidpose.evaluation.keypoints.comparing import Compared, open_compared, read_annotated
     from vidpose.evaluation.tables import print_table
 
-    if json_file and not overwrite:
-        check_free([json_file])
+    check_outputs([json_file] if json_file else [], overwrite)
     chosen = choose_device(device)
     with ExitStack() as stack:
         groups: dict[str, list[Compared]] = {}
@@ -83,4 +81,4 @@ def eval_keypoints(
     if json_file:
         facts = {"data": str(data), "people": len(annotated.people), "joints": joints, "detector": detector}
         with replacing(json_file) as partial:
-            partial.write_text(json.dumps(facts | {"every": every, "networks": rows}, indent=2))
+            partial.write_text(to_json(facts | {"every": every, "networks": rows}, indent=2))

@@ -10,7 +10,7 @@ import rich_click as click
 
 from vidpose.cli.listed import ListedOption, format_names
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_free, make_folder
+from vidpose.common.files import check_outputs, make_folder
 
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
@@ -40,8 +40,7 @@ def export(result: Path, formats: tuple[str, ...], out: Path | None, people: tup
                 )
     stem = (out or result.parent) / result.stem
     make_folder(stem.parent)
-    if not overwrite:
-        check_free(path for format_ in chosen.values() for path in format_.paths(loaded, stem))
+    check_outputs([path for format_ in chosen.values() for path in format_.paths(loaded, stem)], overwrite)
     for format_ in chosen.values():
         click.echo(f"wrote {', '.join(map(str, format_.write(loaded, stem)))}")
     if any(format_.joints for format_ in chosen.values()):

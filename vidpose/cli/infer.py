@@ -16,7 +16,7 @@ from vidpose.cli.infer_options import FILE, finding_options, lens_options, lifti
 from vidpose.cli.progress import progress_of
 from vidpose.cli.spelling import spelled
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_free, make_folder
+from vidpose.common.files import check_outputs, make_folder
 from vidpose.pipeline.choices import Finding, Lifting, Placing
 from vidpose.pipeline.job import Job, found_keypoints
 from vidpose.video.time_range import chosen_times
@@ -66,8 +66,7 @@ def infer(
     outputs = _outputs(jobs, writing)
     _check_first(jobs)
     make_folder(writing.out)
-    if not writing.overwrite:
-        check_free(path for files in outputs for some in files for path in some.in_the_way())
+    check_outputs([path for files in outputs for some in files for path in some.in_the_way()], writing.overwrite)
     if from_keypoints:
         _run_all(jobs, outputs, None)
     else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+
+from vidpose.common.files import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +22,7 @@ def models(as_json: bool) -> None:
     from vidpose.lifters.lifter_table import LIFTERS
 
     if as_json:
-        click.echo(json.dumps([_listed(entry) for entry in LIFTERS.values()], indent=2))
+        click.echo(to_json([_listed(entry) for entry in LIFTERS.values()], indent=2))
         return
 
     from vidpose.cli.console import table_console

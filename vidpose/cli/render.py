@@ -8,7 +8,7 @@ import rich_click as click
 
 from vidpose.cli.progress import progress_of
 from vidpose.common.errors import VidposeError
-from vidpose.common.files import check_free
+from vidpose.common.files import check_outputs
 
 
 @click.command()
@@ -19,8 +19,7 @@ from vidpose.common.files import check_free
 def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) -> None:
     """Draw the overlay video of RESULT, a .npz from `vidpose infer`."""
     out = out or result.with_name(f"{result.stem}_overlay.mp4")
-    if not overwrite:
-        check_free([out])
+    check_outputs([out], overwrite)
 
     from vidpose.body.tracks import PoseResult
     from vidpose.render import render_overlay

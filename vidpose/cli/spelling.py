@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import click
 
+from vidpose.cli.terminal import printable
+
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
@@ -43,7 +45,7 @@ def _flags(command: click.Command) -> Iterator[tuple[str, str]]:
 
 
 class SpelledFormatter(logging.Formatter):
-    """Formats warnings in the words of the command line."""
+    """Formats warnings in the words of the command line, each on a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return spelled(super().format(record))
+        return printable(spelled(super().format(record)))

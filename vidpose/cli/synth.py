@@ -10,7 +10,7 @@ import rich_click as click
 
 from vidpose.cli.progress import progress_of
 from vidpose.common.errors import UsageError
-from vidpose.common.files import check_free, make_folder
+from vidpose.common.files import alone_in, check_outputs, make_folder
 
 if TYPE_CHECKING:
     from vidpose.keypoint_data.clips import Shot
@@ -76,8 +76,7 @@ def _make_scene(name: str, out: Path, overwrite: bool) -> None:
 
     scene = get_scene(name)
     video, facts = out / f"{name}.mp4", out / f"{name}.truth.npz"
-    if not overwrite:
-        check_free((video, facts))
+    check_outputs((video, facts), overwrite)
     make_folder(out)
 
     from vidpose.synth.film import save_film, save_truth
@@ -108,9 +107,9 @@ def _make_clips(
         raise UsageError(
             f"--frames {format.frames}: the longest sequence of {split} has {longest / recorded.fps:.0f} s; give fewer"
         )
-    note_clips(out, {"split": split, "seed": seed, **asdict(format)}, overwrite)
     done = 0
-    with progress_of(f"{clips} clips", "pictures") as progress:
+    with alone_in(out), progress_of(f"{clips} clips", "pictures") as progress:
+        note_clips(out, {"split": split, "seed": seed, **asdict(format)}, overwrite)
         for number in range(clips):
             if not has_clip(out, number):
                 shoot = random_shoot(sequences, recorded.fps, format, seed, number)

@@ -9,7 +9,7 @@ import rich_click as click
 
 from vidpose.cli.progress import progress_of
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_free
+from vidpose.common.files import check_outputs
 
 
 @click.command()
@@ -31,8 +31,7 @@ def view(
     if video and no_video:
         raise UsageError("--video and --no-video exclude each other; give one of them")
     out = out or result.with_suffix(".rrd" if rerun else ".html")
-    if not overwrite:
-        check_free([out])
+    check_outputs([out], overwrite)
 
     from vidpose.body.tracks import PoseResult
 

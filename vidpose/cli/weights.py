@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ import rich_click as click
 
 from vidpose.cli.progress import progress_of
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_free
+from vidpose.common.files import check_outputs, to_json
 from vidpose.common.settings import apply_settings
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def list_(as_json: bool) -> None:
     from vidpose.weights.facts import facts_of
 
     if as_json:
-        click.echo(json.dumps([_listed(entry) for entry in WEIGHTS.values()], indent=2))
+        click.echo(to_json([_listed(entry) for entry in WEIGHTS.values()], indent=2))
         return
 
     from rich.table import Table
@@ -157,7 +156,7 @@ def info(name_or_file: str) -> None:
         del told["at_hand"]
     for key, fact in told.items():
         if fact not in ("", None):
-            click.echo(f"{key:15} {fact if isinstance(fact, str) else json.dumps(fact)}")
+            click.echo(f"{key:15} {fact if isinstance(fact, str) else to_json(fact)}")
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -232,8 +231,7 @@ def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], p
         listed = ", ".join(f"{key}={value}" for key, value in assumed.items() if value != "")
         click.echo(f"as in the paper, since the tensors' shapes do not tell: {listed} (--set KEY=VALUE for others)")
 
-    if not overwrite:
-        check_free([out])
+    check_outputs([out], overwrite)
     options = apply_settings({}, settings)
     lifter = import_lifter(checkpoint, arch, options, prefer=prefer, report=tell, tell=click.echo)
     save_lifter(lifter, out, {"source": checkpoint.name})

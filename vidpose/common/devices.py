@@ -6,6 +6,8 @@ import torch
 
 from vidpose.common.errors import UsageError
 
+_KINDS = frozenset({"cpu", "cuda", "mps"})
+
 
 def choose_device(name: str) -> str:
     """`auto` is the first GPU, else the CPU; any other name is checked and given back.
@@ -16,6 +18,8 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if torch.device(name).type not in _KINDS:
+            raise RuntimeError("no device that computes")
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

@@ -1,37 +1,94 @@
-"""Writing files so that nothing half-written is ever found under its final name."""
+"""Writing files so that nothing half-written is ever found under its final name, and nothing that was done is lost."""
 
 from __future__ import annotations
 
 import errno
 import io
+import json
+import math
 import os
+import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vidpose.common.errors import VidposeError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be renamed either
+    fcntl = None
+
+_PARTIAL = ".vidpose-"
+_LONGEST_SUFFIX = 20
+_swept: set[Path] = set()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to, and rename it into place when the block ends well.
 
-    The partial file keeps the suffix of its target, for writers that choose a format by it. It is removed when the
-    block raises, Ctrl-C included.
+    The folder is made if it is not there. The partial file has a short name of its own that nobody can have taken, and
+    keeps the suffix of its target, for writers that choose a format by it. It is removed when the block raises, Ctrl-C
+    included; one that a killed program left is removed by the next that writes to the folder.
 
     Raises:
         VidposeError: the file cannot be written there; says why.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        _check_name(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        partial, opened = _new_partial(path)
+    except OSError as error:
+        raise VidposeError(f"{path}: cannot write ({describe(error)})") from error
     try:
         yield partial
         os.replace(partial, path)
     except OSError as error:
         raise VidposeError(f"{path}: cannot write ({describe(error)})") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if opened is not None:
+            os.close(opened)
+
+
+def _new_partial(path: Path) -> tuple[Path, int | None]:
+    """An empty file beside `path`; and, where a lock can tell that it is in use, its locked descriptor."""
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
+    while True:
+        partial = path.with_name(f"{_PARTIAL}{secrets.token_hex(6)}.partial{suffix}")
+        with suppress(FileExistsError):
+            opened = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            break
+    if fcntl is None:
+        os.close(opened)
+        return partial, None
+    with suppress(OSError):  # a file system without locks: such files are left to people
+        fcntl.flock(opened, fcntl.LOCK_EX)
+    if os.fstat(opened).st_nlink:
+        return partial, opened
+    os.close(opened)  # swept away before it was locked
+    return _new_partial(path)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove partial files of programs that are no more, once a program for each folder."""
+    if folder in _swept or fcntl is None:
+        return
+    _swept.add(folder)
+    for left in folder.glob(f"{_PARTIAL}*.partial*"):
+        with suppress(OSError):
+            opened = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+            finally:
+                os.close(opened)
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
@@ -47,15 +104,53 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
         partial.write_bytes(packed.getbuffer())
 
 
-def check_free(paths: Iterable[Path]) -> None:
-    """See that no file would be replaced.
+def to_json(content: Any, **form: Any) -> str:
+    """JSON as its standard has it: a number that is none is null.
+
+    Args:
+        form: as of `json.dumps`.
+    """
+    return json.dumps(_with_nulls(content), allow_nan=False, **form)
+
+
+def _with_nulls(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, dict):
+        return {key: _with_nulls(value) for key, value in content.items()}
+    return [_with_nulls(value) for value in content] if isinstance(content, list | tuple) else content
+
+
+def check_outputs(paths: Iterable[Path], overwrite: bool) -> None:
+    """See, before the work, that files can be written: that their names can be, and their folders be made.
+
+    Args:
+        overwrite: they may be there already.
 
     Raises:
-        VidposeError: one of the files exists.
+        VidposeError: one cannot be; says why.
     """
     for path in paths:
-        if path.exists():
+        try:
+            _check_name(path)
+            is_there = os.path.lexists(path)
+        except OSError as error:
+            raise VidposeError(f"{path}: cannot write ({describe(error)})") from None
+        if is_there and not overwrite:
             raise VidposeError(f"{path}: exists already; give `overwrite`, or another `out`")
+        if path.is_dir() and path.suffix:  # without one, it is a folder that is to be written to
+            raise VidposeError(f"{path}: a folder, where a file would be written; choose another `out`")
+        make_folder(path.parent)
+
+
+def _check_name(path: Path) -> None:
+    """Raises OSError where the file system has no names of that length."""
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+
+
+_LONGEST_NAME = 255
+"""Bytes; the same for all file systems in wide use."""
 
 
 def make_folder(folder: Path) -> None:
@@ -76,7 +171,38 @@ def describe(error: OSError) -> str:
     """An operating-system error in words a user can act on."""
     advice = {
         errno.ENOSPC: "the disk is full; free some space or choose another `out`",
+        errno.EDQUOT: "the disk quota is used up; free some space or choose another `out`",
         errno.EACCES: "no permission; choose another `out`",
         errno.EROFS: "the file system is read-only; choose another `out`",
+        errno.ENAMETOOLONG: "the name is too long; give the input a shorter one, or choose another `out`",
+        errno.ENOTDIR: "something above it is a file, not a folder; choose another `out`",
+        errno.EEXIST: "a file of that name is in the way; choose another `out`",
+        errno.EISDIR: "a folder of that name is in the way; choose another `out`",
     }
     return advice.get(error.errno or 0, error.strerror or str(error))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other programs of ours from writing to a folder until the block ends; it is made if it is not there.
+
+    Raises:
+        VidposeError: another one writes there, or the folder cannot be made.
+    """
+    make_folder(folder)
+    if fcntl is None:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise VidposeError(
+                f"{folder}: another vidpose is writing there; wait until it ends, or choose another `out`"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(opened)

@@ -14,7 +14,6 @@ interrupted goes on with the first part that is missing.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +27,7 @@ from msgspec import Meta, Struct
 
 from vidpose.body.skeletons import SKELETONS, Skeleton
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import describe, replacing
+from vidpose.common.files import describe, replacing, to_json
 from vidpose.common.inputs import convert, open_input, read_json, reading, short
 
 FORMAT_VERSION = 1
@@ -130,7 +129,7 @@ class StoreWriter:
                          r.height, r.fps)
                 )  # fmt: skip
                 start += len(r.joints)
-            (partial / "clips.json").write_text(json.dumps([asdict(clip) for clip in clips]))
+            (partial / "clips.json").write_text(to_json([asdict(clip) for clip in clips]))
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
         except OSError as error:
@@ -189,7 +188,7 @@ def _read_index(folder: Path) -> _Index:
 
 def _write_index(folder: Path, index: _Index) -> None:
     with replacing(_index_of(folder)) as partial:
-        partial.write_text(json.dumps(msgspec.structs.asdict(index), indent=2))
+        partial.write_text(to_json(msgspec.structs.asdict(index), indent=2))
 
 
 @dataclass

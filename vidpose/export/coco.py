@@ -44,7 +44,9 @@ def write_coco(result: PoseResult, path: Path) -> None:
     info = {"description": f"{source.path}, by vidpose {result.provenance.get('vidpose')}"}
     with replacing(path) as partial:
         content = {"info": info, "images": images, "annotations": annotations, "categories": [category]}
-        partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        partial.write_text(
+            json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8", errors="backslashreplace"
+        )
 
 
 def _annotations(result: PoseResult, track: Track, layout: Skeleton) -> list[dict[str, Any]]:

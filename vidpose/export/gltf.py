@@ -51,7 +51,7 @@ def write_gltf(result: PoseResult, path: Path) -> None:
 
 def _glb(content: dict[str, Any], data: bytes) -> bytes:
     """The container: a header, a chunk of JSON, a chunk of numbers; each a multiple of four bytes long."""
-    text = json.dumps(content, separators=(",", ":")).encode()
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     length = 12 + 8 + len(text) + 8 + len(data)
     header = struct.pack("<4sII", b"glTF", 2, length) + struct.pack("<I4s", len(text), b"JSON")

@@ -75,13 +75,15 @@ def write_html(
         "style": f":root {{{variables} }}\n" + _part("page.css"),
         "script": "\n".join(_part(f"{name}.js") for name in _SCRIPTS),
         # Inside a script element, only "<" could end it early.
-        "data": json.dumps(_data(result), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "data": json.dumps(_data(result), ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
+            "<", "\\u003c"
+        ),
         "film": base64.b64encode(film).decode("ascii"),
     }
     with replacing(path) as partial:
         # In one pass, so that nothing that was put in is taken for a place to fill.
         whole = re.sub(r"\{\{(\w+)\}\}", lambda match: contents[match[1]], _part("page.html"))
-        partial.write_text(whole, encoding="utf-8")
+        partial.write_text(whole, encoding="utf-8", errors="backslashreplace")
 
 
 def _part(name: str) -> str:

@@ -27,8 +27,12 @@ def write_json(result: PoseResult, path: Path) -> None:
     Raises:
         VidposeError: the file cannot be written.
     """
-    with replacing(path) as partial, open(partial, "w", encoding="utf-8") as file:
-        file.write('{\n"header": ' + json.dumps(_header(result), ensure_ascii=False, indent=1) + ',\n"people": [')
+    with replacing(path) as partial, open(partial, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(
+            '{\n"header": '
+            + json.dumps(_header(result), ensure_ascii=False, indent=1, allow_nan=False)
+            + ',\n"people": ['
+        )
         for number, track in enumerate(result.tracks):
             file.write(("," if number else "") + f'\n{{"id": {track.id}, "frames": [\n')
             for row, line in enumerate(_rows(result, track)):
@@ -81,7 +85,8 @@ def _rows(result: PoseResult, track: Track) -> Iterator[str]:
                 "root": _numbers(track.roots[row], (4, 4)),
                 "keypoints": _points(keypoints[row], (2, 3)),
                 "joints": _points(joints[row], (4, 3)),
-            }
+            },
+            allow_nan=False,
         )
 
 

@@ -50,7 +50,7 @@ def write_mot(result: PoseResult, track: Track, path: Path) -> None:
     ]  # fmt: skip
     lines += ["\t".join(f"{value:.6f}" for value in row) for row in np.stack(list(columns.values()), axis=1)]
     with replacing(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def coordinates(figure: Figure) -> dict[str, np.ndarray]:

@@ -47,7 +47,7 @@ def write_openpose(result: PoseResult, folder: Path) -> None:
                 people[frame].append(_person(track.id, body))
     for frame, present in enumerate(people):
         with replacing(folder / f"{stem}_{frame:012d}_keypoints.json") as partial:
-            partial.write_text(json.dumps({"version": 1.3, "people": present}), encoding="utf-8")
+            partial.write_text(json.dumps({"version": 1.3, "people": present}, allow_nan=False), encoding="utf-8")
     _remove_beyond(folder, stem, len(people))
 
 

@@ -37,4 +37,6 @@ def write_trc(result: PoseResult, track: Track, path: Path) -> None:
     for frame, time, row in zip(frames, clock.times_of(frames), joints.reshape(len(frames), -1), strict=True):
         lines.append((str(frame + 1), f"{time:.6f}", *("" if np.isnan(value) else f"{value:.6f}" for value in row)))
     with replacing(path) as partial:
-        partial.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8", newline="\n")
+        partial.write_text(
+            "".join("\t".join(line) + "\n" for line in lines), encoding="utf-8", errors="backslashreplace", newline="\n"
+        )

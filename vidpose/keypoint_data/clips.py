@@ -17,7 +17,6 @@ the floor at 0. A view that is missing in a clip is missing in its file.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +30,7 @@ from msgspec import Meta, Struct
 from vidpose.body.skeletons import Skeleton
 from vidpose.common import inputs
 from vidpose.common.errors import VidposeError
-from vidpose.common.files import make_folder, replacing
+from vidpose.common.files import make_folder, replacing, to_json
 from vidpose.common.inputs import convert, reading
 from vidpose.keypoint_data.coco_annotations import (
     ANNOTATIONS,
@@ -222,7 +221,7 @@ def note_clips(folder: Path, facts: Mapping[str, Any], overwrite: bool) -> None:
         for annotations in folder.glob(f"clip-*/{ANNOTATIONS}"):
             annotations.unlink()  # first, so that what is broken off here is no clip
             shutil.rmtree(annotations.parent)
-        partial.write_text(json.dumps(noted, indent=2))
+        partial.write_text(to_json(noted, indent=2))
 
 
 def write_clip(

@@ -191,7 +191,7 @@ def annotation(number: int, image_id: int, keypoints: np.ndarray, mask: np.ndarr
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write an annotations' file; raises VidposeError where that cannot be done."""
     with replacing(path) as partial:
-        partial.write_text(json.dumps(content, separators=(",", ":")))
+        partial.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False))
 
 
 def read_picture(path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +43,10 @@ def check_folder(out: Path, resume: bool, overwrite: bool) -> None:
 def write_checkpoint(out: Path, recipe: Plan, state: dict[str, Any]) -> None:
     """Write `checkpoint.pt`: the state of a run, and the recipe it follows."""
     with replacing(out / CHECKPOINT) as partial:
-        torch.save(state | {"recipe": recipe.to_dict()}, partial)
+        # In memory first: on a full disk, torch raises what nobody would take for that.
+        packed = io.BytesIO()
+        torch.save(state | {"recipe": recipe.to_dict()}, packed)
+        partial.write_bytes(packed.getbuffer())
 
 
 def read_checkpoint(out: Path, recipe: Plan, device: torch.device) -> dict[str, Any]:

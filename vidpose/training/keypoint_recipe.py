@@ -142,11 +142,11 @@ def _checked(values: Mapping[str, Any], where: str) -> KeypointRecipe | ClipReci
         tables["processing"] = asdict(network.processing)
     blank = asdict(kind("")) | tables | {"model": asdict(network.Config())}
     check_keys(values, blank, where, "docs/keypoints.md")
-    recipe = checked(values, kind, where)
-    checked(recipe.model, network.Config, f"{where}: model")
-    checked(recipe.augmentation, PictureAugmentation, f"{where}: augmentation")
+    recipe = checked(values, kind, f"{where}: ")
+    checked(recipe.model, network.Config, f"{where}: model.")
+    checked(recipe.augmentation, PictureAugmentation, f"{where}: augmentation.")
     if kind is KeypointRecipe:
-        checked(recipe.processing, Processing, f"{where}: processing")
+        checked(recipe.processing, Processing, f"{where}: processing.")
     check_schedule(recipe.schedule, where)
     return recipe
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from vidpose.common.errors import VidposeError
-from vidpose.common.files import describe, replacing
+from vidpose.common.files import describe, replacing, to_json
 from vidpose.evaluation.figures import figure_file
 
 _STYLES = (("#0072B2", "-"), ("#D55E00", "-"), ("#D55E00", "--"))
@@ -57,7 +57,7 @@ class Logs:
         self.path = out / "metrics.jsonl"
         kept = [row for row in _read(self.path) if row["step"] <= resume_from] if resume_from else []
         with replacing(self.path) as partial:
-            partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            partial.write_text("".join(to_json(row) + "\n" for row in kept))
         self._board = _tensorboard(out, resume_from)
 
     def __enter__(self) -> Logs:
@@ -75,7 +75,7 @@ class Logs:
         """
         try:
             with self.path.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(to_json(row) + "\n")
         except OSError as error:
             raise VidposeError(f"{self.path}: cannot write ({describe(error)})") from error
         if self._board:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from msgspec import Meta
 
 from vidpose.common.errors import UsageError, did_you_mean
+from vidpose.common.files import to_json
 from vidpose.common.inputs import convert, short
 from vidpose.common.settings import Amount, Probability, Ratio
 from vidpose.training.schedules import SCHEDULES
@@ -53,7 +54,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Its keys with values as JSON has them."""
-        return json.loads(json.dumps(asdict(self)))
+        return json.loads(to_json(asdict(self)))
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Steps of the run, with so many an epoch."""
@@ -108,7 +109,7 @@ def checked(values: Any, kind: type[T], where: str) -> T:
 
     Args:
         kind: a dataclass whose types say which values can be.
-        where: as of `check_choices`; of a table with its name behind.
+        where: what the error begins with: "mine.toml: ", or "mine.toml: model." for a table.
 
     Raises:
         UsageError: one cannot be; says which.
@@ -116,7 +117,7 @@ def checked(values: Any, kind: type[T], where: str) -> T:
     try:
         return convert(values, kind)
     except ValueError as error:
-        raise UsageError(f"{where}: {error}") from None
+        raise UsageError(f"{where}{error}") from None
 
 
 def check_schedule(schedule: Mapping[str, Any], where: str) -> None:
@@ -124,7 +125,7 @@ def check_schedule(schedule: Mapping[str, Any], where: str) -> None:
     hints = get_type_hints(SCHEDULES[schedule["name"]], include_extras=True)
     for key, value in schedule.items():
         if key != "name":
-            checked(value, hints[key], f"{where}: schedule.{key}")
+            checked(value, hints[key], f"{where}: schedule.{key} is ")
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,10 +131,10 @@ class Recipe(Plan):
             UsageError: a key is unknown, missing or impossible.
         """
         _check_keys(values, where)
-        recipe = checked(values, Recipe, where)
-        checked(recipe.model, lifter_class(recipe.arch).Config, f"{where}: model")
-        checked(recipe.augmentation, MotionAugmentation, f"{where}: augmentation")
-        checked(recipe.reported, dict[str, str | int], f"{where}: reported")
+        recipe = checked(values, Recipe, f"{where}: ")
+        checked(recipe.model, lifter_class(recipe.arch).Config, f"{where}: model.")
+        checked(recipe.augmentation, MotionAugmentation, f"{where}: augmentation.")
+        checked(recipe.reported, dict[str, str | int], f"{where}: reported.")
         check_schedule(recipe.schedule, where)
         return recipe
 

@@ -10,8 +10,8 @@ up to rounding and to batch normalisation, which sees the part of the batch on i
 
 from __future__ import annotations
 
-import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import replacing
+from vidpose.common.files import alone_in, replacing, to_json
 from vidpose.common.registry import check_tensors
 from vidpose.training.checkpoints import (
     BEST,
@@ -109,6 +109,23 @@ def carry_out(
     """
     check_folder(out, resume, overwrite)
     fabric = make_fabric(device, devices, plan.bf16)
+    # Of several processes, the first has the folder.
+    with alone_in(out) if "LOCAL_RANK" not in os.environ else nullcontext():
+        return _carry_out(plan, make, samples, out, fabric, devices, compile, resume, save_minutes, bar)
+
+
+def _carry_out(
+    plan: Plan,
+    make: Callable[[Fabric], Run],
+    samples: str,
+    out: Path,
+    fabric: Fabric,
+    devices: int,
+    compile: bool,
+    resume: bool,
+    save_minutes: float,
+    bar: Bar,
+) -> Path:
     try:
         run = make(fabric)
         if resume:
@@ -203,7 +220,7 @@ class Run:
             for name in (CHECKPOINT, WEIGHTS, BEST):
                 (self.out / name).unlink(missing_ok=True)
         with replacing(self.out / "recipe.json") as partial:
-            partial.write_text(json.dumps(self.recipe.to_dict(), indent=2))
+            partial.write_text(to_json(self.recipe.to_dict(), indent=2))
 
     def run(self, save_minutes: float, bar: Bar) -> None:
         """All steps that are left, with metrics, validation and checkpoints."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import nn
 
 from vidpose import __version__
 from vidpose.common.errors import UsageError, VidposeError, one_line
-from vidpose.common.files import replacing
+from vidpose.common.files import replacing, to_json
 from vidpose.common.registry import Registry
 from vidpose.weights.header import FORMAT_VERSION, opened, read_header
 
@@ -38,7 +37,7 @@ def write_weights(network: nn.Module, path: Path, kind: str, about: Mapping[str,
         tensors |= {key: _halved(tensors[key]) for key, _ in network.named_parameters()}
     with replacing(path) as partial:
         # Not by save_file, which makes files that only their owner may read.
-        partial.write_bytes(save(tensors, metadata={"vidpose": json.dumps(header)}))
+        partial.write_bytes(save(tensors, metadata={"vidpose": to_json(header)}))
 
 
 def _halved(parameter: torch.Tensor) -> torch.Tensor:

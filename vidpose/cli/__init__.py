@@ -117,11 +117,6 @@ def main() -> None:
             raise
         complain("the memory is full; give less at a time: a shorter --time range, fewer people, a smaller --set batch")
         sys.exit(1)
-    except Exception as error:
-        if debug:
-            raise
-        complain(f"unexpected {type(error).__name__} ({one_line(error)}); please report it with what --debug says")
-        sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr, flush=True)
         if sys.stdout:
@@ -129,3 +124,8 @@ def main() -> None:
         # What was unfinished is cleared away by now. Libraries whose threads are still at work, or still loading, can
         # abort or hang where the interpreter takes them down.
         os._exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        complain(f"unexpected {type(error).__name__} ({one_line(error)}); please report it with what --debug says")
+        sys.exit(1)

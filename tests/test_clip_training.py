@@ -18,7 +18,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.keypoint_data import open_clips
 from vidpose.keypoint_data.clip_batches import ClipBatches
 from vidpose.keypoint_data.picture_augmentation import PLAIN, PictureAugmentation
-from vidpose.keypoints.clips.clip_network import clip_network_class, clip_network_names
+from vidpose.keypoints.clips.clip_network import clip_network_class, clip_network_names, create_clip_network
 from vidpose.keypoints.clips.clip_weights import read_clip_network
 from vidpose.keypoints.clips.temporal_relational import TemporalRelational
 from vidpose.keypoints.keypoint_network import Processing
@@ -183,6 +183,42 @@ def test_two_processes_give_the_curve_of_one(folder, tmp_path):
     assert len(one) == len(two) == 6
     for ours, theirs in zip(two, one, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+def test_a_batch_in_parts_whose_activations_are_not_kept_gives_the_curve_of_one(folder, tmp_path):
+    recipe = replace(RECIPE, steps=5, missing=0.5, batch=4)
+    run(recipe, folder, tmp_path / "whole")
+    run(replace(recipe, pictures_at_once=3), folder, tmp_path / "again")
+    for whole, again in zip(curve(tmp_path / "whole"), curve(tmp_path / "again"), strict=True):
+        assert again == pytest.approx(whole, rel=1e-4)
+    # A loss is a mean over what is labelled: parts count alike where as much is labelled in each.
+    run(replace(recipe, missing=0.0), folder, tmp_path / "whole", overwrite=True)
+    run(replace(recipe, missing=0.0, accumulate=2), folder, tmp_path / "again", overwrite=True)
+    for whole, again in zip(curve(tmp_path / "whole"), curve(tmp_path / "again"), strict=True):
+        assert again == pytest.approx(whole, rel=1e-3)
+
+
+def saved_bytes(network, crops) -> int:
+    """What a forward pass keeps for the backward one, without the parameters, and without what is kept twice."""
+    kept = {}
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+
+    def keep(tensor):
+        if (place := tensor.untyped_storage().data_ptr()) not in parameters:
+            kept[place] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(crops)
+    return sum(kept.values())
+
+
+def test_activations_that_are_not_kept_are_the_bulk_of_the_memory():
+    network = create_clip_network("temporal-relational", **clip_network_class("temporal-relational").tiny).train()
+    crops = torch.rand(1, 4, 4, 3, 64, 64)
+    whole = saved_bytes(network, crops)
+    network.pictures_at_once = 4
+    assert saved_bytes(network, crops) < 0.3 * whole
 
 
 def test_training_learns_where_the_dots_are(folder, tmp_path):

@@ -166,6 +166,21 @@ def test_two_processes_give_the_curve_of_one(store, tmp_path):
     assert one[0]["loss"] > 1.1 * one[-1]["loss"]
 
 
+@pytest.mark.parametrize("parts", [2, 8])
+def test_a_batch_in_parts_gives_the_curve_of_one(parts, store, tmp_path):
+    recipe = replace(RECIPE, data=replace(STORE, input="gt"), batch=8, steps=8)
+    train(recipe, store.folder, tmp_path / "whole")
+    train(replace(recipe, accumulate=parts), store.folder, tmp_path / "parts")
+    for whole, in_parts in zip(curve(tmp_path / "whole"), curve(tmp_path / "parts"), strict=True):
+        assert in_parts == pytest.approx(whole, rel=1e-4)
+
+
+def test_parts_must_divide_the_batch(store, tmp_path):
+    recipe = replace(RECIPE, data=STORE, batch=8, accumulate=3)
+    with pytest.raises(UsageError, match="a batch of 8 windows cannot be shared by 1 devices, in 3 parts each"):
+        train(recipe, store.folder, tmp_path / "run")
+
+
 def test_training_reduces_the_error(cmu, tmp_path):
     recipe = replace(RECIPE, steps=200, batch=16, lr=5e-3, schedule={"name": "warmup-linear", "warmup": 5})
     train(recipe, cmu, tmp_path / "run")

@@ -40,7 +40,7 @@ Ratio = Annotated[float, Meta(gt=0, le=1000)]
 def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """`values` with `key=value` (or `table.key=value`) settings put over them.
 
-    A value is as TOML has it; a bare word or path is a string.
+    A value is as TOML has it; a bare word or path is a string, and so is nothing at all.
 
     Raises:
         UsageError: a setting is not of that form.
@@ -49,7 +49,9 @@ def apply_settings(values: dict[str, Any], settings: Sequence[str]) -> dict[str,
     for setting in settings:
         try:
             # What TOML takes as it stands are numbers, switches, lists and quoted strings.
-            override = tomllib.loads(re.sub(r"=\s*((?!(?:true|false|inf|nan)$)[a-zA-Z/.][\w./-]*)$", r'="\1"', setting))
+            override = tomllib.loads(
+                re.sub(r"=\s*((?!(?:true|false|inf|nan)$)(?:[a-zA-Z/.][\w./-]*)?)$", r'="\1"', setting)
+            )
         except (ValueError, RecursionError):
             raise UsageError(f"`set={short(setting)}`: not TOML; write key=value") from None
         for key, value in override.items():

@@ -7,7 +7,8 @@ person; mirrored are all cameras or none, for a mirror image of one contradicts 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,8 +21,7 @@ from vidpose.keypoint_data.picture_augmentation import PictureAugmentation, augm
 from vidpose.keypoints.keypoint_network import Processing
 
 
-@dataclass(frozen=True)
-class ClipCrops:
+class ClipCrops(NamedTuple):
     """Crops of a batch of clips and where their joints are.
 
     Attributes:

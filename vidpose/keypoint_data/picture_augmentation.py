@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -61,8 +62,7 @@ PLAIN = PictureAugmentation(scale=0.0, turned=0.0, mirror=0.0, half_body=0.0)
 """Crops as annotated."""
 
 
-@dataclass(frozen=True)
-class Crops:
+class Crops(NamedTuple):
     """Crops of a batch and where their joints are.
 
     Attributes:

@@ -6,8 +6,8 @@ the frames (temporal encoding module), the strided one shrinks them to the centr
 T = 243, every second frame of the video (temporal downsampling), strides 3, width 256. P-STMO-S, the default, has three
 layers in the vanilla encoder and 6.48 M parameters, P-STMO has four and 7.01 M.
 
-The paper first trains embedding and vanilla encoder to restore masked 2D poses (stage I). What that needs besides them,
-a mask token and a decoder, is in files of its own and not here; the paper's results are those after stage II. As in the
+The paper first trains embedding and vanilla encoder to restore masked 2D poses: stage I, `masked_poses.py`. A file of
+the authors' stage I is imported as weights to start stage II from: what it does not hold is drawn afresh. As in the
 strided Transformer, we follow the released network where it differs from the paper's formulas.
 
 Shape suffixes: B batch, T frames, J joints, C channels, D width, H width of the MLP, N frames of all the batch.
@@ -15,13 +15,18 @@ Shape suffixes: B batch, T frames, J joints, C channels, D width, H width of the
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import leaky_relu
 
+from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Counts
+from vidpose.lifters.lifter import input_shape, layouts_of
 from vidpose.lifters.strided_transformer import ENCODER_KEYS, StridedTransformer
 
 
@@ -74,3 +79,30 @@ class PSTMO(StridedTransformer):
         ("encoder.layers.0.batch_norm", "embed.block_norm"),
         *ENCODER_KEYS,
     )
+
+    @classmethod
+    def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        if "mask_token" not in tensors:
+            return super().infer_config(tensors)
+        # Of stage I: the decoder's head answers for 2D, and no strided encoder is there.
+        joints, frames = tensors["fcn_dec.1.weight"].shape[0] // 2, tensors["vanilla.positions"].shape[1]
+        input_joints, channels = input_shape(tensors["embed.fc1.weight"].shape[1], joints)
+        strides = (3,) * round(math.log(frames, 3))
+        return {
+            **layouts_of(joints, input_joints),
+            "frames": frames,
+            "channels": channels,
+            "width": tensors["vanilla.positions"].shape[2],
+            "hidden": tensors["vanilla.layers.0.mlp.fc1.weight"].shape[0],
+            "depth": count_blocks(tensors, "vanilla.layers"),
+            "strides": strides,
+        }
+
+    @classmethod
+    def from_authors(cls, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Of stage I only the lifter's front, and the rest as it is drawn."""
+        if "mask_token" not in tensors:
+            return super().from_authors(tensors)
+        fresh = cls(cls.Config(**cls.infer_config(tensors))).state_dict()
+        front = {key: tensor for key, tensor in tensors.items() if key.startswith(("embed.", "vanilla."))}
+        return fresh | super().from_authors(front)

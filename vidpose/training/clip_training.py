@@ -16,7 +16,7 @@ import torch
 
 from vidpose.common.errors import UsageError
 from vidpose.evaluation.keypoints.keypoint_metrics import pck_2d
-from vidpose.keypoint_data.clip_batches import ClipBatches
+from vidpose.keypoint_data.clip_batches import ClipBatches, ClipCrops
 from vidpose.keypoint_data.clips import FilmedClip, open_clips
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.clips.clip_network import ClipNetwork, create_clip_network, regression_loss
@@ -40,6 +40,7 @@ class ClipTrainer(PictureRun):
     def create(self, recipe: ClipRecipe) -> tuple[ClipNetwork, Processing]:
         network = create_clip_network(recipe.arch, **recipe.model)
         _start(network, recipe.init)
+        network.pictures_at_once = recipe.pictures_at_once
         return network, network.processing
 
     def read(
@@ -54,8 +55,7 @@ class ClipTrainer(PictureRun):
         )  # fmt: skip
         return batches, open_clips(held_out, network.layout)
 
-    def loss_of_step(self, share: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        crops = self.crops_of_step(share)
+    def loss_of(self, crops: ClipCrops) -> tuple[torch.Tensor, torch.Tensor]:
         present_BVF = crops.present.to(self.fabric.device)
         points_BVFJX, logits_BVFJ = self.predictions(self.standardised(crops.pixels), present_BVF)
         truth_BVFJX = crops.places.to(self.fabric.device)

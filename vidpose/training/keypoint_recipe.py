@@ -53,6 +53,7 @@ class _PictureRecipe(Plan):
     epochs: Length = 0
     steps: Length = 0
     batch: Batch = 32
+    accumulate: Batch = 1
     optimiser: str = "adam"
     lr: Ratio = 1e-3
     weight_decay: Amount = 0.0
@@ -96,10 +97,13 @@ class ClipRecipe(_PictureRecipe):
 
     Attributes:
         missing: probability of each view of a clip that it is missing; one never is.
+        pictures_at_once: how many pictures' activations are kept: those of so many at a time are computed again when
+            gradients are (activation checkpointing); 0: all are kept.
         init: "imagenet", too; of a file, that part is taken which looks at pictures alone.
     """
 
     missing: Chance = 0.0
+    pictures_at_once: Length = 0
 
 
 def keypoint_recipe_names() -> list[str]:

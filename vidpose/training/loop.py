@@ -20,6 +20,7 @@ from vidpose.lifters.martinez import Standardised
 from vidpose.lifters.zoo import save_lifter
 from vidpose.training.logs import MPJPE
 from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
+from vidpose.training.masked_training import MaskedTrainer
 from vidpose.training.recipe import Recipe
 from vidpose.training.run import Run, Running, carry_out
 from vidpose.training.starting import start_from
@@ -53,9 +54,10 @@ def train(
             longer a number. The last checkpoint stays.
         KeyboardInterrupt: passed on, after the state is saved.
     """
+    trainer = MaskedTrainer if recipe.masking else Trainer
     return carry_out(
         recipe,
-        lambda fabric: Trainer(recipe, data, out, fabric, half=half, say=say),
+        lambda fabric: trainer(recipe, data, out, fabric, half=half, say=say),
         Trainer.samples,
         out,
         **running,
@@ -92,8 +94,10 @@ class Trainer(Run):
         steps_per_epoch = self.windows.steps_per_epoch(recipe.batch)
         super().__init__(recipe, out, fabric, self.lifter, steps_per_epoch, logged, half=half, say=say)
 
-    def loss_of_step(self, share: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        batch = self.windows.batch(self.step, self.recipe.batch).rows(share)
+    def batch_of_step(self, share: slice) -> Batch:
+        return self.windows.batch(self.step, self.recipe.batch).rows(share)
+
+    def loss_of(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         # What such a lifter learns from is the truth, with noise.
         truth = (batch.joints_BTJD,) if isinstance(self.lifter, HypothesisLifter) else ()
         return self.losses(self.predictions(batch.keypoints_BTJC, *truth), batch)

@@ -24,7 +24,7 @@ from vidpose.training.run import Run, Running, carry_out
 class PictureRun(Run):
     """A run that learns from crops, which are made as they are needed.
 
-    A subclass names its `samples`, and defines `create`, `read`, `loss_of_step`, `validate` and `save_weights`.
+    A subclass names its `samples`, and defines `create`, `read`, `loss_of`, `validate` and `save_weights`.
 
     Args:
         data, held_out: annotations, to train on and to validate on.
@@ -109,7 +109,7 @@ class PictureRun(Run):
         """Write the answer's weights, with what is known about them."""
         raise NotImplementedError
 
-    def crops_of_step(self, share: slice) -> Any:
+    def batch_of_step(self, share: slice) -> Any:
         """The crops of the step that is due: the next ones of the batches."""
         if self._crops is None:
             self.batches.share = share

@@ -16,7 +16,7 @@ from vidpose.common.errors import UsageError
 from vidpose.evaluation.keypoints.keypoint_metrics import pck_2d
 from vidpose.keypoint_data.coco_annotations import AnnotatedPerson, read_people, read_picture
 from vidpose.keypoint_data.crops import heatmaps
-from vidpose.keypoint_data.picture_augmentation import CropBatches
+from vidpose.keypoint_data.picture_augmentation import CropBatches, Crops
 from vidpose.keypoints.keypoint_network import KeypointNetwork, Processing, create_network
 from vidpose.keypoints.top_down import TopDown
 from vidpose.keypoints.trained_networks import open_trained, save_network
@@ -55,8 +55,7 @@ class KeypointTrainer(PictureRun):
         batches = CropBatches(people, network.layout, self.processing, recipe.varied, recipe.batch, recipe.seed)
         return batches, _some(read_people(held_out, network.layout, images), _HELD_OUT)
 
-    def loss_of_step(self, share: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        crops = self.crops_of_step(share)
+    def loss_of(self, crops: Crops) -> tuple[torch.Tensor, torch.Tensor]:
         predictions = self.predictions(self.standardised(crops.pixels))
         size = predictions[-1].shape[-1], predictions[-1].shape[-2]
         places = crops.places.to(self.fabric.device)

@@ -42,6 +42,7 @@ class Plan:
     epochs: Length
     steps: Length
     batch: Batch
+    accumulate: Batch
     optimiser: str
     lr: Ratio
     weight_decay: Amount

@@ -82,6 +82,8 @@ class Recipe(Plan):
         epochs, steps: length of the run; one of them is 0.
         steps_per_epoch: what an epoch is of data without an end.
         batch: windows a step, over all devices.
+        accumulate: parts in which a device computes its share of the batch, one after the other, to save memory: the
+            same run, up to rounding, dropout and batch normalisation.
         optimiser: one of `OPTIMISERS`. Adam has weight decay as part of the loss, AdamW apart from it.
         lr, weight_decay: of the optimiser; `lr` is the largest of the run.
         schedule: `name`, one of `SCHEDULES`, of the factor on the learning rate, and its settings.
@@ -89,6 +91,8 @@ class Recipe(Plan):
         ema: decay of the moving average of weights that is validated and exported; 0: none is taken.
         loss: names of `LOSSES`, and their weights in the sum.
         joint_weights: a name of `JOINT_WEIGHTS`, for the losses that weigh joints.
+        masking: for p-stmo alone, its stage I: `frames`, the share of them that are hidden, and `joints`, how many in
+            each frame; the run then learns to restore them, without a loss of the recipe's. {}: the lifter's training.
         keep: what is exported: "best" by validation, or "last".
         init: weights to start from: a zoo name, a file, or another recipe's name, whose run lies in the same folder.
         seed: of weights and data.
@@ -106,6 +110,7 @@ class Recipe(Plan):
     steps: Length = 0
     steps_per_epoch: Batch = 1000
     batch: Batch = 32
+    accumulate: Batch = 1
     optimiser: str = "adamw"
     lr: Ratio = 1e-3
     weight_decay: Amount = 0.01
@@ -114,6 +119,7 @@ class Recipe(Plan):
     ema: Probability = 0.0
     loss: dict[str, Amount] = field(default_factory=lambda: {"mpjpe": 1.0})
     joint_weights: str = "uniform"
+    masking: dict[str, float] = field(default_factory=dict)
     keep: str = "last"
     init: str = ""
     seed: Seed = 1
@@ -146,7 +152,7 @@ _CHOICES: Mapping[str, Iterable[str]] = PLAN_CHOICES | {
     "data.flip": ("duplicate", "random", "none"),
 }
 
-_JOINED = frozenset({"model", "data", "augmentation", "reported"})
+_JOINED = frozenset({"model", "data", "augmentation", "masking", "reported"})
 """Tables whose keys are put over a base's one by one; others are replaced as a whole."""
 
 
@@ -265,6 +271,7 @@ def _check_keys(values: Mapping[str, Any], where: str) -> None:
         "model": asdict(lifter_class(values["arch"]).Config()),
         "augmentation": asdict(MotionAugmentation()),
         "loss": dict.fromkeys(LOSSES, 1.0),
+        "masking": {"frames": 0.8, "joints": 2},
         "reported": {"paper": "", "table": "", "line": "", "frames": 0},
     }
     check_keys(values, blank, where, "docs/training.md")

@@ -139,19 +139,19 @@ def _carry_out(
     except torch.OutOfMemoryError:
         raise VidposeError(
             f"{out}: out of memory with {plan.batch} {samples} a step on {devices} x {fabric.device.type}; "
-            "lower it with `set=batch=N`, or share it by `devices=N`"
+            "compute it in parts with `set=accumulate=N`, lower it with `set=batch=N`, or share it by `devices=N`"
         ) from None
 
 
 class Run:
     """The state of a run: network, average, optimiser, and how far it has come.
 
-    A subclass names its `samples`, its `chart` and its `measure`, makes the network, and defines `loss_of_step`,
-    `validate` and `export`. Call `launch` before the first step.
+    A subclass names its `samples`, its `chart` and its `measure`, makes the network, and defines `batch_of_step`,
+    `loss_of`, `validate` and `export`. Call `launch` before the first step.
 
     Args:
         network: whose `predictions` gives all that a loss is put on.
-        logged: names of what `loss_of_step` logs; the first is "loss".
+        logged: names of what `loss_of` logs; the first is "loss".
         half: export in float16.
         say: called with a line for people.
 
@@ -177,9 +177,10 @@ class Run:
         half: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ):
-        if recipe.batch % fabric.world_size:
+        if recipe.batch % (fabric.world_size * recipe.accumulate):
+            parts = f", in {recipe.accumulate} parts each" if recipe.accumulate > 1 else ""
             raise UsageError(
-                f"a batch of {recipe.batch} {self.samples} cannot be shared by {fabric.world_size} devices"
+                f"a batch of {recipe.batch} {self.samples} cannot be shared by {fabric.world_size} devices{parts}"
             )
         self.recipe, self.out, self.fabric, self.half = recipe, out, fabric, half
         self.say = say if fabric.is_global_zero else lambda line: None
@@ -195,8 +196,12 @@ class Run:
         self.best = math.inf
         self.seconds = 0.0
 
-    def loss_of_step(self, share: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss of this process's share of the batch of the step; and what is logged, the loss first, detached."""
+    def batch_of_step(self, share: slice) -> Any:
+        """This process's share of the batch of the step: a named tuple of tensors, all with the samples on axis 0."""
+        raise NotImplementedError
+
+    def loss_of(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss of a batch or of a part of one; and what is logged, the loss first, detached."""
         raise NotImplementedError
 
     def validate(self) -> dict[str, float]:
@@ -263,18 +268,23 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate(self.step, self.steps_per_epoch, self.steps)
         share = recipe.batch // self.fabric.world_size
+        batch = self.batch_of_step(slice(rank * share, (rank + 1) * share))
         # For whatever the network draws: dropout.
         torch.manual_seed(seed_of(recipe.seed, 2, self.step, rank))
+        size = share // recipe.accumulate
         with plain_attention(self.fabric.device):
-            loss, logged = self.loss_of_step(slice(rank * share, (rank + 1) * share))
-            self.fabric.backward(loss)
+            for start in range(0, share, size):
+                # Gradients of processes are averaged once a step.
+                with self.fabric.no_backward_sync(self.predictions, enabled=start + size < share):
+                    loss, logged = self.loss_of(_part(batch, slice(start, start + size)))
+                    self.fabric.backward(loss / recipe.accumulate)
+                self.sums += logged / recipe.accumulate
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.wrapped_optimiser.step()
         self.wrapped_optimiser.zero_grad()
         if self.average:
             self.average.update_parameters(self.network)
-        self.sums += logged
         self.summed += 1
         self.step += 1
 
@@ -377,6 +387,11 @@ class Run:
         names = {"step", "exp_avg", "exp_avg_sq"} | ({"max_exp_avg_sq"} if settings[0]["amsgrad"] else set())
         for parameter, moments in self.optimiser.state.items():
             check_tensors(moments, {name: parameter if name != "step" else torch.zeros(()) for name in names})
+
+
+def _part(batch: Any, part: slice) -> Any:
+    """Some samples of a batch."""
+    return type(batch)(*(tensor[part] for tensor in batch))
 
 
 class _Predictions(nn.Module):

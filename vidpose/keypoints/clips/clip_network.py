@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils.checkpoint import checkpoint
 
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.common.errors import VidposeError, one_line
@@ -38,6 +39,8 @@ class ClipNetwork(nn.Module):
     Attributes:
         frames, views: the longest window and the most views it takes.
         tiny: settings of the smallest sensible network, for tests.
+        pictures_at_once: in training, of how many pictures activations are kept; those of the others are computed again
+            when gradients are. 0: all are kept.
         backbones: names of published ImageNet weights that `start_from` takes; none where none are known.
     """
 
@@ -55,6 +58,7 @@ class ClipNetwork(nn.Module):
     spatial: nn.Module
     frames: int = 1
     views: int = 1
+    pictures_at_once: int = 0
 
     def __init__(self, config: Config, width: int):
         super().__init__()
@@ -89,12 +93,19 @@ class ClipNetwork(nn.Module):
         self._check(crops_BVFCHW, present_BVF)
         if present_BVF is None:
             present_BVF = torch.ones(crops_BVFCHW.shape[:3], dtype=torch.bool, device=crops_BVFCHW.device)
-            tokens_BVFD = self.spatial(crops_BVFCHW.flatten(0, 2)).unflatten(0, present_BVF.shape)
+            tokens_BVFD = self.tokens(crops_BVFCHW.flatten(0, 2)).unflatten(0, present_BVF.shape)
         else:
-            tokens_ND = self.spatial(crops_BVFCHW[present_BVF])
+            tokens_ND = self.tokens(crops_BVFCHW[present_BVF])
             zeros_BVFD = tokens_ND.new_zeros(*present_BVF.shape, tokens_ND.shape[-1])
             tokens_BVFD = zeros_BVFD.index_put((present_BVF,), tokens_ND)
         return self.decode(tokens_BVFD, present_BVF)
+
+    def tokens(self, pictures_NCHW: torch.Tensor) -> torch.Tensor:
+        """A token of every picture, (N, D), as `spatial` gives them."""
+        if not (self.training and self.pictures_at_once and torch.is_grad_enabled()):
+            return self.spatial(pictures_NCHW)
+        parts = pictures_NCHW.split(self.pictures_at_once)
+        return torch.cat([checkpoint(self.spatial, part, use_reentrant=False) for part in parts])
 
     predictions = forward
     """What training puts a loss on (`regression_loss`)."""

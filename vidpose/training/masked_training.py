@@ -1,0 +1,95 @@
+"""Training before the training: a lifter's front restores hidden 2D poses (P-STMO's stage I, `lifters/masked_poses`).
+
+What it exports is a whole lifter, of which only that front has learned anything; a recipe whose `init` names this one
+goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+
+from vidpose.common.errors import UsageError
+from vidpose.lifters import create_lifter
+from vidpose.lifters.masked_poses import MaskedPoses
+from vidpose.lifters.p_stmo import PSTMO
+from vidpose.lifters.zoo import save_lifter
+from vidpose.training.logs import Chart
+from vidpose.training.recipe import Recipe
+from vidpose.training.run import Run
+from vidpose.training.windows import Batch, open_windows
+
+_AT_ONCE = 32
+"""Windows that validation restores at once."""
+
+
+class MaskedTrainer(Run):
+    """A run in which a lifter's front learns from 2D keypoints alone."""
+
+    samples = "windows"
+    measure = "val_restored"
+    chart = Chart(
+        "distance of restored keypoints (1/1000 of half the picture's width)",
+        {"restored": "training", "val_restored": "validation"},
+    )
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path,
+        out: Path,
+        fabric: Fabric,
+        *,
+        half: bool = False,
+        say: Callable[[str], None] = lambda line: None,
+    ):
+        torch.manual_seed(recipe.seed)
+        lifter = create_lifter(recipe.arch, **recipe.model)
+        if not isinstance(lifter, PSTMO):
+            raise UsageError(f"masking: hides what p-stmo then restores, and is not for {recipe.arch}; leave it out")
+        network = MaskedPoses(lifter, **recipe.masking).to(fabric.device)
+        self.windows, self.held_out = open_windows(recipe, data, lifter, fabric.device)
+        steps = self.windows.steps_per_epoch(recipe.batch)
+        super().__init__(recipe, out, fabric, network, steps, ("loss", "restored"), half=half, say=say)
+
+    def batch_of_step(self, share: slice) -> Batch:
+        return self.windows.batch(self.step, self.recipe.batch).rows(share)
+
+    def loss_of(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        (restored_BTJ2,) = self.predictions(batch.keypoints_BTJC)
+        loss = _distance(restored_BTJ2.float(), batch.keypoints_BTJC)
+        return loss, torch.stack([loss, 1000 * loss]).detach()
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """How far restored keypoints of the held-out windows are off, what is hidden being the same every time."""
+        network = self.answer.eval()
+        distances = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for part_BTJC in self.held_out.keypoints_BTJC.split(_AT_ONCE):
+                hidden_T, hidden_TJ = network.draw(part_BTJC.shape[1:3], torch.device("cpu"))
+                restored_BTJ2 = network.restore(
+                    part_BTJC, hidden_T.to(part_BTJC.device), hidden_TJ.to(part_BTJC.device)
+                )
+                distances.append(_distance(restored_BTJ2.float(), part_BTJC) * len(part_BTJC))
+        self.network.train()
+        return {"val_restored": 1000 * torch.stack(distances).sum().item() / len(self.held_out.keypoints_BTJC)}
+
+    def export(self, path: Path, row: dict[str, float]) -> None:
+        """Write the lifter, with the validation's figure."""
+        about = self.windows.about | {
+            "recipe": self.recipe.to_dict(),
+            "step": self.step,
+            "stage": "front pre-trained on hidden 2D poses; the rest is as it was drawn",
+            "metrics": {key: round(value, 2) for key, value in row.items() if key.startswith("val_")},
+        }
+        save_lifter(self.answer.lifter, path, about, half=self.half)
+
+
+def _distance(restored_BTJ2: torch.Tensor, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
+    """Mean distance of restored keypoints from those that were there."""
+    return (restored_BTJ2 - keypoints_BTJC[..., :2]).norm(dim=-1).mean()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.datasets import DATASETS
+from vidpose.datasets import DATASETS, MOTION_SETS
 
 _NAMES = "|".join(DATASETS)
+_ALL = "|".join((*DATASETS, *MOTION_SETS))
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -18,12 +19,17 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("name", metavar=_NAMES)
+@click.argument("name", metavar=_ALL)
 @click.option("--source", required=True, type=_FOLDER, help="Folder of the files.")
 @click.option("--out", type=_FOLDER, help="Folder to write to.  [default: data/NAME]")
+@click.option("--skeleton", type=click.Path(dir_okay=False, path_type=Path), metavar="map.toml",
+              help="Which points are which joints, for motion whose names do not tell.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Prepare it again from the start.")
-def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
-    """Read a benchmark from the files that its authors give out.
+def prepare(name: str, source: Path, out: Path | None, skeleton: Path | None, overwrite: bool) -> None:
+    """Read a benchmark from the files that its authors give out, or motion capture to train on.
+
+    Motion capture is filmed by virtual cameras: cmu17 is what CMU publishes; motion is anyone's BVH, AMC, C3D and TRC
+    files, and results of vidpose's own.
 
     Does nothing where it is prepared already. After an interruption, the same command goes on.
     """
@@ -33,6 +39,12 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
     from vidpose.common.files import alone_in
     from vidpose.datasets import get_dataset
     from vidpose.datasets.store import Store, StoreWriter
+
+    if skeleton and name != "motion":
+        raise UsageError(f"--skeleton {skeleton}: only `vidpose data prepare motion` takes a map")
+    if name in MOTION_SETS:
+        _prepare_motion(name, source, out or Path("data") / name, skeleton, overwrite)
+        return
 
     dataset, out = get_dataset(name), out or Path("data") / name
     if (out / "index.json").is_file() and not overwrite:
@@ -51,13 +63,47 @@ def prepare(name: str, source: Path, out: Path | None, overwrite: bool) -> None:
     click.echo(f"wrote {out}: {len(store.clips)} clips, {sum(clip.frames for clip in store.clips)} frames")
 
 
+def _prepare_motion(name: str, source: Path, out: Path, skeleton: Path | None, overwrite: bool) -> None:
+    """Write shards of motion capture."""
+    from vidpose.common.errors import UsageError
+    from vidpose.datasets.cmu17 import prepare_cmu17
+    from vidpose.datasets.mocap.skeleton_names import read_map
+    from vidpose.datasets.own_motion import prepare_motion
+
+    if not source.is_dir():
+        raise UsageError(f"{source}: no such folder; --source is where the recordings lie")
+    there = sorted(out.glob(f"{name}_*_00.npz"))
+    if there and not overwrite:
+        click.echo(f"{out}: prepared already, {len(there)} shards; --overwrite prepares it again")
+        return
+    if name == "cmu17":
+        written = prepare_cmu17(source, out, click.echo)
+    else:
+        given = read_map(skeleton) if skeleton else None
+        written = prepare_motion(source, out, click.echo, skeleton=given)
+    for path in there:
+        if path not in written:
+            path.unlink()
+    for path in written:
+        click.echo(f"wrote {path}")
+
+
 @data.command()
-@click.argument("name", metavar=_NAMES)
+@click.argument("name", metavar=_ALL)
 @click.option("--data", "folder", type=_FOLDER, help="Folder of the prepared benchmark.  [default: data/NAME]")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path),
               help="Draw a few poses to this PNG.  [default: poses.png in the folder]")  # fmt: skip
 def info(name: str, folder: Path | None, picture: Path | None) -> None:
-    """Describe a prepared benchmark: counts, subjects, cameras, inputs, bones, distances; and draw some poses."""
+    """Describe a prepared benchmark: counts, subjects, cameras, inputs, bones, distances; and draw some poses.
+
+    Of motion capture, cmu17 or motion: how much of whom there is, and how straight people stand.
+    """
+    if name in MOTION_SETS:
+        from vidpose.datasets.cmu17 import describe_motion
+
+        for line in describe_motion(folder or Path("data") / name):
+            click.echo(line)
+        return
     from vidpose.datasets.store import Store
     from vidpose.evaluation.describe import describe_store, draw_store
 

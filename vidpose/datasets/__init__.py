@@ -15,6 +15,9 @@ DATASETS = {
 }
 """Name -> module; its first protocol is the default one."""
 
+MOTION_SETS = ("cmu17", "motion")
+"""Motion capture without pictures, which training films with virtual cameras: CMU's, and anyone's."""
+
 
 def get_dataset(name: str) -> ModuleType:
     """The module of a benchmark.
@@ -23,5 +26,6 @@ def get_dataset(name: str) -> ModuleType:
         UsageError: no benchmark has that name.
     """
     if name not in DATASETS:
-        raise UsageError(f"unknown benchmark {name!r}; known are {', '.join(DATASETS)}")
+        known = f"known are {', '.join(DATASETS)}, and to train on {' and '.join(MOTION_SETS)}"
+        raise UsageError(f"unknown benchmark {name!r}; {known}")
     return importlib.import_module(DATASETS[name])

@@ -95,7 +95,10 @@ def load_cmu(folder: Path, split: str) -> CapturedMotion:
         raise UsageError(f"unknown CMU split {split!r}; known are {', '.join(SPLITS)}")
     shards = _shards(folder, split)
     if not shards:
-        raise VidposeError(f"{folder}: no cmu17_{split}_*.npz here; give the folder of the CMU-17 shards")
+        raise VidposeError(
+            f"{folder}: no cmu17_{split}_*.npz or motion_{split}_*.npz here; give the folder of shards that "
+            "`vidpose data prepare cmu17` or `vidpose data prepare motion` wrote"
+        )
     sequences, subjects, sources, rates = [], [], [], []
     for shard in shards:
         arrays = _read_shard(shard, ("subject",))
@@ -129,7 +132,7 @@ def _shares(lengths: np.ndarray, sources: np.ndarray) -> np.ndarray:
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
-    return sorted(folder.glob(f"cmu17_{split}_*.npz"))
+    return [path for name in ("cmu17", "motion") for path in sorted(folder.glob(f"{name}_{split}_*.npz"))]
 
 
 def _read_shard(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
@@ -225,6 +228,36 @@ def _takes_of_shards(shards: Mapping[str, Sequence[Path]]) -> Iterator[_Take]:
 
 def _raw_takes(source: Path) -> Iterator[_Take]:
     """Trials of the raw database, in order."""
+    for trial in raw_trials(source):
+        name = f"{trial.subject:02d}_{trial.number:02d}"
+        yield _Take(name, trial.subject, trial.split, lambda trial=trial: (_resampled(trial.path, *trial.read()), _FPS))
+
+
+@dataclass(frozen=True)
+class RawTrial:
+    """A trial of the raw database that has not been read yet."""
+
+    subject: int
+    number: int
+    split: str
+    path: Path
+
+    def read(self) -> tuple[np.ndarray, float]:
+        """(F, 17, 3) metres, z up, and frames a second; raises VidposeError where the file cannot be read."""
+        if self.path.suffix.lower() == ".bvh":
+            animation, fps = read_bvh(self.path)
+            return h36m_of_bvh(animation), fps
+        joints = h36m_of_asf(read_amc(self.path, _skeleton_of(self.path)))
+        slow = self.subject in _SUBJECTS_AT_60 or (self.subject, self.number) in _TRIALS_AT_60
+        return joints, 60.0 if slow else _NATIVE_FPS
+
+
+def raw_trials(source: Path) -> list[RawTrial]:
+    """Trials of the raw database under a folder, by subject and number; one that is there as AMC too is that.
+
+    Raises:
+        VidposeError: there are none, or names that tell no trial.
+    """
     split_of = _splits(source)
     found = _by_trial(source, ".bvh") | _by_trial(source, ".amc")
     if not found:
@@ -232,13 +265,10 @@ def _raw_takes(source: Path) -> Iterator[_Take]:
             f"{source}: no CMU motion capture here; put the shards cmu17_*_NN.npz there, or subjects/NN/NN.asf and "
             "NN_MM.amc from http://mocap.cs.cmu.edu, or BVH conversions of them named NN_MM.bvh"
         )
-    for (subject, trial), path in sorted(found.items()):
-        yield _Take(
-            f"{subject:02d}_{trial:02d}",
-            subject,
-            split_of.get(subject, "train"),
-            lambda path=path, trial=(subject, trial): _read_raw(path, trial),
-        )
+    return [
+        RawTrial(subject, number, split_of.get(subject, "train"), path)
+        for (subject, number), path in sorted(found.items())
+    ]
 
 
 def _by_trial(source: Path, suffix: str) -> dict[tuple[int, int], Path]:
@@ -248,7 +278,8 @@ def _by_trial(source: Path, suffix: str) -> dict[tuple[int, int], Path]:
         named = re.match(r"(\d+)_(\d+)", path.name)
         if not named:
             raise VidposeError(
-                f"{path}: its name gives no subject and trial, like 02_01{suffix}; rename it or take it away"
+                f"{path}: its name gives no subject and trial, like 02_01{suffix}; rename it or take it away, or read "
+                "motion capture that is not CMU's with `vidpose data prepare motion`"
             )
         trial = int(named[1]), int(named[2])
         if trial in found:
@@ -265,17 +296,6 @@ def _splits(source: Path) -> dict[int, str]:
     with reading(path, "a list of subjects for train, val and test"):
         listed = read_json(path)
         return {int(subject): split for split in SPLITS for subject in listed[split]}
-
-
-def _read_raw(path: Path, trial: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """A trial at 50 frames a second; `trial` is its subject and number."""
-    if path.suffix.lower() == ".bvh":
-        animation, native_fps = read_bvh(path)
-        joints = h36m_of_bvh(animation)
-    else:
-        joints = h36m_of_asf(read_amc(path, _skeleton_of(path)))
-        native_fps = 60.0 if trial[0] in _SUBJECTS_AT_60 or trial in _TRIALS_AT_60 else _NATIVE_FPS
-    return _resampled(path, joints, native_fps), _FPS
 
 
 def _skeleton_of(amc: Path) -> Asf:

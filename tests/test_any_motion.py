@@ -1,0 +1,312 @@
+"""Motion capture to train on: anyone's files under anyone's names, and CMU's own."""
+
+import json
+
+import mocap_files
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from mocap_files import MOTIONBUILDER, UNIT, write_amc, write_asf, write_bvh
+
+from vidpose.body.skeletons import H36M_17
+from vidpose.cli import cli
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.datasets.cmu import load_cmu
+from vidpose.datasets.mocap.any_motion import read_motion
+from vidpose.datasets.mocap.cleaning import clean
+from vidpose.datasets.mocap.skeleton_names import NEEDED, find_joints, plain, read_map
+
+XSENS = {
+    "root": "Hips", "lfemur": "LeftHip", "ltibia": "LeftKnee", "lfoot": "LeftAnkle", "rfemur": "RightHip",
+    "rtibia": "RightKnee", "rfoot": "RightAnkle", "lowerback": "Chest", "upperback": "Chest2", "thorax": "Chest3",
+    "upperneck": "Neck", "head": "Head", "lclavicle": "LeftCollar", "lhumerus": "LeftShoulder", "lradius": "LeftElbow",
+    "lwrist": "LeftWrist", "rclavicle": "RightCollar", "rhumerus": "RightShoulder", "rradius": "RightElbow",
+    "rwrist": "RightWrist",
+}  # fmt: skip
+MIXAMO = {bone: f"mixamorig:{name}" for bone, name in (MOTIONBUILDER | {"upperneck": "Neck"}).items()} | {
+    "lowerneck": "mixamorig:Spine2"
+}
+OPTITRACK = {
+    "root": "Skeleton_001_Hip", "lfemur": "Skeleton_001_LThigh", "ltibia": "Skeleton_001_LShin",
+    "lfoot": "Skeleton_001_LFoot", "rfemur": "Skeleton_001_RThigh", "rtibia": "Skeleton_001_RShin",
+    "rfoot": "Skeleton_001_RFoot", "upperneck": "Skeleton_001_Neck", "head": "Skeleton_001_Head",
+    "lhumerus": "Skeleton_001_LUArm", "lradius": "Skeleton_001_LFArm", "lwrist": "Skeleton_001_LHand",
+    "rhumerus": "Skeleton_001_RUArm", "rradius": "Skeleton_001_RFArm", "rwrist": "Skeleton_001_RHand",
+}  # fmt: skip
+ROKOKO = {
+    "root": "Hips", "lfemur": "LeftThigh", "ltibia": "LeftShin", "lfoot": "LeftFoot", "rfemur": "RightThigh",
+    "rtibia": "RightShin", "rfoot": "RightFoot", "upperneck": "Neck", "head": "Head", "lclavicle": "LeftShoulder",
+    "lhumerus": "LeftArm", "lradius": "LeftForeArm", "lwrist": "LeftHand", "rclavicle": "RightShoulder",
+    "rhumerus": "RightArm", "rradius": "RightForeArm", "rwrist": "RightHand",
+}  # fmt: skip
+RIGIFY = {
+    "root": "DEF-spine", "lfemur": "DEF-thigh.L", "ltibia": "DEF-shin.L", "lfoot": "DEF-foot.L",
+    "rfemur": "DEF-thigh.R", "rtibia": "DEF-shin.R", "rfoot": "DEF-foot.R", "upperneck": "DEF-spine.004",
+    "head": "DEF-spine.006", "lclavicle": "DEF-shoulder.L", "lhumerus": "DEF-upper_arm.L",
+    "lradius": "DEF-forearm.L", "lwrist": "DEF-hand.L", "rclavicle": "DEF-shoulder.R", "rhumerus": "DEF-upper_arm.R",
+    "rradius": "DEF-forearm.R", "rwrist": "DEF-hand.R",
+}  # fmt: skip
+SCHEMES = {"motionbuilder": MOTIONBUILDER, "xsens": XSENS, "mixamo": MIXAMO, "optitrack": OPTITRACK,
+           "rokoko": ROKOKO, "rigify": RIGIFY, "cmu": None}  # fmt: skip
+NEEDED_ROWS = [H36M_17.index(joint) for joint in NEEDED]
+ENDS = {"left_hip": "lhipjoint", "left_knee": "lfemur", "left_ankle": "ltibia", "left_shoulder": "lclavicle",
+        "left_elbow": "lhumerus", "left_wrist": "lradius"}  # fmt: skip
+
+
+def truth(moves):
+    """The limbs' joints by scipy, z up."""
+    ends, _ = mocap_files.pose(moves)
+    bones = ENDS | {joint.replace("left", "right"): "r" + bone[1:] for joint, bone in ENDS.items()}
+    points = np.stack([ends[bones[joint]] for joint in NEEDED], axis=1)
+    return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
+
+
+def named(scheme):
+    """Of every bone, a name that no scheme knows, and the scheme's."""
+    return {bone: f"x {bone}" for bone in (*mocap_files.PARENTS, "root")} | scheme
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_joints_are_known_by_the_names_that_programs_give_them(tmp_path, scheme):
+    moves = mocap_files.movement(30, swing=20)
+    names = SCHEMES[scheme]
+    path = write_bvh(tmp_path / "walk.bvh", moves, names=names and named(names), scale=UNIT / 0.01)
+    [motion] = read_motion(path)
+    assert motion.fps == 120
+    found = motion.joints[:, NEEDED_ROWS]
+    # People are put onto the floor.
+    offset = found[0, 0] - truth(moves)[0, 0]
+    assert np.abs(offset[:2]).max() < 1e-5
+    np.testing.assert_allclose(found - offset, truth(moves), atol=1e-5)
+    at = dict(zip(H36M_17.joints, motion.joints.transpose(1, 0, 2), strict=True))
+    np.testing.assert_allclose(at["pelvis"], (at["left_hip"] + at["right_hip"]) / 2, atol=1e-6)
+    trunk = np.linalg.norm(at["thorax"] - at["pelvis"], axis=-1)
+    assert (np.linalg.norm(at["spine"] - (at["pelvis"] + at["thorax"]) / 2, axis=-1) < 0.3 * trunk).all()
+    facing = np.cross(at["left_shoulder"] - at["right_shoulder"], at["head_top"] - at["thorax"])
+    assert ((facing * (at["nose"] - at["thorax"])).sum(axis=-1) > 0).all()
+
+
+def test_names_lose_prefixes_case_and_separators():
+    for name in ("mixamorig:LeftUpLeg", "Skeleton_001_LeftUpLeg", "left_up.leg", "Group|Character1_LeftUpLeg"):
+        assert plain(name) == "leftupleg"
+    assert plain("Bip01 L Thigh") == "lthigh"
+    assert find_joints(["Bip01 L Thigh"]).joints["left_hip"] == ("Bip01 L Thigh",)
+
+
+def test_what_is_not_found_is_said_and_a_map_names_it(tmp_path):
+    moves = mocap_files.movement(12)
+    own = MOTIONBUILDER | {"lfemur": "Bein links", "lfoot": "Fessel"}
+    path = write_bvh(tmp_path / "gang.bvh", moves, names=named(own), scale=UNIT / 0.01)
+    with pytest.raises(
+        UsageError, match=r"gang\.bvh: found no left_hip, left_ankle among Hips, .*Bein links.*in a map of the skeleton"
+    ):
+        read_motion(path)
+    map_ = tmp_path / "map.toml"
+    map_.write_text('up = "y"\nunit = "cm"\n[joints]\nleft_hip = "Bein links"\nleft_ankle = ["Fessel"]\n')
+    [motion] = read_motion(path, read_map(map_))
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
+    map_.write_text('[joints]\nleft_hip = "Bein"\n')
+    with pytest.raises(UsageError, match=r"gang\.bvh: the map names Bein, which the recording does not have"):
+        read_motion(path, read_map(map_))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[joints", "not a map of a skeleton"),
+        ('units = "cm"', "no key 'units'; there are joints, up and unit"),
+        ('[joints]\nhip = "Hip"', "no joint 'hip'; there are pelvis"),
+        ("[joints]\nleft_hip = 3", "left_hip is 3, where a name, or a list of them, is due"),
+        ('up = "x"', "up is 'x'; choose y or z"),
+        ('unit = "feet"', "unit is 'feet'; choose from m, cm, mm, inch"),
+    ],
+)
+def test_a_map_that_is_none_is_one_line(tmp_path, text, problem):
+    (tmp_path / "map.toml").write_text(text)
+    with pytest.raises(UsageError, match=rf"map\.toml: {problem}"):
+        read_map(tmp_path / "map.toml")
+
+
+def trc_of(path, joints, names):
+    lines = [f"PathFileType\t4\t(X/Y/Z)\t{path.name}", "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits",
+             f"100\t100\t{len(joints)}\t{len(names)}\tmm", "Frame#\tTime\t" + "\t\t\t".join(names), "", ""]  # fmt: skip
+    for i, row in enumerate(1000 * joints):
+        lines.append("\t".join([str(i + 1), f"{i / 100:.3f}", *(f"{value:.4f}" for value in row.ravel())]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def c3d_of(path, joints, names):
+    import ezc3d
+
+    file = ezc3d.c3d()
+    points = np.ones((4, len(names), len(joints)))
+    points[:3] = 1000 * joints.transpose(2, 1, 0)
+    file["data"]["points"] = points
+    file["parameters"]["POINT"]["LABELS"]["value"] = list(names)
+    file["parameters"]["POINT"]["UNITS"]["value"], file["parameters"]["POINT"]["RATE"]["value"] = ["mm"], [100.0]
+    file.write(str(path))
+    return path
+
+
+@pytest.mark.parametrize(("write", "suffix"), [(trc_of, ".trc"), (c3d_of, ".c3d")])
+def test_points_of_biomechanics_programs(tmp_path, write, suffix):
+    moves = mocap_files.movement(20)
+    joints = truth(moves)
+    names = [joint.replace("left_", "L").replace("right_", "R").title() for joint in NEEDED]
+    if suffix == ".trc":  # y up, as OpenSim has it
+        joints = np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], axis=-1)
+    [motion] = read_motion(write(tmp_path / f"walk{suffix}", joints, names))
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=2e-4)
+    assert motion.fps == 100
+    assert set(motion.made_up) == {"spine", "thorax", "nose", "head_top"}
+
+
+def test_a_file_that_is_something_else_is_one_line(tmp_path):
+    for suffix, named_ in ((".trc", "TRC"), (".c3d", "C3D"), (".npz", "result")):
+        path = tmp_path / f"broken{suffix}"
+        path.write_bytes(b"nothing of the kind")
+        with pytest.raises(VidposeError, match=rf"broken\{suffix}: .*{named_}") as caught:
+            read_motion(path)
+        assert "\n" not in str(caught.value)
+    amc = write_amc(tmp_path / "01_01.amc", mocap_files.movement(3))
+    with pytest.raises(VidposeError, match=r"01_01\.amc: its skeleton is missing"):
+        read_motion(amc)
+
+
+def test_asf_and_amc(tmp_path):
+    moves = mocap_files.movement(8)
+    write_asf(tmp_path / "02.asf")
+    [motion] = read_motion(write_amc(tmp_path / "02_01.amc", moves))
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
+
+
+def run(*words):
+    result = CliRunner().invoke(cli, [str(word) for word in words])
+    return result.exit_code, result.output + str(result.exception or "")
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Three people in folders of their own."""
+    for number, person in enumerate(("ada", "bea", "cem")):
+        (tmp_path / "source" / person).mkdir(parents=True)
+        for trial in range(2):
+            moves = mocap_files.movement(240, seed=2 * number + trial, swing=15)
+            write_bvh(tmp_path / "source" / person / f"take{trial}.bvh", moves, names=named(XSENS), scale=UNIT / 0.01)
+    return tmp_path / "source"
+
+
+def test_a_folder_of_recordings_becomes_shards_that_train(recordings, tmp_path):
+    code, output = run("data", "prepare", "motion", "--source", recordings, "--out", tmp_path / "mine")
+    assert code == 0, output
+    assert "ada: 2 files, 2 sequences, 4 s, train" in output
+    assert "take0.bvh: no nose; made from the other joints" in output
+    people = {}
+    for split in ("train", "val", "test"):
+        motion = load_cmu(tmp_path / "mine", split)
+        people[split] = set(motion.subjects.tolist())
+        assert motion.fps == 50
+        assert len(motion.positions) == 2 * 100
+    assert sorted(len(own) for own in people.values()) == [1, 1, 1]
+    assert len(set.union(*people.values())) == 3
+    assert "prepared already" in run("data", "prepare", "motion", "--source", recordings, "--out", tmp_path / "mine")[1]
+    code, output = run("data", "info", "motion", "--data", tmp_path / "mine")
+    assert code == 0
+    assert "train: 2 sequences, 0.1 min, 1 people" in output
+    code, output = run(
+        "train", "cmu17/martinez", "--data", tmp_path / "mine", "--out", tmp_path / "run", "--set", "steps=2",
+        "--set", "batch=4", "--set", "model.width=16", "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, output
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_folders_named_after_splits_decide(recordings, tmp_path):
+    for person, split in (("ada", "val"), ("bea", "train"), ("cem", "train")):
+        (recordings / split).mkdir(exist_ok=True)
+        (recordings / person).rename(recordings / split / person)
+    code, output = run("data", "prepare", "motion", "--source", recordings, "--out", tmp_path / "mine")
+    assert code == 0, output
+    assert "bea: 2 files, 2 sequences, 4 s, train" in output
+    assert len(load_cmu(tmp_path / "mine", "train").offsets) == 5
+    assert not list((tmp_path / "mine").glob("motion_test_*"))
+
+
+def test_one_person_trains_and_validates(tmp_path):
+    (tmp_path / "source").mkdir()
+    write_bvh(tmp_path / "source" / "me.bvh", mocap_files.movement(1200, swing=10), names=named(XSENS),
+              scale=UNIT / 0.01)  # fmt: skip
+    code, output = run("data", "prepare", "motion", "--source", tmp_path / "source", "--out", tmp_path / "mine")
+    assert code == 0, output
+    assert len(load_cmu(tmp_path / "mine", "train").positions) == 400
+    assert len(load_cmu(tmp_path / "mine", "val").positions) == 100
+
+
+def test_wrong_use_is_one_line(tmp_path):
+    (tmp_path / "source").mkdir()
+    for words, problem in (
+        (("motion",), "no motion capture here; there should be .bvh, .amc, .c3d, .trc, .npz files"),
+        (("cmu17",), "no CMU motion capture here"),
+        (("h36m", "--skeleton", "m.toml"), "only `vidpose data prepare motion` takes a map"),
+    ):
+        code, output = run("data", "prepare", *words, "--source", tmp_path / "source", "--out", tmp_path / "out")
+        assert code != 0
+        assert problem in " ".join(output.split())
+
+
+def test_cmus_own_files_become_shards(tmp_path):
+    for subject, trials in {2: 2, 35: 1, 60: 1}.items():
+        place = tmp_path / "source" / f"{subject:02d}"
+        place.mkdir(parents=True)
+        write_asf(place / f"{subject:02d}.asf")
+        for trial in range(1, trials + 1):
+            write_amc(place / f"{subject:02d}_{trial:02d}.amc", mocap_files.movement(180, subject + trial, 9))
+    code, output = run("data", "prepare", "cmu17", "--source", tmp_path / "source", "--out", tmp_path / "shards")
+    assert code == 0, output
+    with np.load(tmp_path / "shards" / "cmu17_test_00.npz") as shard:
+        assert shard["subject"].tolist() == [2, 2]
+        assert shard["trial"].tolist() == [1, 2]
+        # 179 steps of 1/120 s are 74 of 1/50 s and a bit.
+        assert shard["offsets"].tolist() == [0, 75, 150]
+        moves = mocap_files.movement(180, seed=3, swing=9)
+        np.testing.assert_allclose(shard["positions"][0, NEEDED_ROWS] / 1000, truth(moves)[0], atol=6e-4)
+    with np.load(tmp_path / "shards" / "cmu17_train_00.npz") as shard:
+        assert shard["native_fps"].tolist() == [60]
+        assert shard["offsets"].tolist() == [0, 150]
+    (tmp_path / "source" / "splits.json").write_text(json.dumps({"train": [2, 35, 60], "val": [], "test": []}))
+    run("data", "prepare", "cmu17", "--source", tmp_path / "source", "--out", tmp_path / "shards", "--overwrite")
+    assert [path.name for path in (tmp_path / "shards").iterdir()] == ["cmu17_train_00.npz"]
+
+
+def still(frames=300):
+    from training_data import T_POSE
+
+    sway = 0.01 * np.sin(np.arange(frames) / 20)[:, None, None]
+    return (T_POSE[None] + sway).astype(np.float64)
+
+
+def test_jumps_are_cut_out_with_a_margin():
+    joints = still()
+    assert clean(joints, 100.0, 15) == [slice(0, 300)]
+    joints[150:, H36M_17.index("left_wrist")] += [0, 0, 0.4]
+    assert clean(joints, 100.0, 15) == [slice(0, 147), slice(153, 300)]
+    # A quick hand is no jump: 20 m/s.
+    quick = still()
+    quick[150:, H36M_17.index("left_wrist")] += [0, 0.02, 0]
+    assert clean(quick, 100.0, 15) == [slice(0, 300)]
+    absent = still()
+    absent[40] = np.nan
+    assert clean(absent, 100.0, 15) == [slice(41, 300)]
+
+
+def test_recordings_that_jump_all_the_time_or_lose_the_head_are_left_out():
+    joints = still()
+    joints[::10] += 1.0
+    assert clean(joints, 100.0, 15) == []
+    joints = still()
+    joints[:, H36M_17.index("head_top")] = joints[:, H36M_17.index("thorax")] + [0, 0.1, -0.2]
+    assert clean(joints, 100.0, 15) == []

@@ -1,0 +1,258 @@
+"""Anyone's motion capture as 17 joints: BVH, ASF and AMC, C3D, TRC, and results of our own.
+
+Shape suffixes: F frames, N points of a file, J joints, D the 3 of a position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.body.geometry import CAMERA_TO_Z_UP
+from vidpose.body.skeletons import H36M_17
+from vidpose.body.tracks import PoseResult
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
+from vidpose.datasets.mocap.bvh_reader import read_bvh
+from vidpose.datasets.mocap.skeleton_names import SkeletonMap, find_joints
+
+SUFFIXES = (".bvh", ".amc", ".c3d", ".trc", ".npz")
+
+_LEG = 0.83
+"""Metres from hip over knee to ankle: mean of the people of the CMU-17 shards."""
+
+_UNITS = (1.0, 0.01, 0.001, 0.0254, 0.0254 / 0.45)
+"""Metres: of what files may have as their unit; the last is CMU's own."""
+
+_ASF_ENDS = {
+    "left_hip": "lhipjoint", "left_knee": "lfemur", "left_ankle": "ltibia", "right_hip": "rhipjoint",
+    "right_knee": "rfemur", "right_ankle": "rtibia", "thorax": "lowerneck", "head": "upperneck", "head_top": "head",
+    "left_shoulder": "lclavicle", "left_elbow": "lhumerus", "left_wrist": "lradius", "right_shoulder": "rclavicle",
+    "right_elbow": "rhumerus", "right_wrist": "rradius",
+}  # fmt: skip
+"""An ASF names bones, of which the end is the next joint."""
+
+
+@dataclass(frozen=True)
+class MotionPoints:
+    """What a file has of one recording.
+
+    Attributes:
+        names: of the N points.
+        positions: (F, N, 3) in the file's axes and unit, NaN where absent.
+        fps: frames a second.
+        known: which joints they are, where the format says so; None: their names tell.
+        metres: of the unit, where the format says so.
+        up: "y" or "z", where the format says so.
+    """
+
+    names: tuple[str, ...]
+    positions: np.ndarray
+    fps: float
+    known: SkeletonMap | None = None
+    metres: float | None = None
+    up: str = ""
+
+
+@dataclass(frozen=True)
+class AnyMotion:
+    """One recording as 17 joints.
+
+    Attributes:
+        joints: (F, 17, 3) metres, z up; NaN in frames where one is absent.
+        fps: frames a second.
+        made_up: joints that the file does not have, which were made from the others.
+    """
+
+    joints: np.ndarray
+    fps: float
+    made_up: tuple[str, ...]
+
+
+def read_motion(path: Path, given: SkeletonMap | None = None) -> list[AnyMotion]:
+    """The people of a file.
+
+    Args:
+        given: which points are which joints, where their names do not tell.
+
+    Raises:
+        UsageError: joints are not found among the names; says which, and what names there are.
+        VidposeError: the file cannot be read.
+    """
+    if path.suffix.lower() == ".npz":
+        return _of_result(path)
+    reader = {".bvh": _read_bvh, ".amc": _read_amc, ".c3d": _read_c3d, ".trc": _read_trc}[path.suffix.lower()]
+    return [as_joints(path, reader(path), given)]
+
+
+def as_joints(path: Path, points: MotionPoints, given: SkeletonMap | None = None) -> AnyMotion:
+    """17 joints of a file's points; raises as `read_motion`."""
+    try:
+        found = find_joints(points.names, points.known if given is None else given)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    if found.missing:
+        raise UsageError(
+            f"{path}: found no {', '.join(found.missing)} among {_listed(points.names)}; name them in a map "
+            "of the skeleton"
+        )
+    at = {joint: _mean(points, names) for joint, names in found.joints.items()}
+    at.setdefault("pelvis", (at["left_hip"] + at["right_hip"]) / 2)
+    neckless = "thorax" not in at
+    at.setdefault("thorax", (at["left_shoulder"] + at["right_shoulder"]) / 2)
+    metres = found.metres or points.metres or _unit(at)
+    up = found.up or points.up or _up(at)
+    if "spine" not in at and (name := _nearest_to_the_middle(points, found.spine, at)):
+        at["spine"] = _mean(points, (name,))
+    made_up = tuple(joint for joint in H36M_17.joints if joint not in at and joint != "pelvis")
+    made_up = ("thorax", *made_up) if neckless else made_up
+    at.setdefault("spine", (at["pelvis"] + at["thorax"]) / 2)
+    _add_head(at)
+    joints = metres * np.stack([at[joint] for joint in H36M_17.joints], axis=1)
+    if up == "y":
+        joints = np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], axis=-1)
+    joints[~np.isfinite(joints).all(axis=(1, 2))] = np.nan
+    if not np.isfinite(joints).any():
+        raise VidposeError(f"{path}: no frame has all joints")
+    lowest = np.nanpercentile(joints[..., 2].min(axis=1), 1)
+    if abs(lowest) > 0.3:
+        joints[..., 2] -= lowest
+    return AnyMotion(joints.astype(np.float32), points.fps, made_up)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:40])
+    return shown + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+
+
+def _mean(points: MotionPoints, names: tuple[str, ...]) -> np.ndarray:
+    return points.positions[:, [points.names.index(name) for name in names]].mean(axis=1)
+
+
+def _leg(at: dict[str, np.ndarray]) -> float:
+    chain = [at[f"left_{joint}"] for joint in ("hip", "knee", "ankle")]
+    return float(sum(np.nanmedian(np.linalg.norm(a - b, axis=-1)) for a, b in pairwise(chain)))
+
+
+def _unit(at: dict[str, np.ndarray]) -> float:
+    """Metres of the unit with which a leg is nearest to a person's."""
+    return min(_UNITS, key=lambda metres: abs(np.log(max(metres * _leg(at), 1e-9) / _LEG)))
+
+
+def _up(at: dict[str, np.ndarray]) -> str:
+    """The axis along which the neck is above the ankles, most of the time."""
+    trunk = at["thorax"] - (at["left_ankle"] + at["right_ankle"]) / 2
+    y, z = (np.nanmedian(trunk[:, axis]) for axis in (1, 2))
+    return "z" if z > y else "y"
+
+
+def _nearest_to_the_middle(points: MotionPoints, names: tuple[str, ...], at: dict[str, np.ndarray]) -> str | None:
+    """The point of the spine that is about halfway from pelvis to neck; None where there is none."""
+    middle = (at["pelvis"] + at["thorax"]) / 2
+    trunk = np.nanmedian(np.linalg.norm(at["thorax"] - at["pelvis"], axis=-1))
+    off = {name: np.nanmedian(np.linalg.norm(_mean(points, (name,)) - middle, axis=-1)) for name in names}
+    nearest = min(off, key=off.get, default=None)
+    return nearest if nearest and off[nearest] < 0.25 * trunk else None
+
+
+def _add_head(at: dict[str, np.ndarray]) -> None:
+    """Nose and top of the head, from the joint of the head, or from the trunk where there is none.
+
+    A head is half as long as the trunk from the neck to its top, and the nose a third of that ahead of it: means of the
+    CMU-17 shards.
+    """
+    trunk = at["thorax"] - at["pelvis"]
+    length = np.nanmedian(np.linalg.norm(trunk, axis=-1))
+    base = at["thorax"]
+    towards = next((at[joint] - base for joint in ("head_top", "head") if joint in at), trunk)
+    up = towards / np.maximum(np.linalg.norm(towards, axis=-1, keepdims=True), 1e-9)
+    across = at["left_shoulder"] - at["right_shoulder"]
+    ahead = np.cross(across, up)
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
+    at.setdefault("head_top", base + 0.5 * length * up)
+    at.setdefault("nose", base + 0.22 * length * up + 0.17 * length * ahead)
+
+
+def _read_bvh(path: Path) -> MotionPoints:
+    animation, fps = read_bvh(path)
+    return MotionPoints(animation.names, animation.positions, fps)
+
+
+def _read_amc(path: Path) -> MotionPoints:
+    """An AMC says no frame rate; CMU's are 120 a second."""
+    asf = path.with_name(path.name.partition("_")[0] + ".asf")
+    asf = asf if asf.is_file() else path.with_suffix(".asf")
+    others = sorted(path.parent.glob("*.asf"))
+    if not asf.is_file() and len(others) == 1:
+        asf = others[0]
+    if not asf.is_file():
+        raise VidposeError(f"{path}: its skeleton is missing; put {path.stem}.asf, or one .asf alone, beside it")
+    animation = read_amc(path, read_asf(asf))
+    names = animation.names
+    known = {joint: (bone,) for joint, bone in _ASF_ENDS.items() if bone in names}
+    return MotionPoints(names, animation.positions, 120.0, SkeletonMap(known), up="y")
+
+
+def _read_c3d(path: Path) -> MotionPoints:
+    import ezc3d
+
+    try:
+        file = ezc3d.c3d(str(path))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise VidposeError(f"{path}: not a C3D file ({error})") from None
+    values = file["parameters"]["POINT"]
+    points = np.asarray(file["data"]["points"])
+    labels = tuple(str(label).strip() for label in values["LABELS"]["value"])[: points.shape[1]]
+    rate = float(np.ravel(values["RATE"]["value"])[0]) if len(np.ravel(values["RATE"]["value"])) else 0.0
+    if not labels or rate <= 0 or not points.shape[2]:
+        raise VidposeError(f"{path}: no labelled points over time")
+    residuals = np.asarray(file["data"]["meta_points"]["residuals"])[0]
+    positions = points[:3].transpose(2, 1, 0)
+    positions = np.where((residuals.T < 0)[..., None], np.nan, positions)
+    unit = str(np.ravel(values["UNITS"]["value"])[0]) if "UNITS" in values and len(values["UNITS"]["value"]) else ""
+    return MotionPoints(labels, positions, rate, metres={"mm": 0.001, "cm": 0.01, "m": 1.0}.get(unit.strip().lower()))
+
+
+def _read_trc(path: Path) -> MotionPoints:
+    """Track Row Column, as OpenSim has it."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        heads = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=False))
+        fps, unit = float(heads["DataRate"]), heads.get("Units", "").strip().lower()
+        names = tuple(name.strip() for name in lines[3].split("\t")[2:] if name.strip())
+        rows = [line.split("\t") for line in lines[5:] if line.strip()]
+        values = np.full((len(rows), 3 * len(names)), np.nan)
+        for row, cells in zip(values, rows, strict=True):
+            cells = cells[2 : 2 + len(row)]
+            row[: len(cells)] = [float(cell) if cell.strip() else np.nan for cell in cells]
+    except (OSError, IndexError, KeyError, ValueError) as error:
+        raise VidposeError(f"{path}: not a TRC file ({error})") from None
+    if not names or not rows or fps <= 0:
+        raise VidposeError(f"{path}: no markers over time")
+    metres = {"mm": 0.001, "cm": 0.01, "m": 1.0}.get(unit)
+    return MotionPoints(names, values.reshape(len(rows), len(names), 3), fps, metres=metres)
+
+
+def _of_result(path: Path) -> list[AnyMotion]:
+    """The people of a result of ours; where a floor was found, in its world."""
+    result = PoseResult.load(path)
+    if result.joint_layout != H36M_17.name:
+        raise UsageError(f"{path}: joints in layout {result.joint_layout or 'none'}, where {H36M_17.name} is due")
+    to_world = result.camera.to_world if result.camera else None
+    people = []
+    for track in result.tracks:
+        if not track.lifted.any():
+            continue
+        roots = np.where(np.isfinite(track.roots), track.roots, 0.0)[:, None]
+        points = (track.joints + roots).astype(np.float64)
+        if to_world is None:
+            points = points @ CAMERA_TO_Z_UP.T
+            points[..., 2] -= np.nanpercentile(points[..., 2].min(axis=1), 1)
+        else:
+            points = points @ to_world[:, :3].T + to_world[:, 3]
+        fps = 1 / float(np.median(np.diff(track.times))) if len(track) > 1 else 50.0
+        people.append(AnyMotion(points.astype(np.float32), fps, ()))
+    return people

@@ -242,7 +242,7 @@ class PoseResult:
 
         return dataframe(self)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write every number of this result, bit for bit, to a `.npz`.
 
         Raises:
@@ -250,10 +250,10 @@ class PoseResult:
         """
         from vidpose.body.result_file import write_result
 
-        write_result(self, path)
+        write_result(self, Path(path))
 
     @staticmethod
-    def load(path: Path) -> PoseResult:
+    def load(path: str | Path) -> PoseResult:
         """Read what `save` wrote, and see that all of it is as the classes here say.
 
         Raises:
@@ -261,4 +261,4 @@ class PoseResult:
         """
         from vidpose.body.result_file import read_result
 
-        return read_result(path)
+        return read_result(Path(path))

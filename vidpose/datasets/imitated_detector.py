@@ -63,10 +63,12 @@ _HIGH = {"hip": 0.014, "knee": 0.011, "ankle": 0.015, "shoulder": 0.008, "elbow"
 
 
 def normal(shape: tuple[int, ...], g: torch.Generator) -> torch.Tensor:
+    """Numbers of that shape, of mean 0 and deviation 1."""
     return torch.randn(shape, generator=g, device=g.device)
 
 
 def chance(shape: tuple[int, ...], probability: float | torch.Tensor, g: torch.Generator) -> torch.Tensor:
+    """Of that shape, True with the probability given."""
     return torch.rand(shape, generator=g, device=g.device) < probability
 
 

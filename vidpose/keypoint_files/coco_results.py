@@ -33,6 +33,7 @@ _SPARSE = 100
 
 
 def is_coco(content: Any) -> bool:
+    """Whether a JSON is COCO's: annotations, or a list of results."""
     if isinstance(content, dict):
         return isinstance(content.get("annotations"), list)
     return (

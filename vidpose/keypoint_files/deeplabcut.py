@@ -24,6 +24,7 @@ Column = tuple[str, ...]
 
 
 def is_deeplabcut(text: str) -> bool:
+    """Whether a text begins as DeepLabCut's tables do."""
     return text.lstrip("\ufeff").startswith("scorer,")
 
 

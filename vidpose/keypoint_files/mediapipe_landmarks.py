@@ -24,6 +24,7 @@ _DEEPEST = 6
 
 
 def is_mediapipe(content: Any) -> bool:
+    """Whether a JSON has MediaPipe's landmarks."""
     frames = _frames(content)
     return bool(frames) and any(next(_poses(frame), None) is not None for frame in frames[:1000])
 

@@ -30,6 +30,7 @@ _LAYOUTS = {**LAYOUTS, 16: MPII_16}
 
 
 def is_mmpose(content: Any) -> bool:
+    """Whether a JSON is what mmpose's inferencer writes."""
     if isinstance(content, dict):
         return isinstance(content.get("instance_info"), list)
     if not isinstance(content, list) or not content or not isinstance(content[0], dict):

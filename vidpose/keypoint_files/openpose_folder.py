@@ -22,6 +22,7 @@ _FIELDS = ("pose_keypoints_2d", "pose_keypoints")
 
 
 def is_openpose(path: Path) -> bool:
+    """Whether a path is a folder of JSON files, one a frame."""
     return path.is_dir() and any(path.glob("*.json"))
 
 

@@ -19,6 +19,7 @@ _CAMERA_TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 def is_own_json(content: Any) -> bool:
+    """Whether a JSON is the one that `vidpose infer` writes."""
     return (
         isinstance(content, dict)
         and isinstance(content.get("header"), dict)
@@ -68,6 +69,7 @@ def _all_times(known: dict[int, float], count: int) -> np.ndarray | None:
 
 
 def is_own_csv(text: str) -> bool:
+    """Whether a text is the CSV that vidpose describes."""
     return text.startswith("id,frame,time,root_x,")
 
 

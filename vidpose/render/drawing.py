@@ -35,6 +35,7 @@ def text(image: np.ndarray, left: float, middle: float, words: str, colour: Colo
 
 
 def text_width(words: str, height: float) -> float:
+    """Pixels that words are wide, whose capitals are so many pixels high."""
     return cv2.getTextSize(words, _FONT, height / _CAPITAL_HEIGHT, 1)[0][0]
 
 

@@ -48,6 +48,7 @@ class LocalFrame:
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
+    """The vector at length 1."""
     return vector / np.linalg.norm(vector)
 
 

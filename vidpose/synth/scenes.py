@@ -21,6 +21,8 @@ TO_CAMERA = -pi / 2
 
 @dataclass(frozen=True)
 class ScenePerson:
+    """Somebody in a scene: how they move, and what they look like."""
+
     motion: ProceduralMotion
     look: Look
 

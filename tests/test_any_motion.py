@@ -97,9 +97,7 @@ def test_what_is_not_found_is_said_and_a_map_names_it(tmp_path):
     moves = mocap_files.movement(12)
     own = MOTIONBUILDER | {"lfemur": "Bein links", "lfoot": "Fessel"}
     path = write_bvh(tmp_path / "gang.bvh", moves, names=named(own), scale=UNIT / 0.01)
-    with pytest.raises(
-        UsageError, match=r"gang\.bvh: found no left_hip, left_ankle among Hips, .*Bein links.*in a map of the skeleton"
-    ):
+    with pytest.raises(UsageError, match=r"gang\.bvh: found no left_hip, left_ankle among Hips, .*links.*in a map"):
         read_motion(path)
     map_ = tmp_path / "map.toml"
     map_.write_text('up = "y"\nunit = "cm"\n[joints]\nleft_hip = "Bein links"\nleft_ankle = ["Fessel"]\n')

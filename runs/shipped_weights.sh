@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# From motion capture as it is published to the lifters that come with vidpose, and to the figures of docs/accuracy.md.
+#
+#   runs/shipped_weights.sh SOURCE [LIFTER...]
+#
+# SOURCE is a folder with what http://mocap.cs.cmu.edu gives out: subjects/NN/NN.asf and NN_MM.amc, or BVH conversions
+# named NN_MM.bvh. LIFTERs are rows of recipes/cmu17.toml; without any, the default one. What is done already is left
+# alone, and a training that was interrupted goes on: run it again.
+#
+# The weights that are shipped also learned from UI-PRMD, whose markers were made into joints elsewhere: put such shards,
+# cmu17_train_NN.npz, beside those that this makes, or other people's by `vidpose data prepare motion --out data/cmu17`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source=${1:?usage: runs/shipped_weights.sh SOURCE [LIFTER...]}
+shift
+lifters=("$@")
+((${#lifters[@]})) || lifters=(martinez)
+
+vidpose data prepare cmu17 --source "$source" --out data/cmu17
+vidpose data info cmu17 --data data/cmu17
+vidpose data prepare cmu --source data/cmu17 --out data/cmu
+
+weights=()
+for lifter in "${lifters[@]}"; do
+    run=runs/cmu17/$lifter
+    if [[ ! -f $run/weights.safetensors ]]; then
+        again=()
+        [[ -f $run/checkpoint.pt ]] && again=(--resume)
+        vidpose train "cmu17/$lifter" --data data/cmu17 --out "$run" --half ${again[@]+"${again[@]}"}
+    fi
+    weights+=(--weights "$run/weights.safetensors")
+done
+
+for input in gt detector; do
+    vidpose eval --dataset cmu --input $input "${weights[@]}"
+done

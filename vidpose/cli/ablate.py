@@ -6,6 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
+from vidpose.cli.terminal import say
+
 
 @click.command()
 @click.argument("table")
@@ -38,7 +40,7 @@ def ablate(
     from vidpose.training.ablation import Work
     from vidpose.training.ablation import ablate as run
 
-    work = Work(settings, released_code, device, devices, training_bar, click.echo,
+    work = Work(settings, released_code, device, devices, training_bar, say,
                 lambda label: progress_of(label, unit="clips"))  # fmt: skip
     chosen = [row for row in rows.split(",") if row]
     print_table(run(table, out, rows=chosen, data=data, eval_data=eval_data, work=work), table_console())

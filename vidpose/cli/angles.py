@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs, make_folder
 
@@ -54,7 +55,7 @@ def angles(result: Path, wanted: str | None, people: tuple[int, ...], out: Path 
         curves = track_angles(loaded, track)
         chosen = {name: curves[name] for name in names}
         draw_angles(chosen, track.times, figures[track.id], title=f"person {track.id}")
-    click.echo("wrote " + ", ".join(map(str, (table, summary, *figures.values()))))
+    say("wrote " + ", ".join(map(str, (table, summary, *figures.values()))))
 
 
 def _with_people(result: PoseResult, ids: tuple[int, ...], path: Path) -> PoseResult:

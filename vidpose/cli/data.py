@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from vidpose.cli.terminal import say
 from vidpose.datasets import DATASETS, MOTION_SETS
 
 _NAMES = "|".join(DATASETS)
@@ -51,7 +52,7 @@ def prepare(name: str, source: Path, out: Path | None, skeleton: Path | None, ov
         store = Store(out)
         if store.name != name:
             raise UsageError(f"{out}: holds {store.name}; choose another --out")
-        click.echo(f"{out}: prepared already, {len(store.clips)} clips; --overwrite prepares it again")
+        say(f"{out}: prepared already, {len(store.clips)} clips; --overwrite prepares it again")
         return
     if not source.is_dir():
         raise UsageError(f"{source}: no such folder; --source is where the benchmark's files lie")
@@ -59,8 +60,8 @@ def prepare(name: str, source: Path, out: Path | None, skeleton: Path | None, ov
         shutil.rmtree(out / "parts", ignore_errors=True)
         (out / "index.json").unlink(missing_ok=True)
     with alone_in(out):
-        store = dataset.prepare(source, StoreWriter(out, name, dataset.LAYOUT), click.echo)
-    click.echo(f"wrote {out}: {len(store.clips)} clips, {sum(clip.frames for clip in store.clips)} frames")
+        store = dataset.prepare(source, StoreWriter(out, name, dataset.LAYOUT), say)
+    say(f"wrote {out}: {len(store.clips)} clips, {sum(clip.frames for clip in store.clips)} frames")
 
 
 def _prepare_motion(name: str, source: Path, out: Path, skeleton: Path | None, overwrite: bool) -> None:
@@ -74,18 +75,18 @@ def _prepare_motion(name: str, source: Path, out: Path, skeleton: Path | None, o
         raise UsageError(f"{source}: no such folder; --source is where the recordings lie")
     there = sorted(out.glob(f"{name}_*_00.npz"))
     if there and not overwrite:
-        click.echo(f"{out}: prepared already, {len(there)} shards; --overwrite prepares it again")
+        say(f"{out}: prepared already, {len(there)} shards; --overwrite prepares it again")
         return
     if name == "cmu17":
-        written = prepare_cmu17(source, out, click.echo)
+        written = prepare_cmu17(source, out, say)
     else:
         given = read_map(skeleton) if skeleton else None
-        written = prepare_motion(source, out, click.echo, skeleton=given)
+        written = prepare_motion(source, out, say, skeleton=given)
     for path in there:
         if path not in written:
             path.unlink()
     for path in written:
-        click.echo(f"wrote {path}")
+        say(f"wrote {path}")
 
 
 @data.command()
@@ -102,17 +103,17 @@ def info(name: str, folder: Path | None, picture: Path | None) -> None:
         from vidpose.datasets.cmu17 import describe_motion
 
         for line in describe_motion(folder or Path("data") / name):
-            click.echo(line)
+            say(line)
         return
     from vidpose.datasets.store import Store
     from vidpose.evaluation.describe import describe_store, draw_store
 
     store = Store(folder or Path("data") / name)
     for line in describe_store(store):
-        click.echo(line)
+        say(line)
     picture = picture or store.folder / "poses.png"
     draw_store(store, picture)
-    click.echo(f"wrote {picture}")
+    say(f"wrote {picture}")
 
 
 @data.command()
@@ -156,10 +157,10 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
         device=choose_device(device),
     ) as networks:  # fmt: skip
         detecting.detect(
-            store, videos, dataset.video_names, click.echo, find=partial(find_people, networks=networks),
+            store, videos, dataset.video_names, say, find=partial(find_people, networks=networks),
             layout=networks.layout, found_by=networks.provenance, name=input_name,
         )  # fmt: skip
-    click.echo(f"{store.folder}: has the input {input_name!r} now")
+    say(f"{store.folder}: has the input {input_name!r} now")
 
 
 @data.command()
@@ -213,4 +214,4 @@ def clips(name: str, videos: Path, folder: Path | None, out: Path, subjects: str
                 written += 1
                 progress(written, len(missing))
     there = sum(has_clip(out, number) for number in numbers)
-    click.echo(f"{out}: {there} clips of {frames} frames, {written} of them new")
+    say(f"{out}: {there} clips of {frames} frames, {written} of them new")

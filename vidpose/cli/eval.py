@@ -10,6 +10,7 @@ from typing import Any
 import rich_click as click
 
 from vidpose.cli.listed import ListedOption, filter_names
+from vidpose.cli.terminal import say
 from vidpose.common.files import check_outputs, to_json
 from vidpose.datasets import DATASETS
 
@@ -108,7 +109,7 @@ def eval(
         job.write(json_file, loaded, summaries, noise)
     if figures:
         for path in job.draw(figures, loaded, summaries, noise):
-            click.echo(f"wrote {path}")
+            say(f"wrote {path}")
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def _label(name: str, names: tuple[str, ...]) -> str:
 def _print_keypoints(scores: dict[str, float], dataset: str, input_name: str) -> None:
     shares = {"AP": "ap", "AP50": "ap50", "AP75": "ap75", "AR": "ar", "PCK@0.05": "pck_2d"}
     figures = [f"{heading} {100 * scores[key]:.1f} %" for heading, key in shares.items()]
-    click.echo(f"{dataset}, input {input_name}, every 10th frame that counts, {scores['pictures']:,} pictures: "
+    say(f"{dataset}, input {input_name}, every 10th frame that counts, {scores['pictures']:,} pictures: "
                f"{', '.join(figures)}, MSE {scores['mse']:.1f} px²")  # fmt: skip
 
 

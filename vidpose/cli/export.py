@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from vidpose.cli.listed import ListedOption, format_names
+from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs, make_folder
 
@@ -42,9 +43,9 @@ def export(result: Path, formats: tuple[str, ...], out: Path | None, people: tup
     make_folder(stem.parent)
     check_outputs([path for format_ in chosen.values() for path in format_.paths(loaded, stem)], overwrite)
     for format_ in chosen.values():
-        click.echo(f"wrote {', '.join(map(str, format_.write(loaded, stem)))}")
+        say(f"wrote {', '.join(map(str, format_.write(loaded, stem)))}")
     if any(format_.joints for format_ in chosen.values()):
-        click.echo(f"positions are {place_of(loaded).value}")
+        say(f"positions are {place_of(loaded).value}")
 
 
 def _with_people(loaded: PoseResult, path: Path, people: tuple[int, ...]) -> PoseResult:

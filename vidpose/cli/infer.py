@@ -15,6 +15,7 @@ from vidpose.cli.infer_files import Outputs, Writing, writing_options
 from vidpose.cli.infer_options import FILE, finding_options, lens_options, lifting_options, placing_options
 from vidpose.cli.progress import progress_of
 from vidpose.cli.spelling import spelled
+from vidpose.cli.terminal import complain, say
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs, make_folder
 from vidpose.pipeline.choices import Finding, Lifting, Placing
@@ -119,17 +120,24 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[list[Outputs]]:
 
 
 def _check_first(jobs: Sequence[Job]) -> None:
-    """See by the first job whose video is there that all can be done; what is wrong with one video stops no other."""
+    """See by the first job whose video is there that all can be done; what is wrong with one video stops no other.
+
+    Raises:
+        VidposeError: no video can be worked on; says what is wrong with the first.
+    """
+    problems = []
     for job in jobs:
         try:
             job.check()
         except UsageError:
             raise
-        except VidposeError:
-            if len(jobs) == 1:
-                raise
+        except VidposeError as problem:
+            problems.append(problem)
         else:
             return
+    if problems:
+        others = f"; nor can any of the {len(problems) - 1} others be worked on" if problems[1:] else ""
+        raise VidposeError(f"{problems[0]}{others}")
 
 
 def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks: Networks | None) -> None:
@@ -148,7 +156,7 @@ def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks
             failed += 1
             known = isinstance(error, VidposeError)
             message = str(error) if known else f"{job.sources[0]}: {type(error).__name__}: {error}"
-            click.echo(f"error: {spelled(message)}", err=True)
+            complain(spelled(message))
     if failed:
         raise VidposeError(f"{failed} of {len(jobs)} videos failed")
 
@@ -171,24 +179,24 @@ def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> Non
         if kept and isinstance(error, VidposeError):
             error.args = (f"{error}; {hint}",)
         elif kept:
-            click.echo(hint, err=True)
+            say(hint, err=True)
         raise
 
 
 def _summarise(result: PoseResult, video: Path, written: Sequence[Path], seconds: float) -> None:
     frames = result.source.num_frames
     if not result.tracks:
-        click.echo(f"{video}: no person found in {frames} frames; wrote an empty result")
+        say(f"{video}: no person found in {frames} frames; wrote an empty result")
     else:
         people = "1 person" if len(result.tracks) == 1 else f"{len(result.tracks)} people"
-        click.echo(f"{video}: {people} in {frames} frames, {seconds:.1f} s ({frames / seconds:.1f} fps)")
+        say(f"{video}: {people} in {frames} frames, {seconds:.1f} s ({frames / seconds:.1f} fps)")
         for track in result.tracks:
-            click.echo(
+            say(
                 f"  id {track.id}: {track.times[0]:.2f} to {track.times[-1]:.2f} s, "
                 f"seen in {int(track.seen.sum())} of {len(track)} frames"
             )
         if result.agreement:
             from vidpose.pipeline.view_stage import describe_agreement
 
-            click.echo(f"  {describe_agreement(result.agreement)}")
-    click.echo("  wrote " + ", ".join(map(str, written)))
+            say(f"  {describe_agreement(result.agreement)}")
+    say("  wrote " + ", ".join(map(str, written)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
+from vidpose.cli.terminal import say
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import check_outputs
 
@@ -30,4 +31,4 @@ def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) 
         raise VidposeError(f"{video}: the video of {result} is not there; say where it is with --video")
     with progress_of(out.name) as progress:
         render_overlay(loaded, video, out, progress=progress)
-    click.echo(f"wrote {out}")
+    say(f"wrote {out}")

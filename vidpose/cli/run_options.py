@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from vidpose.cli.bundles import bundled
+from vidpose.cli.terminal import say
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class RunOptions:
         return {
             "device": self.device, "devices": self.devices, "compile": self.compiled, "half": self.half,
             "save_minutes": self.save_minutes, "resume": self.resume, "overwrite": self.overwrite,
-            "bar": training_bar, "say": click.echo,
+            "bar": training_bar, "say": say,
         }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
+from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError
 from vidpose.common.files import alone_in, check_outputs, make_folder
 
@@ -58,7 +59,7 @@ def synth(
 
     if listing:
         for scene in SCENES.values():
-            click.echo(f"{scene.name:12} {scene.seconds:g} s  {scene.summary}")
+            say(f"{scene.name:12} {scene.seconds:g} s  {scene.summary}")
     elif motion is not None:
         if name:
             raise UsageError(f"{name}: a scene has motion of its own; leave out NAME or --motion")
@@ -84,7 +85,7 @@ def _make_scene(name: str, out: Path, overwrite: bool) -> None:
     with progress_of(video.name) as progress:
         save_film(scene, video, progress)
     save_truth(scene, facts)
-    click.echo(f"wrote {video}, {facts}")
+    say(f"wrote {video}, {facts}")
 
 
 def _make_clips(
@@ -116,7 +117,7 @@ def _make_clips(
                 write_clip(out, number, POINTS, _shots(shoot, format))
             done += format.views * format.frames
             progress(done, clips * format.views * format.frames)
-    click.echo(f"wrote {clips} clips of {format.views} x {format.frames} pictures to {out}")
+    say(f"wrote {clips} clips of {format.views} x {format.frames} pictures to {out}")
 
 
 def _shots(shoot: Shoot, format: PictureFormat) -> Iterator[Shot]:

@@ -8,6 +8,8 @@ import sys
 import unicodedata
 from typing import Any, TextIO
 
+import click
+
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They turn the order of what follows around, on the rest of the line."""
 
@@ -22,6 +24,11 @@ def printable(text: str) -> str:
         ascii(sign)[1:-1] if unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in _BIDI else sign
         for sign in text
     )
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print a line that may have names in it; to stderr if `err`."""
+    click.echo(printable(text), err=err)
 
 
 def complain(problem: object) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
+from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs
 
@@ -46,13 +47,13 @@ def view(
             from vidpose.export.html import write_html
 
             write_html(loaded, out, video=film, progress=progress)
-    click.echo(f"wrote {out}")
+    say(f"wrote {out}")
     if opening and rerun:
         from vidpose.export.rerun import open_viewer
 
         open_viewer(out)
     elif opening and not webbrowser.open(out.resolve().as_uri()):
-        click.echo("no browser could be started; open the file by hand")
+        say("no browser could be started; open the file by hand")
 
 
 def _video_of(result: Path, named: Path, given: Path | None) -> Path | None:
@@ -66,5 +67,5 @@ def _video_of(result: Path, named: Path, given: Path | None) -> Path | None:
     video = given or named
     if video.exists():
         return video
-    click.echo(f"{video}: the video of {result} is not there, so the page has none; --video says where it is", err=True)
+    say(f"{video}: the video of {result} is not there, so the page has none; --video says where it is", err=True)
     return None

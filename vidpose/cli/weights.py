@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
+from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs, to_json
 from vidpose.common.settings import apply_settings
@@ -93,12 +94,12 @@ def fetch(names: tuple[str, ...], unchecked: bool) -> None:
 
     for entry, file in [_published(name) for name in names]:
         if file.is_sound:
-            click.echo(f"{entry.name}: there already, {file.path}")
+            say(f"{entry.name}: there already, {file.path}")
             continue
         with progress_of(f"fetch {entry.name}", "MiB") as report:
             path = fetch_weights(entry, unchecked=unchecked, report=_in_mib(report))
         checked = "its hash is right" if file.sha256 else f"not checked, sha256 {file.expected_sha256} noted"
-        click.echo(f"wrote {path}: {checked}")
+        say(f"wrote {path}: {checked}")
 
 
 def _in_mib(report: Report) -> Report:
@@ -110,7 +111,7 @@ def verify() -> None:
     """Check the hash of all weights that are at hand. Their contents are not loaded."""
     damaged = []
     for name, path, state in _checked():
-        click.echo(f"{state:8} {name}  {path}")
+        say(f"{state:8} {name}  {path}")
         if state == "damaged":
             damaged.append(name)
     if damaged:
@@ -156,7 +157,7 @@ def info(name_or_file: str) -> None:
         del told["at_hand"]
     for key, fact in told.items():
         if fact not in ("", None):
-            click.echo(f"{key:15} {fact if isinstance(fact, str) else to_json(fact)}")
+            say(f"{key:15} {fact if isinstance(fact, str) else to_json(fact)}")
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def remove(names: tuple[str, ...]) -> None:
     from vidpose.weights.catalogue import remove_weights
 
     for entry, file in [_published(name) for name in names]:
-        click.echo(f"{entry.name}: {'removed' if remove_weights(file) else 'was not there'}")
+        say(f"{entry.name}: {'removed' if remove_weights(file) else 'was not there'}")
 
 
 def _published(name: str) -> tuple[Entry, Published]:
@@ -229,10 +230,10 @@ def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], p
 
     def tell(assumed: dict[str, Any]) -> None:
         listed = ", ".join(f"{key}={value}" for key, value in assumed.items() if value != "")
-        click.echo(f"as in the paper, since the tensors' shapes do not tell: {listed} (--set KEY=VALUE for others)")
+        say(f"as in the paper, since the tensors' shapes do not tell: {listed} (--set KEY=VALUE for others)")
 
     check_outputs([out], overwrite)
     options = apply_settings({}, settings)
-    lifter = import_lifter(checkpoint, arch, options, prefer=prefer, report=tell, tell=click.echo)
+    lifter = import_lifter(checkpoint, arch, options, prefer=prefer, report=tell, tell=say)
     save_lifter(lifter, out, {"source": checkpoint.name})
-    click.echo(f"wrote {out}: {arch}, {sum(p.numel() for p in lifter.parameters()):,} parameters")
+    say(f"wrote {out}: {arch}, {sum(p.numel() for p in lifter.parameters()):,} parameters")

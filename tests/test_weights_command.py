@@ -167,7 +167,9 @@ def test_what_only_a_person_can_download_says_how(run):
     for command in ("fetch", "fetch --unchecked"):
         code, _, err = run(*command.split(), "authors:mixste")
         assert code == 2
-        assert_one_line(err, "https://github.com/JinluZhang1126/MixSTE", "vidpose weights import FILE --arch mixste")
+        assert_one_line(
+            err, "https://github.com/JinluZhang1126/MixSTE", "then import it as mixste with `vidpose weights import`"
+        )
     with pytest.raises(UsageError, match="vidpose cannot fetch it"):
         weights_file(WEIGHTS["authors:mixste"])
     assert run("remove", "authors:mixste")[1] == "authors:mixste: was not there\n"

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-from vidpose.body.skeletons import Skeleton
 from vidpose.common.errors import UsageError
 from vidpose.keypoints.heatmaps import decoding, mirrored
 from vidpose.keypoints.keypoint_network import KeypointNetwork, Processing
+from vidpose.keypoints.poses import BoxNetwork
 
 
-class TopDown:
+class TopDown(BoxNetwork):
     """A network and what has to be done before and after it."""
 
     def __init__(
@@ -46,6 +46,7 @@ class TopDown:
         Raises:
             UsageError: the processing has no such size or decoding, or `half` on a CPU.
         """
+        self.layout = network.layout
         self._processing = processing or network.processing
         width, height = self._processing.input_size
         if width % network.multiple or height % network.multiple:
@@ -61,11 +62,6 @@ class TopDown:
         )
         # Convolutions are faster with the channels last: by an eighth to a quarter on a CPU.
         self._network = network.eval().to(self._device, self._dtype, memory_format=torch.channels_last)
-
-    @property
-    def layout(self) -> Skeleton:
-        """The joints it finds."""
-        return self._network.layout
 
     def locate(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the joints of the person in each box.

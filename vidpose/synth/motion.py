@@ -86,7 +86,7 @@ def _sway(controls: Controls, times: np.ndarray, seed: int) -> None:
 
 
 @dataclass(frozen=True)
-class Stand:
+class Stand(Gait):
     """On one spot, feet apart by `width` metres."""
 
     place: tuple[float, float]
@@ -105,7 +105,7 @@ class Stand:
 
 
 @dataclass(frozen=True)
-class SideStep:
+class SideStep(Gait):
     """Steps of `width` metres to the right and back to the left again, every `period` seconds, for `length` seconds."""
 
     place: tuple[float, float]
@@ -139,7 +139,7 @@ def _bump(x: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Walk:
+class Walk(Gait):
     """Along an arc of a circle; a large radius is nearly a straight line.
 
     Attributes:
@@ -210,7 +210,7 @@ class Walk:
 
 
 @dataclass(frozen=True)
-class Wave:
+class Wave(Action):
     """A raised hand that waves."""
 
     start: float
@@ -230,7 +230,7 @@ class Wave:
 
 
 @dataclass(frozen=True)
-class Squat:
+class Squat(Action):
     """Squats, one after another, arms stretched to the front."""
 
     start: float
@@ -252,7 +252,7 @@ class Squat:
 
 
 @dataclass(frozen=True)
-class Bend:
+class Bend(Action):
     """A bend to one side, the other arm over the head."""
 
     start: float
@@ -274,7 +274,7 @@ class Bend:
 
 
 @dataclass(frozen=True)
-class Punch:
+class Punch(Action):
     """Both fists up, and straight punches in turn, the given side first."""
 
     start: float
@@ -300,7 +300,7 @@ class Punch:
 
 
 @dataclass(frozen=True)
-class Kick:
+class Kick(Action):
     """A kick to the front, the weight on the other leg."""
 
     start: float

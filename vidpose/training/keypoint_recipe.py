@@ -13,17 +13,15 @@ from typing import Any
 
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.common.inputs import read_toml, reading
-from vidpose.common.settings import Amount, Chance, Probability, Ratio, apply_settings, with_tuples
+from vidpose.common.settings import Amount, Chance, Ratio, apply_settings, with_tuples
 from vidpose.keypoint_data.picture_augmentation import PictureAugmentation
 from vidpose.keypoints.clips.clip_network import clip_network_class, clip_network_names
 from vidpose.keypoints.heatmaps import DECODINGS
 from vidpose.keypoints.keypoint_network import Processing, network_class, network_names
 from vidpose.training.plan import (
     PLAN_CHOICES,
-    Batch,
     Length,
     Plan,
-    Seed,
     check_choices,
     check_keys,
     check_schedule,
@@ -38,30 +36,13 @@ class _PictureRecipe(Plan):
     """What trainings on pictures have in common.
 
     Attributes:
-        arch, model: registered network, and the fields of its config that differ from the default.
-        name: of the recipe.
         augmentation: fields of `PictureAugmentation` that differ from the default.
-        init: weights to start from: a file of the same network; "": none.
-        epochs, steps, batch, ...: as of `Recipe`.
+        init: a file of the same network.
     """
 
-    arch: str
-    name: str = ""
-    model: dict[str, Any] = field(default_factory=dict)
-    augmentation: dict[str, Any] = field(default_factory=dict)
-    init: str = ""
-    epochs: Length = 0
-    steps: Length = 0
-    batch: Batch = 32
-    accumulate: Batch = 1
     optimiser: str = "adam"
-    lr: Ratio = 1e-3
     weight_decay: Amount = 0.0
-    schedule: dict[str, Any] = field(default_factory=lambda: {"name": "linear"})
-    clip: Amount = 0.0
-    ema: Probability = 0.0
     keep: str = "best"
-    seed: Seed = 1
     bf16: bool = True
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from msgspec import Meta
@@ -34,24 +34,47 @@ Batch = Annotated[int, Meta(ge=1, le=1 << 20)]
 Seed = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
+@dataclass(frozen=True)
 class Plan:
-    """The base of a recipe, which is a frozen dataclass with these fields at least; `Recipe` explains them."""
+    """What every recipe says.
+
+    Attributes:
+        arch, model: name of the network, and the fields of its config that differ from the default.
+        name: of the recipe; of a row, "table/row".
+        augmentation: fields of the kind's augmentation that differ from the default.
+        init: weights to start from; "": none.
+        epochs, steps: length of the run; one of them is 0.
+        batch: samples a step, over all devices.
+        accumulate: parts in which a device computes its share of the batch, one after the other, to save memory: the
+            same run, up to rounding, dropout and batch normalisation.
+        optimiser: one of `OPTIMISERS`. Adam has weight decay as part of the loss, AdamW apart from it.
+        lr, weight_decay: of the optimiser; `lr` is the largest of the run.
+        schedule: `name`, one of `SCHEDULES`, of the factor on the learning rate, and its settings.
+        clip: limit to the norm of the gradient; 0: none.
+        ema: decay of the moving average of weights that is validated and exported; 0: none is taken.
+        keep: what is exported: "best" by validation, or "last".
+        seed: of weights and data.
+        bf16: matrix products in bfloat16; the papers' were in float32.
+    """
 
     arch: str
-    name: str
-    epochs: Length
-    steps: Length
-    batch: Batch
-    accumulate: Batch
-    optimiser: str
-    lr: Ratio
-    weight_decay: Amount
-    schedule: dict[str, Any]
-    clip: Amount
-    ema: Probability
-    keep: str
-    seed: Seed
-    bf16: bool
+    name: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
+    epochs: Length = 0
+    steps: Length = 0
+    batch: Batch = 32
+    accumulate: Batch = 1
+    optimiser: str = "adamw"
+    lr: Ratio = 1e-3
+    weight_decay: Amount = 0.01
+    schedule: dict[str, Any] = field(default_factory=lambda: {"name": "linear"})
+    clip: Amount = 0.0
+    ema: Probability = 0.0
+    keep: str = "last"
+    seed: Seed = 1
+    bf16: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Its keys with values as JSON has them."""

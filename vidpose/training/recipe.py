@@ -18,7 +18,7 @@ from typing import Any
 
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.common.inputs import read_toml, reading
-from vidpose.common.settings import Amount, Probability, Ratio, apply_settings
+from vidpose.common.settings import Amount, apply_settings
 from vidpose.datasets import DATASETS
 from vidpose.lifters import lifter_class, lifter_names
 from vidpose.training.losses import JOINT_WEIGHTS, LOSSES
@@ -28,7 +28,6 @@ from vidpose.training.plan import (
     Batch,
     Length,
     Plan,
-    Seed,
     check_choices,
     check_keys,
     check_schedule,
@@ -72,58 +71,27 @@ class Data:
 
 @dataclass(frozen=True)
 class Recipe(Plan):
-    """Everything that decides a training run.
+    """Everything that decides a lifter's training.
 
     Attributes:
-        arch, model: registered lifter, and the fields of its config that differ from the default.
-        name: of the recipe; of a row, "table/row".
         data: see `Data`.
         augmentation: fields of `MotionAugmentation` that differ from the default; only for `CMU17`.
-        epochs, steps: length of the run; one of them is 0.
+        init: a zoo name, a file, or another recipe's name, whose run lies in the same folder.
         steps_per_epoch: what an epoch is of data without an end.
-        batch: windows a step, over all devices.
-        accumulate: parts in which a device computes its share of the batch, one after the other, to save memory: the
-            same run, up to rounding, dropout and batch normalisation.
-        optimiser: one of `OPTIMISERS`. Adam has weight decay as part of the loss, AdamW apart from it.
-        lr, weight_decay: of the optimiser; `lr` is the largest of the run.
-        schedule: `name`, one of `SCHEDULES`, of the factor on the learning rate, and its settings.
-        clip: limit to the norm of the gradient; 0: none.
-        ema: decay of the moving average of weights that is validated and exported; 0: none is taken.
+        batch: of windows.
         loss: names of `LOSSES`, and their weights in the sum.
         joint_weights: a name of `JOINT_WEIGHTS`, for the losses that weigh joints.
         masking: for p-stmo alone, its stage I: `frames`, the share of them that are hidden, and `joints`, how many in
             each frame; the run then learns to restore them, without a loss of the recipe's. {}: the lifter's training.
-        keep: what is exported: "best" by validation, or "last".
-        init: weights to start from: a zoo name, a file, or another recipe's name, whose run lies in the same folder.
-        seed: of weights and data.
-        bf16: matrix products in bfloat16; the papers' were in float32.
         reported: where the figure that this recipe is for was printed: `paper` (name of a file in
             evaluation/published), `table`, `line` (the method as printed), and `frames` where lines differ by T alone.
     """
 
-    arch: str
-    name: str = ""
-    model: dict[str, Any] = field(default_factory=dict)
     data: Data = field(default_factory=Data)
-    augmentation: dict[str, Any] = field(default_factory=dict)
-    epochs: Length = 0
-    steps: Length = 0
     steps_per_epoch: Batch = 1000
-    batch: Batch = 32
-    accumulate: Batch = 1
-    optimiser: str = "adamw"
-    lr: Ratio = 1e-3
-    weight_decay: Amount = 0.01
-    schedule: dict[str, Any] = field(default_factory=lambda: {"name": "linear"})
-    clip: Amount = 0.0
-    ema: Probability = 0.0
     loss: dict[str, Amount] = field(default_factory=lambda: {"mpjpe": 1.0})
     joint_weights: str = "uniform"
     masking: dict[str, float] = field(default_factory=dict)
-    keep: str = "last"
-    init: str = ""
-    seed: Seed = 1
-    bf16: bool = False
     reported: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod

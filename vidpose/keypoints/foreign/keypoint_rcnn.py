@@ -16,7 +16,7 @@ from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
 from torchvision.models.detection.transform import resize_boxes, resize_keypoints
 
 from vidpose.body.skeletons import COCO_17
-from vidpose.keypoints.poses import InBoxes
+from vidpose.keypoints.poses import BoxNetwork, InBoxes
 from vidpose.runtimes.torchvision_networks import KEYPOINT_RCNN_NETWORK, load_torchvision
 from vidpose.weights.catalogue import Opening
 
@@ -38,7 +38,7 @@ class Remembering(nn.Module):
         return self._features
 
 
-class KeypointRcnn:
+class KeypointRcnn(BoxNetwork):
     """Joints of the people in boxes."""
 
     layout = COCO_17

@@ -17,14 +17,14 @@ import torch
 from vidpose.body.skeletons import COCO_17, MPII_16, Skeleton
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.network_table import KEYPOINTS, MMPOSE_WEIGHTS
-from vidpose.keypoints.poses import InBoxes
+from vidpose.keypoints.poses import BoxNetwork, InBoxes
 from vidpose.runtimes.openmmlab import check_weights, failing, load_weights, read_config
 from vidpose.weights.catalogue import Opening
 
 _BATCH = 64  # people the network sees at a time
 
 
-class MmPose:
+class MmPose(BoxNetwork):
     """Joints of the people in boxes."""
 
     def __init__(self, name: str, weights: Path | None, device: str = "cpu") -> None:

@@ -19,13 +19,13 @@ import torch
 from vidpose.body.skeletons import COCO_17
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.keypoint_network import Processing
-from vidpose.keypoints.poses import InBoxes
+from vidpose.keypoints.poses import BoxNetwork, InBoxes
 from vidpose.keypoints.top_down import crop_regions, sample
 from vidpose.runtimes.onnx_network import OnnxNetwork
 from vidpose.weights.catalogue import Opening
 
 
-class RtmPose:
+class RtmPose(BoxNetwork):
     """Joints of the people in boxes."""
 
     layout = COCO_17

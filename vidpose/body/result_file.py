@@ -42,6 +42,7 @@ def write_result(result: PoseResult, path: Path) -> None:
         "provenance": {key: _plain(fact) for key, fact in result.provenance.items()},
         "camera": result.camera.as_json() if result.camera else None,
         "in_ray_frame": result.in_ray_frame,
+        "joints_given": result.joints_given,
         "placing": asdict(result.placing) if result.placing else None,
         "agreement": asdict(result.agreement) if result.agreement else None,
         "ids": [track.id for track in result.tracks],
@@ -61,13 +62,17 @@ def read_result(path: Path) -> PoseResult:
         times = file.read("times", (None,), "f").astype(np.float64)
         _check_times("times", times)
         named = header.source
-        source = Source(named.path, named.width, named.height, times, _rate(named.fps), named.truncated)
+        source = Source(
+            named.path, named.width, named.height, times, _rate(named.fps), named.truncated, tuple(named.cuts),
+            named.pictures,
+        )  # fmt: skip
         tracks = tuple(_read_track(file, id_, header, len(times)) for id_ in header.ids)
         camera = header.camera.checked() if header.camera else None
     layouts = (header.keypoint_layout, header.joint_layout)
     return PoseResult(
-        source, tracks, *layouts, header.provenance, camera, header.placing, header.agreement, header.in_ray_frame
-    )
+        source, tracks, *layouts, header.provenance, camera, header.placing, header.agreement, header.in_ray_frame,
+        header.joints_given,
+    )  # fmt: skip
 
 
 _Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
@@ -82,6 +87,8 @@ class _SourceFacts(Struct, forbid_unknown_fields=True):
     height: Pixels
     fps: Annotated[str, Meta(max_length=40)] | None
     truncated: bool = False
+    cuts: list[Annotated[int, Meta(ge=0, le=10**9)]] = []
+    pictures: bool = True
 
 
 class _CameraFacts(Struct, forbid_unknown_fields=True):
@@ -115,6 +122,7 @@ class _ResultHeader(Struct):
     placing: PlacingFacts | None = None
     agreement: ViewFacts | None = None
     in_ray_frame: bool = False
+    joints_given: bool = False
 
 
 _LOOSE = 1e-3

@@ -143,6 +143,8 @@ class Source:
         times: (F,) float64 seconds of every decoded frame.
         fps: frames a second as the container states it; None when it states nothing.
         truncated: the file ended before its container said it would, or could not be decoded to the end.
+        cuts: numbers of the frames that shots begin with, but for the first.
+        pictures: there is a video at `path`; False where only keypoints were given, which are at `path` then.
     """
 
     path: str
@@ -151,6 +153,8 @@ class Source:
     times: np.ndarray
     fps: Fraction | None
     truncated: bool = False
+    cuts: tuple[int, ...] = ()
+    pictures: bool = True
 
     @property
     def num_frames(self) -> int:
@@ -172,6 +176,7 @@ class PoseResult:
         agreement: how this view agrees with the others; None for a video by itself.
         in_ray_frame: the joints are not in the camera's frame yet: each pose is in that of the ray to its root, whose z
             axis it is (`vidpose.body.geometry.ray_turns`).
+        joints_given: the joints came in 3D, from a file: there is nothing to lift.
     """
 
     source: Source
@@ -183,6 +188,7 @@ class PoseResult:
     placing: PlacingFacts | None = None
     agreement: ViewFacts | None = None
     in_ray_frame: bool = False
+    joints_given: bool = False
 
     def with_tracks(self, tracks: tuple[Track, ...], **provenance: str | int | float | None) -> PoseResult:
         """The same result with other tracks, and with entries added to its provenance."""

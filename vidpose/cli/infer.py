@@ -12,14 +12,21 @@ import rich_click as click
 from click.core import ParameterSource
 
 from vidpose.cli.infer_files import Outputs, Writing, writing_options
-from vidpose.cli.infer_options import FILE, finding_options, lens_options, lifting_options, placing_options
+from vidpose.cli.infer_options import (
+    FILE,
+    filming_options,
+    finding_options,
+    lens_options,
+    lifting_options,
+    placing_options,
+)
 from vidpose.cli.progress import progress_of
 from vidpose.cli.spelling import spelled
 from vidpose.cli.terminal import complain, say
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs, make_folder
-from vidpose.pipeline.choices import Finding, Lifting, Placing
-from vidpose.pipeline.job import Job, found_keypoints
+from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
+from vidpose.pipeline.job import Job
 from vidpose.video.time_range import chosen_times
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 @click.argument("videos", nargs=-1, metavar="VIDEO...", type=FILE)
 @lifting_options
 @finding_options
+@filming_options
 @click.option("--time", "time_range", metavar="START-END", help="Only this part of the video, as in 0:02-0:10 or 2:10.")
 @click.option(
     "--start", "start_time", metavar="TIME", help="Begin at this time: seconds, or minutes and seconds, as in 1:02.5."
@@ -41,14 +49,14 @@ if TYPE_CHECKING:
               help="Of the cameras that took the VIDEOs at the same time: people are triangulated.")  # fmt: skip
 @lens_options
 @placing_options
-@click.option("--from-keypoints", type=FILE, metavar="RESULT", multiple=True,
-              help="Lift the 2D keypoints of a saved .npz again, instead of looking for people.")  # fmt: skip
+@click.option("--from-keypoints", type=FILE, metavar="FILE", multiple=True,
+              help="Lift keypoints found before: a saved .npz, or files of OpenPose, MMPose and others.")  # fmt: skip
 @writing_options
 @click.pass_context
 def infer(
     context: click.Context, videos: tuple[Path, ...], time_range: str | None, start_time: str | None,
     end_time: str | None, device: str, calibration: Path | None, from_keypoints: tuple[Path, ...], finding: Finding,
-    lifting: Lifting, placing: Placing, writing: Writing,
+    filming: Filming, lifting: Lifting, placing: Placing, writing: Writing,
 ) -> None:  # fmt: skip
     """3D skeletons of everyone in each VIDEO (a file, or a folder of images).
 
@@ -57,25 +65,28 @@ def infer(
     """
     start, end = chosen_times(time_range, start_time, end_time)
     finding = replace(finding, start=start, end=end)
-    job = Job(videos, from_keypoints, finding, lifting, placing, calibration, device)
+    job = Job(videos, from_keypoints, finding, filming, lifting, placing, calibration, device)
     _check_given(context, job)
     finding.check(videos)
     jobs = [job] if calibration or finding.in_step else list(_one_by_one(job)) or [job]
     for each in jobs:
         each.check_settings()
-    jobs = [replace(each, saved=tuple(map(found_keypoints, each.saved))) for each in jobs]
+    asked, jobs = len(jobs), _loaded(jobs)
     outputs = _outputs(jobs, writing)
     _check_first(jobs)
     make_folder(writing.out)
     check_outputs([path for files in outputs for some in files for path in some.in_the_way()], writing.overwrite)
     if from_keypoints:
-        _run_all(jobs, outputs, None)
+        _run_all(jobs, outputs, None, asked)
     else:
         from vidpose.common.devices import choose_device
 
         with finding.open(choose_device(device)) as networks:
-            _run_all(jobs, outputs, networks)
+            _run_all(jobs, outputs, networks, asked)
 
+
+_MOST_CUTS = 8
+"""That are listed."""
 
 _TIMES = ("time_range", "start_time", "end_time")
 
@@ -111,12 +122,33 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[list[Outputs]]:
     from vidpose.video.naming import distinct_names
 
     names = iter(distinct_names([video for job in jobs for video in job.sources]))
-    outputs = [[writing.outputs(next(names)) for _ in job.sources] for job in jobs]
+    outputs = []
     for job in jobs:
-        for video in job.sources if job.saved and writing.overlay else ():
-            if not video.exists():
+        drawn = [writing.overlay and (not job.saved or saved.source.pictures) for saved in job.saved or job.videos]
+        outputs.append([replace(writing, overlay=overlay).outputs(next(names)) for overlay in drawn])
+        for video, overlay in zip(job.sources, drawn, strict=True):
+            if job.saved and overlay and not video.exists():
                 raise VidposeError(f"{video}: the saved result's video is not there; name it, or give `no_overlay`")
     return outputs
+
+
+def _loaded(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with saved keypoints read, without those of several whose file is not sound; they are told at once.
+
+    Raises:
+        UsageError, VidposeError: a job was told what cannot be; or the file of the only one is not sound.
+    """
+    loaded = []
+    for job in jobs:
+        try:
+            loaded.append(job.loaded())
+        except UsageError:
+            raise
+        except VidposeError as error:
+            if len(jobs) == 1:
+                raise
+            click.echo(f"error: {spelled(str(error))}", err=True)
+    return loaded
 
 
 def _check_first(jobs: Sequence[Job]) -> None:
@@ -140,25 +172,25 @@ def _check_first(jobs: Sequence[Job]) -> None:
         raise VidposeError(f"{problems[0]}{others}")
 
 
-def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks: Networks | None) -> None:
-    """Run the jobs and write their results. Where there are several, one that fails does not stop the others.
+def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks: Networks | None, asked: int) -> None:
+    """Run the jobs and write their results. Where several were asked for, one that fails does not stop the others.
 
     Raises:
         VidposeError: the only job fails, or one of several has.
     """
-    failed = 0
+    failed = asked - len(jobs)
     for job, files in zip(jobs, outputs, strict=True):
         try:
             _run(job, files, networks)
         except Exception as error:
-            if len(jobs) == 1:
+            if asked == 1:
                 raise
             failed += 1
             known = isinstance(error, VidposeError)
             message = str(error) if known else f"{job.sources[0]}: {type(error).__name__}: {error}"
             complain(spelled(message))
     if failed:
-        raise VidposeError(f"{failed} of {len(jobs)} videos failed")
+        raise VidposeError(f"{failed} of {asked} videos failed")
 
 
 def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> None:
@@ -195,6 +227,10 @@ def _summarise(result: PoseResult, video: Path, written: Sequence[Path], seconds
                 f"  id {track.id}: {track.times[0]:.2f} to {track.times[-1]:.2f} s, "
                 f"seen in {int(track.seen.sum())} of {len(track)} frames"
             )
+        if cuts := result.source.cuts:
+            moments = ", ".join(f"{result.source.times[frame]:.2f}" for frame in cuts[:_MOST_CUTS])
+            more = f" and {len(cuts) - _MOST_CUTS} more" if len(cuts) > _MOST_CUTS else ""
+            click.echo(f"  {len(cuts)} {'cut' if len(cuts) == 1 else 'cuts'}, at {moments} s{more}: people end there")
         if result.agreement:
             from vidpose.pipeline.view_stage import describe_agreement
 

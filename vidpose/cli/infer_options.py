@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.bundles import bundled, option
-from vidpose.pipeline.choices import Finding, Lifting, Placing
+from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
 from vidpose.refine.focal import Lens
 from vidpose.refine.smoothing import list_filters
 
@@ -28,8 +28,20 @@ finding_options = bundled(
     option(Finding, "--max-people", type=click.IntRange(min=1), help="At most this many people, the most prominent."),
     option(Finding, "--min-score", type=click.FloatRange(0, 1),
            help="Leave out people whose keypoints score less than this on average."),
+    option(Finding, "--cuts", metavar="auto|none|FILE",
+           help="Where the video cuts to another shot, and people end: looked for, nowhere, or as a file says."),
     option(Finding, "--in-step", is_flag=True,
            help="The VIDEOs show one person at the same moments. A clip network looks at all views at once."),
+)  # fmt: skip
+
+filming_options = bundled(
+    Filming,
+    option(Filming, "--fps", type=float, metavar="RATE",
+           help="Frames a second, of folders of pictures, and of videos or keypoints whose times are not known."),
+    option(Filming, "--slow-motion", type=float, metavar="TIMES",
+           help="How many times slower than life the video is. Times are then those of life."),
+    option(Filming, "--size", metavar="WIDTHxHEIGHT",
+           help="Of the picture that other programs' keypoints are in, where no video says it."),
 )  # fmt: skip
 
 lifting_options = bundled(

@@ -94,7 +94,7 @@ def write_page(result: PoseResult, path: Path) -> None:
         VidposeError: the video cannot be read or is not the one of the result; the page cannot be written.
     """
     video = Path(result.source.path)
-    write_html(result, path, video=video if video.exists() else None)
+    write_html(result, path, video=video if result.source.pictures and video.exists() else None)
 
 
 FORMATS: dict[str, ExportFormat] = {

@@ -33,6 +33,9 @@ _SCRIPTS = ("data", "picture", "scene", "curves", "player", "page")
 
 _ABSENT = -32768
 
+_MOST_CUTS = 8
+"""That one line has room for."""
+
 _COLOURS = {
     "left": style.LEFT,
     "right": style.RIGHT,
@@ -155,7 +158,10 @@ def _facts(result: PoseResult, frames: range) -> str:
     seconds = source.times[frames.stop - 1] - source.times[frames.start]
     count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
     rate = f", {float(source.fps):.4g} a second" if source.fps else ""
-    return f"{people} · {seconds:.1f} s, {count}{rate} · {source.width} x {source.height}"
+    cuts = ", ".join(f"{source.times[frame]:.2f} s" for frame in source.cuts[:_MOST_CUTS])
+    cuts += ", ..." if len(source.cuts) > _MOST_CUTS else ""
+    said = f" · {'cut' if len(source.cuts) == 1 else 'cuts'} at {cuts}" if cuts else ""
+    return f"{people} · {seconds:.1f} s, {count}{rate} · {source.width} x {source.height}{said}"
 
 
 def _place_note(scene: ViewerScene) -> str:

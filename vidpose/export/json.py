@@ -54,6 +54,7 @@ def _header(result: PoseResult) -> dict[str, Any]:
             "frames": source.num_frames,
             "fps": str(source.fps) if source.fps else None,
             "truncated": source.truncated,
+            "cuts": list(source.cuts),
         },
         "units": {"joints": "metres", "keypoints": "pixels", "time": "seconds"},
         "axes": {"x": "right", "y": "down", "z": "away from the camera", "origin": "each person's root joint"},

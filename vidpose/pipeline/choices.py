@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class Finding:
         start, end: seconds; only frames with start <= time < end.
         max_people: at most so many people, the most prominent ones; None for all.
         min_score: least mean keypoint score of a person, 0 to 1.
+        cuts: "auto": people end where the picture changes to another shot (`vidpose.video.shots`); "none": they do not;
+            else a file of where they end. With boxes that have ids, "auto" looks for no cuts: the file says who is who.
         in_step: the videos show one person at the same moments, and a clip network looks at all of them at once.
     """
 
@@ -55,6 +58,7 @@ class Finding:
     end: float | None = None
     max_people: int | None = None
     min_score: float = 0.3
+    cuts: str | Path = "auto"
     in_step: bool = False
 
     def check(self, videos: Sequence[Path]) -> None:
@@ -68,6 +72,10 @@ class Finding:
             raise UsageError(f"`end={self.end:g}`: must come after `start={self.start:g}`")
         if self.detector.startswith("boxes:") and len(videos) > 1:
             raise UsageError(f"`detector={self.detector}`: the boxes of one video; give one video")
+        if self.cuts not in ("auto", "none"):
+            from vidpose.video.shots import load_cuts
+
+            load_cuts(Path(self.cuts))
         if self.in_step and len(videos) < 2:
             raise UsageError("`in_step`: for several views of one scene; give two videos or more")
         if self.in_step:
@@ -90,6 +98,42 @@ class Finding:
             keypoints_weights=self.keypoints_weights,
             device=device,
         )
+
+
+@dataclass(frozen=True)
+class Filming:
+    """How the pictures were taken, where their file does not say, or is wrong.
+
+    Attributes:
+        fps: frames a second, of folders of pictures, of keypoints without a video, and of videos whose times are wrong;
+            None: as the file says, else 30.
+        slow_motion: how many times slower than life a video shows what happened; times are then those of life.
+        size: (width, height) in pixels, or "1920x1080", of the picture that keypoints of another program are in; None:
+            that of the video, or as their file says.
+    """
+
+    fps: float | None = None
+    slow_motion: float = 1.0
+    size: tuple[int, int] | str | None = None
+
+    def check(self) -> None:
+        """Raises UsageError where a number cannot be."""
+        for name in ("fps", "slow_motion"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < 1e6:
+                raise UsageError(f"`{name}={value}`: a positive number is wanted")
+        _ = self.picture
+
+    @property
+    def picture(self) -> tuple[int, int] | None:
+        """The size as numbers; raises UsageError where it is none."""
+        if self.size is None:
+            return None
+        words = self.size if isinstance(self.size, str) else "x".join(map(str, self.size))
+        sides = re.fullmatch(r"(\d{1,5})\s*[xX*]\s*(\d{1,5})", words.strip())
+        if not sides or not all(0 < int(side) <= 32768 for side in sides.groups()):
+            raise UsageError(f"`size={words}`: a width and a height in pixels are wanted, as in 1920x1080")
+        return int(sides[1]), int(sides[2])
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from vidpose.body.skeletons import Skeleton
-from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.poses import seen_inside
@@ -71,7 +71,7 @@ def look_again(
     moments = range(first, max((person.end for person in appearances), default=0))
     with ExitStack() as stack:
         pictures = [
-            stack.enter_context(closing(_pictures(view.source.path, frames[first : moments.stop], start, end)))
+            stack.enter_context(closing(_pictures(view.source, frames[first : moments.stop], start, end)))
             for view, frames in zip(views, shown, strict=True)
         ]
         found = finder.follow(_counted(moments, pictures, progress), appearances)
@@ -121,9 +121,9 @@ def _appearance(person: Person, views: Sequence[PoseResult], shown: Sequence[np.
     return Appearance(int(first), boxes)
 
 
-def _pictures(video: str, shown: np.ndarray, start: float | None, end: float | None) -> Iterator[np.ndarray | None]:
+def _pictures(source: Source, shown: np.ndarray, start: float | None, end: float | None) -> Iterator[np.ndarray | None]:
     """The frames of these numbers, which do not fall; None for -1, and for a frame not between `start` and `end`."""
-    with VideoReader(video, start=start, end=end) as reader:
+    with VideoReader(source.path, start=start, end=end, times=source.times) as reader:
         frames = iter(reader)
         frame = next(frames, None)
         for number in shown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,22 +12,24 @@ import numpy as np
 from vidpose import __version__
 from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.pipeline.choices import Finding, Progress
+from vidpose.pipeline.choices import Filming, Finding, Progress
 from vidpose.pipeline.networks import Networks
 from vidpose.pipeline.people_finder import PeopleFinder, Sighting
 from vidpose.refine.sides import unswap_sides
 from vidpose.video import VideoReader
+from vidpose.video.shots import GivenCuts, ShotFinder, load_cuts
 
 log = logging.getLogger(__name__)
 
 
-_DEFAULTS = Finding()
+_DEFAULTS, _AS_FILMED = Finding(), Filming()
 
 
 def find_people(
     video: str | Path,
     finding: Finding = _DEFAULTS,
     *,
+    filming: Filming = _AS_FILMED,
     networks: Networks | None = None,
     progress: Progress | None = None,
 ) -> PoseResult:
@@ -35,6 +38,7 @@ def find_people(
     Args:
         video: a video file, or a folder of images.
         finding: who is looked for, and when; its networks are not opened here.
+        filming: how the pictures were taken.
         networks: that find people and their keypoints; None: the default ones, opened here.
         progress: called after every frame.
 
@@ -43,16 +47,19 @@ def find_people(
     """
     start, end = finding.start, finding.end
     with (
-        VideoReader(video, start=start, end=end) as reader,
+        VideoReader(video, start=start, end=end, fps=filming.fps, slow_motion=filming.slow_motion) as reader,
         PeopleFinder(
             finding.max_people, finding.min_score, networks=networks, detect_every=finding.detect_every
         ) as finder,
     ):
+        shots = _shots_of(finding, finder.networks.detector.gives_ids)
         sightings: dict[int, list[tuple[int, Sighting]]] = {}
-        done, frames = 0, iter(reader)
+        done, frames = 0, shots(reader)
         while batch := list(islice(frames, finder.networks.batch)):
-            finder.look_ahead([frame.image for frame in batch], [frame.index for frame in batch])
-            for frame in batch:
+            finder.look_ahead([frame.image for frame, _ in batch], [frame.index for frame, _ in batch])
+            for frame, begins_anew in batch:
+                if begins_anew:
+                    finder.begin_anew()
                 for sighting in finder.step(frame.image, frame.time, frame.index):
                     sightings.setdefault(sighting.id, []).append((frame.index, sighting))
                 done += 1
@@ -60,7 +67,7 @@ def find_people(
                     progress(done, reader.num_frames_hint)
         confirmed = finder.confirmed
     people = {id_: rows for id_, rows in sightings.items() if id_ in confirmed}
-    source = reader.source()
+    source = replace(reader.source(), cuts=tuple(shots.cuts))
     if source.truncated:
         log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
     detector, layout = finder.networks.detector, finder.networks.keypoints.layout
@@ -76,6 +83,8 @@ def find_people(
         **finder.networks.provenance,
         "detect_every": finding.detect_every,
         "min_score": finding.min_score,
+        "fps": filming.fps,
+        "slow_motion": filming.slow_motion if filming.slow_motion != 1 else None,
         "max_people": finding.max_people,
     }
     found = PoseResult(source, tracks, layout.name, "", provenance)
@@ -84,6 +93,13 @@ def find_people(
     from vidpose.pipeline.clip_stage import look_again
 
     return look_again([found], finder.networks.clips, start=start, end=end, progress=progress)[0]
+
+
+def _shots_of(finding: Finding, has_ids: bool) -> ShotFinder:
+    """What says where shots begin; boxes with ids say themselves who is who."""
+    if finding.cuts == "none" or (finding.cuts == "auto" and has_ids):
+        return ShotFinder(GivenCuts())
+    return ShotFinder(None if finding.cuts == "auto" else load_cuts(Path(finding.cuts)))
 
 
 def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray, layout: Skeleton) -> Track:

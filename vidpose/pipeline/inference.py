@@ -30,6 +30,10 @@ class Settings(TypedDict, total=False):
     end: float | None
     max_people: int | None
     min_score: float
+    cuts: str | Path
+    fps: float | None
+    slow_motion: float
+    size: tuple[int, int] | str | None
     lifter: str | Path
     smooth: str
     max_gap: float
@@ -55,7 +59,8 @@ def infer(
 
     Args:
         video: a video file, or a folder of images.
-        from_keypoints: a result, or its file, whose 2D keypoints are lifted again; then the video need not be named.
+        from_keypoints: a result, or its file, whose 2D keypoints are lifted again; or a file or folder of keypoints
+            that another program found (`vidpose.keypoint_files`). Then the video need not be named.
         networks: that find people and their 2D keypoints (`open_networks`); None: opened here.
         progress: called after every frame with the number of frames done, and the number expected or None.
         settings: fields of `Finding`, `Lifting`, `Lens` and `Placing`, and `device`.

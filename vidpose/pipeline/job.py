@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, did_you_mean
-from vidpose.pipeline.choices import Finding, Lifting, Placing, ProgressOf
+from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing, ProgressOf
 from vidpose.refine.focal import Lens
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Job:
 
     Attributes:
         videos: a video file or a folder of images each; several are views of one scene.
-        saved: results whose 2D keypoints are lifted, instead of looking for people; one a view.
+        saved: results whose 2D keypoints are lifted, instead of looking for people, or files of keypoints that other
+            programs found (`vidpose.keypoint_files`); one a view.
         calibration: file of the cameras that took the views: people are then triangulated.
         device: `auto`, `cpu`, `cuda` or `cuda:N`, for the networks.
     """
@@ -43,6 +44,7 @@ class Job:
     videos: tuple[Path, ...] = ()
     saved: tuple[Path | PoseResult, ...] = ()
     finding: Finding = field(default_factory=Finding)
+    filming: Filming = field(default_factory=Filming)
     lifting: Lifting = field(default_factory=Lifting)
     placing: Placing = field(default_factory=Placing)
     calibration: Path | None = None
@@ -56,7 +58,8 @@ class Job:
             UsageError: there is no such setting.
         """
         parts = {}
-        for name, kind in (("finding", Finding), ("lifting", Lifting), ("lens", Lens), ("placing", Placing)):
+        kinds = {"finding": Finding, "filming": Filming, "lifting": Lifting, "lens": Lens, "placing": Placing}
+        for name, kind in kinds.items():
             if name == "placing":
                 settings["lens"] = parts.pop("lens")
             own = {f.name: settings.pop(f.name) for f in fields(kind) if f.name in settings}
@@ -64,7 +67,7 @@ class Job:
         own = {name: settings.pop(name) for name in ("calibration", "device") if name in settings}
         if settings:
             name = next(iter(settings))
-            known = [f.name for part in (Finding, Lifting, Lens, Placing) for f in fields(part)]
+            known = [f.name for part in kinds.values() for f in fields(part)]
             raise UsageError(f"{name}: there is no such setting; {did_you_mean(name, known)}".removesuffix("; "))
         if own.get("calibration") is not None:
             own["calibration"] = Path(own["calibration"])
@@ -74,20 +77,45 @@ class Job:
     @property
     def sources(self) -> tuple[Path, ...]:
         """The videos: those that are named, else those that the saved results name."""
-        return self.videos or tuple(Path(found_keypoints(one).source.path) for one in self.saved)
+        return self.videos or tuple(Path(one.source.path) for one in self.loaded().saved)
+
+    def loaded(self) -> Job:
+        """The same job with what was saved read.
+
+        Raises:
+            UsageError, VidposeError: as `vidpose.pipeline.keypoint_intake.take_in`.
+        """
+        if all(isinstance(one, PoseResult) for one in self.saved):
+            return self
+        from vidpose.pipeline.keypoint_intake import take_in
+
+        how = {"size": self.filming.picture, "fps": self.filming.fps, "slow_motion": self.filming.slow_motion}
+        videos = self.videos or (None,) * len(self.saved)
+        saved = tuple(
+            one if isinstance(one, PoseResult) else take_in(one, video=video, **how)
+            for one, video in zip(self.saved, videos, strict=True)
+        )
+        # Which the results know now.
+        return replace(self, saved=saved, filming=Filming())
 
     def unused(self) -> Iterator[tuple[str, str]]:
         """Settings that this job would ignore, each with the reason: to give one of them is a mistake."""
         if self.saved:
             reason = "says how people are looked for, and saved keypoints have been found already"
             yield from ((f.name, reason) for f in fields(Finding))
+            if all(isinstance(one, PoseResult) or one.suffix.lower() == ".npz" for one in self.saved):
+                reason = "says how a video was filmed, and a saved result knows that"
+                yield from ((f.name, reason) for f in fields(Filming))
+        else:
+            yield "size", "is of the picture that saved keypoints are in, and a video says how large it is"
         if self.calibration:
             reason = "is for one camera, and calibrated views are triangulated"
             yield from ((name, reason) for name in ("fov", "focal", "height", "fit", "ground"))
 
     def setting(self, name: str) -> tuple[Any, Any]:
         """The value of a setting, wherever it is, and its default."""
-        part = next(p for p in (self.finding, self.lifting, self.placing.lens, self.placing) if hasattr(p, name))
+        parts = (self.finding, self.filming, self.lifting, self.placing.lens, self.placing)
+        part = next(part for part in parts if hasattr(part, name))
         return getattr(part, name), getattr(type(part)(), name)
 
     def check(self) -> None:
@@ -114,6 +142,7 @@ class Job:
             value, default = self.setting(name)
             if value != default:
                 raise UsageError(f"`{name}={value}` {reason}; leave it out")
+        self.filming.check()
         self.placing.lens.check()
         _ = self.placing.heights
         self.finding.check(self.videos)
@@ -152,17 +181,23 @@ class Job:
         self.check_settings()
         weights, smoothing, device, cameras = self._prepare()
         if self.saved:
-            found = [found_keypoints(one) for one in self.saved]
+            found = self.loaded().saved
         else:
             with nullcontext(networks) if networks else self.finding.open(device) as opened:
                 found = self._find(opened, weights, cameras, device, progress)
             on_found(found)
 
+        from vidpose.pipeline.keypoint_intake import smooth_joints
         from vidpose.pipeline.lifting import lift_people
         from vidpose.pipeline.view_stage import merge_views
 
         max_gap = self.lifting.max_gap
-        lifted = [lift_people(some, weights, smoothing, max_gap=max_gap, device=device) for some in found]
+        lifted = [
+            smooth_joints(some, smoothing, max_gap=max_gap)
+            if some.joints_given
+            else lift_people(some, weights, smoothing, max_gap=max_gap, device=device)
+            for some in found
+        ]
         if cameras:
             return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap))
         return [self._placed(result, video) for result, video in zip(lifted, self.sources, strict=True)]
@@ -201,7 +236,7 @@ class Job:
         found = []
         for video in self.videos:
             with progress(video.name, "frames") as report:
-                found.append(find_people(video, self.finding, networks=alone, progress=report))
+                found.append(find_people(video, self.finding, filming=self.filming, networks=alone, progress=report))
         return self._look_together(found, networks.clips, cameras, device, progress) if together else found
 
     def _look_together(
@@ -234,21 +269,16 @@ class Job:
         from vidpose.video.lens import stated_fov
 
         how = self.placing
+        if result.joints_given:
+            from vidpose.refine.place import fit_given
+
+            return fit_given(result, height=how.heights, fit=how.fit, max_gap=self.lifting.max_gap)
         return place(
             result,
             how.lens,
-            stated_fov=stated_fov(video),
+            stated_fov=stated_fov(video) if result.source.pictures else None,
             height=how.heights,
             fit=how.fit,
             ground=how.ground,
             max_gap=self.lifting.max_gap,
         )
-
-
-def found_keypoints(saved: Path | PoseResult) -> PoseResult:
-    """A saved result, for its 2D keypoints.
-
-    Raises:
-        VidposeError: the file is none.
-    """
-    return saved if isinstance(saved, PoseResult) else PoseResult.load(saved)

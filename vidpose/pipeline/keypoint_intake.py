@@ -59,7 +59,7 @@ def take_in(
         slow_motion: how many times slower than life the video is.
 
     Returns:
-        Tracks with 2D keypoints. Of a file of joints in 3D, tracks that have those, as `is_3d` says, in the frame of a
+        Tracks with 2D keypoints. Of a file of joints in 3D, tracks that have those (`joints_given`), in the frame of a
         camera whose place in the world is known; their 2D keypoints are what that camera would see.
 
     Raises:
@@ -88,11 +88,6 @@ def take_in(
         "ids": "tracked" if table.ids is None else "of the file",
     }
     return PoseResult(source, tuple(tracks), table.layout.name, "", provenance)
-
-
-def is_3d(result: PoseResult) -> bool:
-    """Whether `take_in` found joints in 3D: there is nothing to lift."""
-    return bool(result.joint_layout) and result.provenance.get("lifter", "") is None
 
 
 def smooth_joints(result: PoseResult, smoothing: Smoothing, *, max_gap: float = MAX_GAP) -> PoseResult:
@@ -129,15 +124,14 @@ def _source(
     last = int(table.frames.max()) - table.first + 1
     count = max(table.num_frames or 0, last)
     if fps is None and table.times is not None and len(table.times) >= count:
-        return Source(
-            str(path), *size, table.times / float(slow_motion), table.fps and table.fps * Fraction(str(slow_motion))
-        )
+        rate = table.fps and table.fps * Fraction(str(slow_motion))
+        return Source(str(path), *size, table.times / float(slow_motion), rate, pictures=False)
     rate = Fraction(str(fps)) if fps is not None else table.fps
     if rate is None:
         rate = _DEFAULT_FPS
         log.warning("%s: does not say how many frames a second there are; 30 are assumed (`fps`)", path)
     rate *= Fraction(str(slow_motion))
-    return Source(str(path), *size, np.arange(count) / float(rate), rate)
+    return Source(str(path), *size, np.arange(count) / float(rate), rate, pictures=False)
 
 
 def _on_frames(path: Path, table: KeypointTable, source: Source, video: Path | None) -> KeypointTable:
@@ -228,7 +222,8 @@ def _in_space(path: Path, table: KeypointTable, source: Source) -> PoseResult:
             )
         )
     provenance = {"vidpose": __version__, "joints": str(path), "lifter": None}
-    return PoseResult(source, tuple(tracks), table.layout.name, table.layout.name, provenance, camera)
+    layout = table.layout.name
+    return PoseResult(source, tuple(tracks), layout, layout, provenance, camera, joints_given=True)
 
 
 def _camera_before(points: np.ndarray, source: Source) -> PinholeCamera:

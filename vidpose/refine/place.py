@@ -64,6 +64,21 @@ def place(
     return placed
 
 
+def fit_given(
+    result: PoseResult, *, height: Heights | None = None, fit: bool = True, max_gap: float = MAX_GAP
+) -> PoseResult:
+    """What `place` does for joints that came in 3D, with their places: make each person one body.
+
+    Args:
+        result: with `joints_given`, and a camera.
+        height, fit, max_gap: as of `place`.
+    """
+    heights = _by_id(height, result)
+    if not fit or result.joint_layout != LAYOUT.name:
+        return result
+    return fit_bodies(result, heights, max_gap)
+
+
 def _by_id(height: Heights | None, result: PoseResult) -> dict[int, float]:
     """Metres by id, of those people who are there."""
     ids = [track.id for track in result.tracks]

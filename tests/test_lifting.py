@@ -3,8 +3,12 @@ import pytest
 import torch
 
 from vidpose.body.skeletons import H36M_17
+from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.lifters import Lifter, LifterConfig
 from vidpose.lifters.running import lift
+from vidpose.lifters.zoo import Weights
+from vidpose.pipeline.lifting import lift_people
+from vidpose.refine.smoothing import Smoothing
 
 
 class Depth(Lifter):
@@ -147,3 +151,26 @@ def test_image_units_become_metres_of_an_average_adult():
     bones = sum(np.linalg.norm(joints[:, j] - joints[:, parents[j]], axis=-1) for j in range(1, 17))
     # Sixteen bones of an adult, end to end: 3.9 to 4.1 m for the people of the motion capture data.
     assert 3.9 < np.median(bones) < 4.1
+
+
+@pytest.mark.parametrize(
+    ("fps", "frames", "rate", "warned"),
+    [
+        (0, 9, 10, "10 frames a second, and tiny learned from 50"),
+        (0, 9, 25, None),
+        (0, 9, 60, None),
+        (0, 9, 240, "240 frames a second, and tiny learned from 50"),
+        (50, 9, 240, None),  # brought to 50
+        (25, 9, 12, None),
+        (25, 9, 9, "9 frames a second, and tiny learned from 25"),
+        (0, 1, 10, None),  # sees each frame on its own
+    ],
+)
+def test_a_frame_rate_far_from_what_the_weights_know_is_said(caplog, fps, frames, rate, warned):
+    lifter = Depth(LifterConfig(frames=frames, normalisation="screen", fps=fps))
+    times, (keypoints, scores) = np.arange(12) / rate, points(12)
+    track = Track.of_keypoints(1, np.arange(12), times, np.zeros((12, 4), np.float32), keypoints, scores)
+    found = PoseResult(Source("walk.mp4", 400, 400, times, None), (track,), "h36m17", "")
+    lift_people(found, Weights("tiny", lifter, {}, ""), Smoothing("none", 0))
+    said = [record.getMessage() for record in caplog.records if "frames a second" in record.getMessage()]
+    assert [warned in message for message in said] == ([True] if warned else [])

@@ -34,6 +34,17 @@ if TYPE_CHECKING:
     from vidpose.pipeline.networks import Networks
 
 
+click.rich_click.OPTION_GROUPS["*infer"] = [
+    {"name": "Which part", "options": ["--time", "--start", "--end", "--from-keypoints"]},
+    {"name": "Find people", "options": ["--detector", "--keypoints", "--detector-weights", "--keypoints-weights",
+                                        "--detect-every", "--max-people", "--min-score"]},
+    {"name": "Lift to 3D", "options": ["--lifter", "--hypotheses", "--draw-steps", "--smooth", "--max-gap", "--fit"]},
+    {"name": "Sizes and places", "options": ["--fov", "--focal", "--height", "--ground"]},
+    {"name": "Several cameras", "options": ["--calibration", "--in-step"]},
+    {"name": "Files", "options": ["--out", "--format", "--overlay", "--overwrite"]},
+]  # fmt: skip
+
+
 @click.command()
 @click.argument("videos", nargs=-1, metavar="VIDEO...", type=FILE)
 @lifting_options
@@ -46,7 +57,7 @@ if TYPE_CHECKING:
 @click.option("--end", "end_time", metavar="TIME", help="Stop before this time.")
 @click.option("--device", default=Job.device, show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
 @click.option("--calibration", type=FILE, metavar="FILE",
-              help="Of the cameras that took the VIDEOs at the same time: people are triangulated.")  # fmt: skip
+              help="File of the cameras that took the VIDEOs at the same time. People are triangulated.")  # fmt: skip
 @lens_options
 @placing_options
 @click.option("--from-keypoints", type=FILE, metavar="FILE", multiple=True,
@@ -60,8 +71,8 @@ def infer(
 ) -> None:  # fmt: skip
     """3D skeletons of everyone in each VIDEO (a file, or a folder of images).
 
-    Writes NAME.npz (everything, lossless), NAME.json, NAME.csv and NAME_overlay.mp4 to the output folder. Joints are
-    root-relative metres: x right, y down, z away from the camera; the .npz has the root's path too.
+    Writes NAME.npz (everything), NAME.json, NAME.csv and NAME_overlay.mp4. Joints are in metres relative to the pelvis:
+    x right, y down, z away from the camera. The path of the pelvis is in the files, too.
     """
     start, end = chosen_times(time_range, start_time, end_time)
     finding = replace(finding, start=start, end=end)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from vidpose.cli.bundles import bundled
+from vidpose.cli.listed import ListedOption, format_names
 from vidpose.cli.progress import progress_of
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ writing_options = bundled(
     Writing,
     click.option("--out", type=click.Path(path_type=Path), default="out", show_default=True,
                  help="Folder to write to."),
-    click.option("--format", "formats", multiple=True, default=("json,csv",), show_default=True, metavar="NAMES",
-                 help="What to write beside the .npz: bvh, c3d, coco, csv, gltf, html, json, mot, openpose, trc."),
+    click.option("--format", "formats", multiple=True, default=("json,csv",), show_default=True, metavar="NAME,...",
+                 cls=ListedOption, listing=format_names, help="Formats to write beside the .npz: {}."),
     click.option("--overlay/--no-overlay", default=True, show_default=True, help="Draw the skeletons over the video."),
     click.option("--overwrite", is_flag=True, help="Replace existing files."),
 )  # fmt: skip

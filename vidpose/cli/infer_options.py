@@ -16,15 +16,15 @@ FILE = click.Path(path_type=Path)
 finding_options = bundled(
     Finding,
     option(Finding, "--detector", metavar="NAME",
-           help="What finds people: a network by name, mmdet:CONFIG, or boxes:FILE."),
+           help="Network that finds people: a name, mmdet:CONFIG, or boxes:FILE."),
     option(Finding, "--keypoints", metavar="NAME",
-           help="What finds their 2D joints: a network by name, or mmpose:CONFIG."),
+           help="Network that finds their 2D joints: a name, or mmpose:CONFIG."),
     option(Finding, "--detector-weights", type=FILE, metavar="FILE",
-           help="Weights of the detector, instead of those published."),
+           help="Weights for the detector, instead of the published ones."),
     option(Finding, "--keypoints-weights", type=FILE, metavar="FILE",
-           help="Weights of the keypoint network, instead of those published."),
-    option(Finding, "--detect-every", type=click.IntRange(min=1), metavar="FRAMES",
-           help="Run the detector once in this many frames, and follow people between."),
+           help="Weights for the keypoint network, instead of the published ones."),
+    option(Finding, "--detect-every", type=click.IntRange(min=1), metavar="N",
+           help="Run the detector on every Nth frame, and follow people in between."),
     option(Finding, "--max-people", type=click.IntRange(min=1), help="At most this many people, the most prominent."),
     option(Finding, "--min-score", type=click.FloatRange(0, 1),
            help="Leave out people whose keypoints score less than this on average."),
@@ -46,20 +46,20 @@ filming_options = bundled(
 
 lifting_options = bundled(
     Lifting,
-    option(Lifting, "--lifter", help="Shipped weights by name, or a file."),
+    option(Lifting, "--lifter", metavar="NAME|FILE", help="Network from 2D to 3D: a name, or a .safetensors file."),
     option(Lifting, "--hypotheses", type=click.IntRange(min=1),
-           help="Of a lifter that draws poses: the mean of this many."),
-    option(Lifting, "--draw-steps", type=click.IntRange(min=1), help="Steps in which it draws each."),
-    option(Lifting, "--smooth", metavar="METHOD[:VALUE]", help=f"{list_filters()}."),
+           metavar="N", help="Draw this many poses and take their mean, with a lifter that draws them."),
+    option(Lifting, "--draw-steps", type=click.IntRange(min=1), metavar="N", help="In how many steps it draws each."),
+    option(Lifting, "--smooth", metavar="METHOD[:VALUE]", help=f"Smooth the joints: {list_filters()}."),
     option(Lifting, "--max-gap", type=click.FloatRange(min=0), metavar="SECONDS",
-           help="Fill absences up to this long."),
+           help="Fill gaps up to this long."),
 )  # fmt: skip
 
 lens_options = bundled(
     Lens,
     option(Lens, "--fov", type=float, metavar="DEGREES",
-           help="Field of view along the longer side of the picture, for people's paths."),
-    option(Lens, "--focal", type=float, metavar="PIXELS", help="Focal length, instead of --fov."),
+           help="Field of view along the longer side of the picture. Tells how far people are."),
+    option(Lens, "--focal", type=float, metavar="PIXELS", help="Focal length. Use it instead of --fov."),
 )  # fmt: skip
 
 placing_options = bundled(
@@ -67,5 +67,5 @@ placing_options = bundled(
     option(Placing, "--height", metavar="METRES",
            help="How tall people are: 1.75 for everybody, or by id, 1:1.75,2:1.62."),
     option(Placing, "--fit/--no-fit", help="Make each person one body, of bones that keep their lengths."),
-    option(Placing, "--ground", is_flag=True, help="Find the floor by the feet. Exports then have a world, Z up."),
+    option(Placing, "--ground", is_flag=True, help="Find the floor from the feet. Exports then have a world, Z up."),
 )  # fmt: skip

@@ -19,6 +19,9 @@ from vidpose.refine.smoothing import Smoothing
 
 log = logging.getLogger(__name__)
 
+_FEW = 0.4
+"""A share of the frames that a lifter knows, with which it is far from what it has seen: below 20 a second of 50."""
+
 _GUESS = 0.05
 """The score that a lifter is told of a joint that is guessed: the least that `ImitatedDetector` gives in training."""
 
@@ -40,6 +43,7 @@ def lift_people(
             "%s was trained on keypoints from %s, not from %s; expect larger errors",
             weights.name, trained_on or "another detector", conversion.name,
         )  # fmt: skip
+    _warn_of_rate(weights, found.source.times)
     size, taken = (found.source.width, found.source.height), conversion.target if conversion else seen_as
     tracks = []
     for track in found.tracks:
@@ -69,6 +73,20 @@ def lift_people(
         smoothing=str(smoothing),
         max_gap_seconds=max_gap,
     )
+
+
+def _warn_of_rate(weights: Weights, times: np.ndarray) -> None:
+    """Warn where a video has far fewer frames a second than a lifter learned from, or far more than it can be told."""
+    config = weights.lifter.config
+    if config.frames == 1 or len(times) < 2:
+        return
+    # What is not told otherwise learned from Human3.6M or CMU-17, which both have 50 frames a second.
+    known, rate = config.fps or 50.0, 1 / float(np.median(np.diff(times)))
+    if rate < known * _FEW or (not config.fps and rate > known / _FEW):
+        log.warning(
+            "the video has %.3g frames a second, and %s learned from %.3g; expect larger errors where people move fast",
+            rate, weights.name, known,
+        )  # fmt: skip
 
 
 def conversion_for(lifter: Lifter, layout: Skeleton) -> Conversion | None:

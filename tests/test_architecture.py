@@ -66,6 +66,8 @@ def test_every_file_has_a_room() -> None:
     assert loose == {"vidpose.__main__"}
     rooms = {room_of(module) for module in MODULES} - {"", "__main__"}
     assert rooms == {*ALLOWED, "cli"}
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert not [room for room in rooms if f"`{room}/`" not in page]
 
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))

@@ -28,7 +28,7 @@ ALLOWED = {
 }
 """Room -> the rooms whose files it may import, its own besides. `cli` may import every room, and none imports it."""
 
-REACHES_UP = {"vidpose.body.tracks": {"render", "export"}}
+REACHES_UP = {"vidpose.body.tracks": {"render", "export", "pipeline"}}
 """The one exception: methods of `PoseResult`, where people look for them, hand over to rooms above, at the call."""
 
 RUNS_THE_PROGRAM = {"vidpose.training.ablation"}

@@ -430,6 +430,21 @@ def test_slow_motion_is_sped_up(tmp_path: Path):
     assert found.source.fps == 240
 
 
+@pytest.mark.parametrize("kind", ["alphapose", "coco"])
+def test_results_come_from_files_of_one_kind(tmp_path: Path, kind: str):
+    values = people(17)
+    listed = [
+        {"image_id": frame, "category_id": 1, "keypoints": flat(one), "score": 0.9}
+        for frame, row in enumerate(values) for one in row
+    ]  # fmt: skip
+    path = write(tmp_path / "a.json", listed)
+    check(getattr(PoseResult, f"from_{kind}")(path, size=(1920, 1080)), values, "coco17")
+    check(PoseResult.from_keypoints(str(path), size=(1920, 1080)), values, "coco17")
+    with pytest.raises(VidposeError, match=r"a\.json: a file of another kind, coco"):
+        PoseResult.from_mmpose(path, size=(1920, 1080))
+    check(PoseResult.from_openpose(openpose(tmp_path / "op", people(25)), size=(1920, 1080)), people(25), "body25")
+
+
 def test_without_a_size_the_user_is_asked_for_it(tmp_path: Path):
     with pytest.raises(UsageError, match=r"op: does not say how large the picture is"):
         take_in(openpose(tmp_path / "op", people(25)))

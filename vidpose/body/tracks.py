@@ -190,6 +190,90 @@ class PoseResult:
     in_ray_frame: bool = False
     joints_given: bool = False
 
+    @staticmethod
+    def from_keypoints(
+        path: str | Path,
+        *,
+        video: str | Path | None = None,
+        size: tuple[int, int] | None = None,
+        fps: float | Fraction | None = None,
+    ) -> PoseResult:
+        """What another program found, as a result that `vidpose.infer(from_keypoints=...)` lifts.
+
+        Which format it is, the file says: a folder of OpenPose's JSON, results of AlphaPose or COCO, predictions of
+        MMPose or rtmlib, MediaPipe's landmarks, DeepLabCut's CSV or HDF5, TRC and C3D (joints in 3D, which need no
+        lifting), and what vidpose writes (docs/formats.md). The methods after this one read one format each.
+
+        Args:
+            path: of the file or folder.
+            video: that the keypoints are of, for its size and times.
+            size: (width, height) in pixels of the picture that the keypoints are in, where nothing else says it.
+            fps: frames a second, where nothing else says it.
+
+        Raises:
+            UsageError: nothing says how large the picture is.
+            VidposeError: the file is missing, damaged, or of another format or video.
+        """
+        from vidpose.pipeline.keypoint_intake import take_in
+
+        return take_in(Path(path), video=None if video is None else Path(video), size=size, fps=fps)
+
+    @staticmethod
+    def from_openpose(path: str | Path, **how: Any) -> PoseResult:
+        """A folder of OpenPose's JSON files; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("openpose", path, **how)
+
+    @staticmethod
+    def from_alphapose(path: str | Path, **how: Any) -> PoseResult:
+        """AlphaPose's results; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("alphapose", path, **how)
+
+    @staticmethod
+    def from_coco(path: str | Path, **how: Any) -> PoseResult:
+        """COCO's results or annotations; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("coco", path, **how)
+
+    @staticmethod
+    def from_mmpose(path: str | Path, **how: Any) -> PoseResult:
+        """Predictions of MMPose or rtmlib; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("mmpose", path, **how)
+
+    @staticmethod
+    def from_mediapipe(path: str | Path, **how: Any) -> PoseResult:
+        """MediaPipe's landmarks, JSON or `.npy`; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("mediapipe", path, **how)
+
+    @staticmethod
+    def from_deeplabcut(path: str | Path, **how: Any) -> PoseResult:
+        """DeepLabCut's CSV or HDF5; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("deeplabcut", path, **how)
+
+    @staticmethod
+    def from_trc(path: str | Path, **how: Any) -> PoseResult:
+        """Joints in 3D from a TRC file; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("trc", path, **how)
+
+    @staticmethod
+    def from_c3d(path: str | Path, **how: Any) -> PoseResult:
+        """Joints in 3D from a C3D file; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("c3d", path, **how)
+
     def with_tracks(self, tracks: tuple[Track, ...], **provenance: str | int | float | None) -> PoseResult:
         """The same result with other tracks, and with entries added to its provenance."""
         return replace(self, tracks=tracks, provenance={**self.provenance, **provenance})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from vidpose.common.errors import VidposeError
@@ -24,8 +26,22 @@ FORMATS = (
 _HEAD = 4096
 
 _JSON = (
-    (is_own_json, read_own_json), (is_coco, read_coco), (is_mmpose, read_mmpose), (is_mediapipe, read_mediapipe),
-)  # fmt: skip
+    ("vidpose", is_own_json, read_own_json),
+    ("coco", is_coco, read_coco),
+    ("mmpose", is_mmpose, read_mmpose),
+    ("mediapipe", is_mediapipe, read_mediapipe),
+)
+
+_OF_SUFFIX = {
+    ".trc": ("trc", read_trc),
+    ".c3d": ("c3d", read_c3d),
+    ".h5": ("deeplabcut", read_deeplabcut_h5),
+    ".hdf5": ("deeplabcut", read_deeplabcut_h5),
+    ".npy": ("mediapipe", read_landmark_array),
+}
+
+_SAME = {"alphapose": "coco"}
+"""Kinds that nothing tells apart."""
 
 
 def read_keypoints(path: Path) -> KeypointTable:
@@ -34,39 +50,47 @@ def read_keypoints(path: Path) -> KeypointTable:
     Raises:
         VidposeError: it is missing, damaged, or of no known format; says what is wrong.
     """
+    return _reader(path)[1]()
+
+
+def check_kind(path: Path, kind: str) -> None:
+    """See that a file is of a kind: "openpose", "alphapose", "coco", "mmpose", "mediapipe" and so on.
+
+    Raises:
+        VidposeError: it is of another one, or none.
+    """
+    found, _ = _reader(path)
+    if found != _SAME.get(kind, kind):
+        raise VidposeError(f"{path}: a file of another kind, {found}; read it with `PoseResult.from_keypoints`")
+
+
+def _reader(path: Path) -> tuple[str, Callable[[], KeypointTable]]:
+    """The kind of a file, and what reads it.
+
+    Raises:
+        VidposeError: as `read_keypoints`.
+    """
     suffix = path.suffix.lower()
-    if path.is_dir():
-        if not is_openpose(path):
-            raise _unknown(path)
-        return read_openpose(path)
-    if suffix == ".trc":
-        return read_trc(path)
-    if suffix == ".c3d":
-        return read_c3d(path)
-    if suffix in (".h5", ".hdf5"):
-        return read_deeplabcut_h5(path)
-    if suffix == ".npy":
-        return read_landmark_array(path)
+    if path.is_dir() and is_openpose(path):
+        return "openpose", partial(read_openpose, path)
+    if suffix in _OF_SUFFIX and not path.is_dir():
+        kind, read = _OF_SUFFIX[suffix]
+        return kind, partial(read, path)
     if suffix == ".csv":
         with reading(path, "a table of keypoints"):
             head = read_text(path)[:_HEAD]
         if is_own_csv(head):
-            return read_own_csv(path)
+            return "vidpose", partial(read_own_csv, path)
         if is_deeplabcut(head):
-            return read_deeplabcut_csv(path)
-        raise _unknown(path)
+            return "deeplabcut", partial(read_deeplabcut_csv, path)
     if suffix == ".json":
         with reading(path, "JSON of keypoints"):
             content = read_json(path)
-        for belongs, read in _JSON:
+        for kind, belongs, read in _JSON:
             if belongs(content):
-                return read(path, content)
+                return kind, partial(read, path, content)
         if isinstance(content, dict) and "people" in content:
             raise VidposeError(f"{path}: one frame of OpenPose's; give the folder of all of them")
-    raise _unknown(path)
-
-
-def _unknown(path: Path) -> VidposeError:
     if not path.exists():
-        return VidposeError(f"{path}: no such file")
-    return VidposeError(f"{path}: no keypoints of a known format; read are {', '.join(FORMATS)}")
+        raise VidposeError(f"{path}: no such file")
+    raise VidposeError(f"{path}: no keypoints of a known format; read are {', '.join(FORMATS)}")

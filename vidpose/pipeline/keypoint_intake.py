@@ -9,6 +9,7 @@ import logging
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.keypoint_files import KeypointTable, read_keypoints
+from vidpose.keypoint_files import KeypointTable, check_kind, read_keypoints
 from vidpose.people.tracker import Tracker
 from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
@@ -88,6 +89,20 @@ def take_in(
         "ids": "tracked" if table.ids is None else "of the file",
     }
     return PoseResult(source, tuple(tracks), table.layout.name, "", provenance)
+
+
+def take_in_kind(kind: str, path: str | Path, *, video: str | Path | None = None, **how: Any) -> PoseResult:
+    """The same of a file that is to be of one kind, for the methods `PoseResult.from_...`.
+
+    Args:
+        kind: as they are called.
+        how: as of `take_in`.
+
+    Raises:
+        UsageError, VidposeError: as `take_in`; or the file is of another kind.
+    """
+    check_kind(Path(path), kind)
+    return take_in(Path(path), video=None if video is None else Path(video), **how)
 
 
 def smooth_joints(result: PoseResult, smoothing: Smoothing, *, max_gap: float = MAX_GAP) -> PoseResult:

@@ -45,6 +45,8 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--aggregate", type=click.Choice(["p-agg", "j-agg", "p-best", "j-best"]), default="p-agg",
               show_default=True,
               help="One answer of them: their mean, by reprojection, or the best one by the truth.")  # fmt: skip
+@click.option("--refine", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Correct lifted poses by the keypoints, with the weights of a pose-refiner.")  # fmt: skip
 @click.option("--metric", default="mpjpe", show_default=True, metavar="NAME", help="What the table by action shows.")
 @click.option("--by", multiple=True, help="Also print all measures by this.",
               type=click.Choice(["actions", "subjects", "sequences", "subject_actions", "joints"]))  # fmt: skip
@@ -61,8 +63,9 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 def eval(
     dataset: str, folder: Path | None, lifters: tuple[str, ...], keypoints: bool, input_name: str | None,
     protocol_name: str | None, tta: str, windows: str, smooth: str, filter_name: str, noise: float,
-    hypotheses: int | None, draw_steps: int | None, aggregate: str, metric: str, by: tuple[str, ...], reported: str,
-    device: str, json_file: Path | None, table_files: tuple[Path, ...], figures: Path | None, overwrite: bool,
+    hypotheses: int | None, draw_steps: int | None, aggregate: str, refine: Path | None, metric: str,
+    by: tuple[str, ...], reported: str, device: str, json_file: Path | None, table_files: tuple[Path, ...],
+    figures: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Evaluate lifters on a benchmark. Figures that papers report stand in the same table."""
     from vidpose.cli.console import table_console
@@ -73,6 +76,7 @@ def eval(
     from vidpose.datasets.store import Store
     from vidpose.evaluation.evaluate import evaluate_keypoints
     from vidpose.evaluation.tables import breakdown_table, print_table, write_table
+    from vidpose.lifters.pose_refiner import read_refiner
     from vidpose.lifters.zoo import load_weights
     from vidpose.refine.smoothing import Smoothing
 
@@ -95,7 +99,10 @@ def eval(
     loaded = {_label(name, lifters): load_weights(name) for name in lifters}
     for weights in loaded.values():
         weights.draw(hypotheses, draw_steps)
-    job = _Job(store, protocol, input_name, choose_device(device), tta, windows, smoothing, filter_name, aggregate)
+    refiner = read_refiner(refine) if refine else None
+    job = _Job(
+        store, protocol, input_name, choose_device(device), tta, windows, smoothing, filter_name, aggregate, refiner
+    )
     summaries = {name: job.run(weights, noise) for name, weights in loaded.items()}
     tables = _tables(dataset, summaries, metric, input_name, reported)
     tables += [breakdown_table(name, summary, part) for name, summary in summaries.items() for part in by]
@@ -125,6 +132,7 @@ class _Job:
     smoothing: Any
     filter_name: str
     aggregate: str
+    refiner: Any
 
     def run(self, weights: Any, noise: float) -> dict[str, Any]:
         """The summary of a lifter's results."""
@@ -136,7 +144,7 @@ class _Job:
             return evaluate(
                 self.store, self.protocol, weights.lifter.to(self.device), self.input_name,
                 mirror=self.tta == "flip", overlap=self.windows == "blended", noise=noise,
-                aggregate=self.aggregate, post_filter=FILTERS[self.filter_name],
+                aggregate=self.aggregate, refiner=self.refiner, post_filter=FILTERS[self.filter_name],
                 smoothing=None if self.smoothing.method == "none" else self.smoothing, report=report,
             ).summary()  # fmt: skip
 
@@ -147,6 +155,7 @@ class _Job:
 
         how = {
             "aggregate": self.aggregate,
+            "refined": self.refiner is not None,
             "tta": self.tta,
             "windows": self.windows,
             "smooth": str(self.smoothing),

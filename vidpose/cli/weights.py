@@ -209,7 +209,9 @@ def _published(name: str) -> tuple[Entry, Published]:
 
 @weights.command("import")
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--arch", required=True, metavar="NAME", help="Which lifter it is; `vidpose models` lists them.")
+@click.option(
+    "--arch", required=True, metavar="NAME", help="Which lifter it is, as `vidpose models` lists them, or pose-refiner."
+)
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 @click.option(
     "--set",
@@ -225,6 +227,7 @@ def _published(name: str) -> tuple[Entry, Published]:
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], prefer: str, overwrite: bool) -> None:
     """Convert CHECKPOINT, a file from the authors of a lifter, to .safetensors. No code in it is run."""
+    from vidpose.lifters import pose_refiner
     from vidpose.lifters.importing import import_lifter
     from vidpose.lifters.zoo import save_lifter
 
@@ -233,6 +236,13 @@ def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], p
         say(f"as in the paper, since the tensors' shapes do not tell: {listed} (--set KEY=VALUE for others)")
 
     check_outputs([out], overwrite)
+    if arch == pose_refiner.ARCH:
+        if settings:
+            raise UsageError(f"--set {settings[0]}: shapes tell all of a {arch}; leave it out")
+        refiner = pose_refiner.import_refiner(checkpoint)
+        pose_refiner.save_refiner(refiner, out, {"source": checkpoint.name})
+        click.echo(f"wrote {out}: {arch} of {refiner.joints} joints; `vidpose eval --refine` takes it")
+        return
     options = apply_settings({}, settings)
     lifter = import_lifter(checkpoint, arch, options, prefer=prefer, report=tell, tell=say)
     save_lifter(lifter, out, {"source": checkpoint.name})

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from vidpose.body.geometry import ray_turns
@@ -16,10 +17,11 @@ from vidpose.common.errors import UsageError
 from vidpose.datasets.clips_to_lift import check_joints, counted, keypoints_in, metres_per_unit, with_scores
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Store, StoredClip
-from vidpose.evaluation.hypotheses import AGGREGATIONS
+from vidpose.evaluation.hypotheses import AGGREGATIONS, pinhole
 from vidpose.evaluation.keypoints.keypoint_metrics import keypoint_scores
 from vidpose.evaluation.results import Results
 from vidpose.lifters import HypothesisLifter, Lifter
+from vidpose.lifters.pose_refiner import PoseRefiner, placed_by_keypoints
 from vidpose.lifters.running import lift, lift_hypotheses
 from vidpose.refine.smoothing import Smoothing
 
@@ -46,6 +48,7 @@ def evaluate(
     smoothing: Smoothing | None = None,
     noise: float = 0.0,
     aggregate: str = "p-agg",
+    refiner: PoseRefiner | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Results:
     """Errors of a lifter on a benchmark.
@@ -60,6 +63,8 @@ def evaluate(
         noise: standard deviation, in pixels, of Gaussian noise added to the keypoints (Hossain and Little, Table 3);
             the same for the same clip every time.
         aggregate: a name in `AGGREGATIONS`, for a lifter that draws poses.
+        refiner: corrects what was lifted, by the keypoints, the true camera and the true depth of the root, as the
+            papers do.
         report: called with the numbers of clips done and in all.
 
     Raises:
@@ -74,6 +79,8 @@ def evaluate(
             store, clip, lifter, input_name, mirror=mirror, overlap=overlap, noise=noise, seed=number,
             aggregate=aggregate,
         )  # fmt: skip
+        if refiner:
+            predicted = refined(refiner, predicted, store, clip, input_name)
         if smoothing:
             if not clip.fps:
                 raise UsageError(f"smoothing {smoothing}: {store.name} does not say how many frames a second it has")
@@ -119,6 +126,27 @@ def lift_clip(
         factor_F = metres_per_unit(store.joints(clip), store.keypoints(clip, "gt"), clip.width)
         lifted = lifted * factor_F[:, None, None]
     return lifted[:, order]
+
+
+@torch.inference_mode()
+def refined(
+    refiner: PoseRefiner, lifted_FJD: np.ndarray, store: Store, clip: StoredClip, input_name: str
+) -> np.ndarray:
+    """(F, J, 3) metres relative to the root: a clip's lifted joints after the refinement (`pose_refiner`).
+
+    Raises:
+        UsageError: the refiner is for another number of joints.
+    """
+    if refiner.joints != len(store.layout):
+        raise UsageError(f"--refine: for {refiner.joints} joints, where {store.name} has {len(store.layout)}")
+    root = store.layout.parents.index(-1)
+    joints_FJD = np.array(store.joints(clip))
+    focal_2, centre_2 = pinhole(joints_FJD, np.array(store.keypoints(clip, "gt"))[..., :2])
+    seen_FJ2 = np.array(store.keypoints(clip, input_name))[..., :2]
+    placed_FJD = placed_by_keypoints(lifted_FJD, seen_FJ2, joints_FJD[:, root, 2], focal_2, centre_2, root)
+    answer_FJD = refiner(*(torch.from_numpy(array).float() for array in (lifted_FJD, placed_FJD))).numpy()
+    answer_FJD[:, root] = 0
+    return answer_FJD
 
 
 def evaluate_keypoints(store: Store, protocol: Protocol, input_name: str, *, every: int = 10) -> dict[str, float]:

@@ -13,8 +13,7 @@ Where the paper and the released network differ we follow the network, whose wei
 * Layer norms divide by the unbiased standard deviation plus 1e-6, outside the root.
 
 A norm at the end of either encoder, which is in the authors' files but not in their computation, is not imported. The
-refinement that the paper's results include is not here: a network of its own, which needs the camera and the depth of
-the true pose.
+refinement that the paper's results include is a network of its own, `pose_refiner.py`.
 
 Shape suffixes: B batch, T frames, J joints, C channels, D width.
 """

@@ -105,5 +105,5 @@ def test_what_is_no_refiner_is_said(store, tmp_path):
     with pytest.raises(VidposeError, match=r"w\.safetensors"):
         read_refiner(tmp_path / "w.safetensors")
     lifter = create_lifter("martinez", width=8).eval()
-    with pytest.raises(UsageError, match="--refine: for 15 joints, where cmu has 17"):
+    with pytest.raises(UsageError, match="the refiner is for 15 joints, where cmu has 17"):
         evaluate(store, PROTOCOLS["vidpose"], lifter, "gt", refiner=PoseRefiner(15).eval())

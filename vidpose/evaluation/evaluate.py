@@ -138,7 +138,7 @@ def refined(
         UsageError: the refiner is for another number of joints.
     """
     if refiner.joints != len(store.layout):
-        raise UsageError(f"--refine: for {refiner.joints} joints, where {store.name} has {len(store.layout)}")
+        raise UsageError(f"the refiner is for {refiner.joints} joints, where {store.name} has {len(store.layout)}")
     root = store.layout.parents.index(-1)
     joints_FJD = np.array(store.joints(clip))
     focal_2, centre_2 = pinhole(joints_FJD, np.array(store.keypoints(clip, "gt"))[..., :2])

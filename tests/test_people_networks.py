@@ -95,7 +95,7 @@ def test_the_whole_chain_gives_what_mediapipe_gave(sample: str) -> None:
                 continue
             height, width = frame.image.shape[:2]
             ((regions, scores),) = detector._search(frame.image, [(0, 0, width, height)])
-            np.testing.assert_allclose(regions, theirs["regions"][rows], atol=1)  # OpenCV 4 and 5 differ
+            np.testing.assert_allclose(regions, theirs["regions"][rows], atol=2)  # OpenCV 4 and 5 differ
             np.testing.assert_allclose(scores, theirs["scores"][rows], atol=0.05)
             poses = keypoints.locate(frame.image, theirs["regions"][rows].astype(np.float64))
             np.testing.assert_allclose(poses.presence, theirs["presence"][rows], atol=0.01)

@@ -282,3 +282,56 @@ class TestInBoxes:
         poses = located.locate(picture(box_at(300)), located.regions(np.stack([box_at(300), box_at(2000)])))
         assert poses.presence.tolist() == [1, 0]
         assert np.isfinite(poses.regions).all()
+
+
+class Shadows(Circles):
+    """Sees somebody wherever it looks, upright in the circle, as a landmark network may where somebody was."""
+
+    score = 0.6
+
+    def locate(self, image: np.ndarray, regions: np.ndarray) -> Poses:
+        radii = np.linalg.norm(regions[:, 1] - regions[:, 0], axis=-1)[:, None, None]
+        shape = np.stack([np.linspace(-0.3, 0.3, 33), np.linspace(-0.9, 0.9, 33)], axis=-1)
+        keypoints = (regions[:, :1] + radii * shape).astype(np.float32)
+        scores = np.full((len(regions), 33), self.score, np.float32)
+        return Poses(keypoints, scores, np.ones(len(regions), np.float32), regions)
+
+
+def followed(networks: Networks, frames: int) -> tuple[list[list[int]], PeopleFinder]:
+    finder = PeopleFinder(networks=networks)
+    return ids([finder.step(picture(), frame / FPS, frame) for frame in range(frames)]), finder
+
+
+def test_whom_no_detector_sees_any_longer_is_gone() -> None:
+    """The detector sees somebody for a second; the keypoints go on, half sure, and the track does not."""
+    script = [[box_at(300, 200)]] * FPS + [[]] * 4 * FPS
+    seen, finder = followed(Networks(Told(script), Shadows(), {}), 5 * FPS)
+    assert seen[FPS : 2 * FPS] == [[1]] * FPS
+    assert seen[-FPS:] == [[]] * FPS
+    assert finder.confirmed == {1}
+    assert finder.gone_since(1) == pytest.approx(1.0, abs=0.3)
+
+
+def test_whose_keypoints_are_beyond_doubt_needs_no_detector() -> None:
+    certain = Shadows()
+    certain.score = 0.95
+    seen, finder = followed(Networks(Told([[box_at(300, 200)]] + [[]] * 5 * FPS), certain, {}), 5 * FPS)
+    assert seen == [[1]] * 5 * FPS
+    assert finder.gone_since(1) == np.inf
+
+
+def test_the_second_detector_looks_for_whom_the_first_misses() -> None:
+    first, second = Told([[]] * 20), Told([[box_at(300, 200)]] * 20)
+    seen, _ = followed(Networks(first, Shadows(), {}, second=second), 20)
+    assert seen == [[1]] * 20
+    assert second.asked == [0, 13], "nobody was there, and half a second later"
+
+
+def test_whom_the_lower_edge_cuts_off_is_looked_at_whole() -> None:
+    finder_of_joints = Circles()
+    box = np.array([200.0, 280, 300, 480])
+    with PeopleFinder(networks=Networks(Told([[box]]), finder_of_joints, {})) as finder:
+        finder.step(picture(), 0.0)
+    (plain, _), (whole, _) = finder_of_joints.given
+    assert plain.tolist() == [250, 380]
+    assert whole.tolist() == [250, 480]

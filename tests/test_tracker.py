@@ -143,3 +143,46 @@ def test_only_the_most_prominent_are_kept(tracker: Tracker) -> None:
 def test_nobody_at_all(tracker: Tracker) -> None:
     assert [follow(tracker, frame / 30) for frame in range(3)] == [[], [], []]
     assert tracker.confirmed() == set()
+
+
+def wearing(tracker: Tracker, time: float, *people: tuple[np.ndarray, str]) -> list[int]:
+    """As `follow`, of people in clothes of one colour each: "r" or "b"."""
+    keypoints = np.array([p for p, _ in people]).reshape(-1, len(BLAZEPOSE_33), 2)
+    looks = np.array([[{"r": (0.9, 0.1), "b": (0.1, 0.9)}[colour]] for _, colour in people])
+    ones = np.ones(len(people))
+    return tracker.update(time, keypoints, np.ones(keypoints.shape[:2]), 0.9 * ones, ones > 0, looks).tolist()
+
+
+def test_clothes_decide_who_turned_back_where_two_met(tracker: Tracker) -> None:
+    """By their motion alone they would have walked on; one is hidden, and both go back to where they came from."""
+    for frame in range(28):
+        assert wearing(tracker, frame / 30, (person(100 + 6 * frame), "r"), (person(460 - 6 * frame), "b")) == [1, 2]
+    for frame in range(28, 36):
+        assert wearing(tracker, frame / 30, (person(280), "r")) == [1]
+    for frame in range(36, 66):
+        step = 12 + 6 * (frame - 35)
+        assert wearing(tracker, frame / 30, (person(280 + step), "b"), (person(280 - step), "r")) == [2, 1]
+
+
+def test_a_body_in_somebody_elses_clothes_is_not_taken_over(tracker: Tracker) -> None:
+    """Who was hidden comes out where the other was about to be: the other is not given their body."""
+    for frame in range(10):
+        assert wearing(tracker, frame / 30, (person(300), "r"), (person(330), "b")) == [1, 2]
+    assert wearing(tracker, 10 / 30, (person(302), "b")) == [2]
+    assert wearing(tracker, 11 / 30, (person(302), "b"), (person(332), "r")) == [2, 1]
+
+
+def test_in_doubt_somebody_who_was_hidden_gets_a_new_id(tracker: Tracker) -> None:
+    """Two in the same clothes go behind a pillar, and come out of it one above the other: who is who, nobody knows."""
+    for frame in range(20):
+        assert follow(tracker, frame / 30, person(220 + 2 * frame), person(340 - 2 * frame)) == [1, 2]
+    for frame in range(20, 35):
+        follow(tracker, frame / 30)
+    ids = follow(tracker, 35 / 30, person(280, y=280), person(280, y=320))
+    assert not {1, 2} & set(ids)
+
+
+def test_somebody_who_is_forgotten_comes_back_as_somebody_new(tracker: Tracker) -> None:
+    follow(tracker, 0.0, person(100), person(400))
+    tracker.forget(1)
+    assert follow(tracker, 0.03, person(100), person(400)) == [3, 2]

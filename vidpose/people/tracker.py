@@ -1,10 +1,12 @@
-"""Who is who from frame to frame: ids for people, from their keypoints alone.
+"""Who is who from frame to frame: ids for people, from their keypoints and from what they wear.
 
 Every frame brings candidates: poses with a confidence. Those of one body are thinned to the surest; the rest are
 matched to the people already known, first the sure ones and then, to whoever is left, the unsure ones, each time so
 that the sum of costs is least (Hungarian assignment). A match costs what box and pose lack of agreeing with the
-person's last pose, moved on at constant velocity. Someone not seen for longer than a gap is gone, and a candidate
-farther away than a body moves in the time is somebody else: better two ids for one person than one for two.
+person's last pose, moved on at constant velocity, and what clothes lack of looking alike. Where people have met, a
+candidate that looks far more like somebody else near by is not matched, nor is somebody who was hidden where another
+way of matching is as good. Someone not seen for longer than a gap is gone, and a candidate farther away than a body
+moves in the time is somebody else: better two ids for one person than one for two.
 
 Times are seconds and lengths are fractions of the body's size, so neither frame rate nor resolution matters.
 """
@@ -18,6 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vidpose.body.skeletons import Skeleton
 from vidpose.people.detections import overlaps
+from vidpose.people.looks import blended, likeness
 
 NOBODY = 0
 """The id of a candidate that is not a person, or not one of its own."""
@@ -39,6 +42,13 @@ _MIN_STEP = 1e-3  # seconds; two frames may carry one timestamp
 
 _NEWCOMER = 0.2  # added cost of someone not confirmed yet: of two who claim one pose the elder gets it
 _DISTANCE_COST = 0.5  # of a match at the end of the reach; decides where nothing overlaps any more
+_LOOK_COST = 0.5  # of clothes that have no colour in common
+_UNLIKE = 0.15  # by how much somebody else has to look more like a candidate to be it ...
+_ALIKE = 0.8  # ... unless it looks so much like oneself
+_LOOK_WEIGHT = 0.1  # of a new frame in how somebody is remembered
+_HIDDEN = 0.15  # seconds out of sight after which somebody might be mistaken for another
+_DOUBT = 0.1  # by how much a match of somebody hidden has to be cheaper than the other way round
+
 _STEADY = 3  # sightings that make a person, if they agree by ...
 _STEADINESS = 0.65  # ... this much; what is no person makes a new pose every frame
 _PERSISTENT = 10  # sightings that make a person however much they differ
@@ -55,6 +65,7 @@ class _Person:
     keypoints: np.ndarray
     scores: np.ndarray
     size: float  # pixels; the largest of late
+    look: np.ndarray  # (S, N), see `looks.py`
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     sightings: int = 0
     last: int = 0
@@ -96,7 +107,13 @@ class Tracker:
         return {person.id: person.shift(time) for person in self._alive if self._is_around(person, time)}
 
     def update(
-        self, time: float, keypoints: np.ndarray, scores: np.ndarray, confidences: np.ndarray, sure: np.ndarray
+        self,
+        time: float,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        confidences: np.ndarray,
+        sure: np.ndarray,
+        looks: np.ndarray | None = None,
     ) -> np.ndarray:
         """Take the candidates of the next frame.
 
@@ -106,6 +123,7 @@ class Tracker:
             scores: (P, K), 0 to 1.
             confidences: (P,), 0 to 1: how well each candidate shows a person.
             sure: (P,) bool: those that may be somebody new. The others may only be somebody known.
+            looks: (P, S, N) what they wear, see `looks.py`; None: nobody knows.
 
         Returns:
             (P,) int64 ids from 1, no two alike; NOBODY for a candidate that repeats another, or that is nobody known
@@ -114,15 +132,20 @@ class Tracker:
         self._alive = [person for person in self._alive if self._is_around(person, time)]
         self._frames += 1
         ids = np.full(len(keypoints), NOBODY)
+        if looks is None:
+            looks = np.full((len(keypoints), 1, 1), np.nan)
         unique = self._distinct(keypoints, scores, confidences)
+        apart = _apart(keypoints, unique)
         for round_, floor in ((unique[sure[unique]], 0.0), (unique[~sure[unique]], _MIN_UNSURE)):
-            for person, i, agreement in self._match(time, keypoints, scores, round_, floor):
+            for person, i, agreement in self._match(time, keypoints, scores, looks, round_, floor):
                 self._sight(person, time, keypoints[i], scores[i], confidences[i])
+                if apart[i]:
+                    person.look = blended(person.look, looks[i], _LOOK_WEIGHT)
                 person.agreement += agreement
                 ids[i] = person.id
         for i in unique:
             if sure[i] and ids[i] == NOBODY:
-                ids[i] = self._welcome(time, keypoints[i], scores[i], confidences[i])
+                ids[i] = self._welcome(time, keypoints[i], scores[i], confidences[i], looks[i])
         return ids
 
     def confirmed(self, max_people: int | None = None) -> set[int]:
@@ -136,9 +159,9 @@ class Tracker:
         people.sort(key=lambda person: -person.prominence)
         return {person.id for person in people[:max_people]}
 
-    def forget(self) -> None:
-        """Follow nobody any longer: whoever comes gets a new id."""
-        self._alive = []
+    def forget(self, id_: int | None = None) -> None:
+        """Follow somebody no longer, or nobody: whoever comes gets a new id."""
+        self._alive = [person for person in self._alive if id_ is not None and person.id != id_]
 
     def _is_around(self, person: _Person, time: float) -> bool:
         return person.last == self._frames or time - person.seen <= self._gap
@@ -155,7 +178,13 @@ class Tracker:
         return np.array(sorted(kept), dtype=int)
 
     def _match(
-        self, time: float, keypoints: np.ndarray, scores: np.ndarray, candidates: np.ndarray, floor: float
+        self,
+        time: float,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        looks: np.ndarray,
+        candidates: np.ndarray,
+        floor: float,
     ) -> list[tuple[_Person, int, float]]:
         """People not seen at `time` yet, each with the candidate it is, and how far they agree: `floor` at least."""
         people = [person for person in self._alive if person.last != self._frames]
@@ -170,12 +199,36 @@ class Tracker:
         distance, sizes = self._distance(expected, found), _sizes(found)
         possible = (distance <= reach) & (agreement >= floor)
         possible &= (sizes <= _MAX_GROWTH * tallest) & (sizes * _MAX_GROWTH >= _sizes(expected)[:, None])
+        alike = likeness(np.stack([person.look for person in people]), looks[candidates])
+        possible &= ~self._is_somebody_else(alike, looks[candidates], found, distance <= reach)
         newcomer = np.array([not person.is_confirmed(self._frames) for person in people])[:, None]
         cost = 1 - agreement + _DISTANCE_COST * distance / reach + _NEWCOMER * newcomer
+        cost += _LOOK_COST * (1 - np.where(np.isfinite(alike), alike, 1))
         never = 1 + cost.sum()
         rows, columns = linear_sum_assignment(np.where(possible, cost, never))
-        pairs = [(r, c) for r, c in zip(rows, columns, strict=True) if possible[r, c]]
-        return [(people[r], int(candidates[c]), float(agreement[r, c])) for r, c in pairs]
+        pairs = {int(r): int(c) for r, c in zip(rows, columns, strict=True) if possible[r, c]}
+        for r, c in list(pairs.items()):
+            if elapsed[r] > _HIDDEN and _is_doubtful(r, c, pairs, np.where(possible, cost, np.inf)):
+                del pairs[r]
+        return [(people[r], int(candidates[c]), float(agreement[r, c])) for r, c in pairs.items()]
+
+    def _is_somebody_else(
+        self, alike: np.ndarray, looks: np.ndarray, found: np.ndarray, is_near: np.ndarray
+    ) -> np.ndarray:
+        """(people, candidates) bool: where a candidate looks like another of the people who may be there, not like one.
+
+        Whoever was seen in this frame already counts as well: it is they who looked so.
+        """
+        seen = [person for person in self._alive if person.last == self._frames]
+        others = np.where(is_near & np.isfinite(alike), alike, -np.inf)
+        if seen:
+            is_beside = self._distance(np.stack([p.keypoints for p in seen]), found) <= [[p.size] for p in seen]
+            theirs = likeness(np.stack([person.look for person in seen]), looks)
+            others = np.concatenate([others, np.where(is_beside & np.isfinite(theirs), theirs, -np.inf)])
+        best = np.full_like(alike, -np.inf)
+        for r in range(len(alike)):
+            best[r] = np.delete(others, r, axis=0).max(axis=0, initial=-np.inf)
+        return (alike < _ALIKE) & (best > alike + _UNLIKE)
 
     def _sight(
         self, person: _Person, time: float, keypoints: np.ndarray, scores: np.ndarray, confidence: float
@@ -193,9 +246,11 @@ class Tracker:
         person.sightings += 1
         person.prominence += float(confidence) * size
 
-    def _welcome(self, time: float, keypoints: np.ndarray, scores: np.ndarray, confidence: float) -> int:
+    def _welcome(
+        self, time: float, keypoints: np.ndarray, scores: np.ndarray, confidence: float, look: np.ndarray
+    ) -> int:
         """Start somebody new; the id."""
-        person = _Person(len(self._everyone) + 1, self._frames, time, keypoints, scores, 0.0)
+        person = _Person(len(self._everyone) + 1, self._frames, time, keypoints, scores, 0.0, look)
         self._sight(person, time, keypoints, scores, confidence)
         self._everyone.append(person)
         self._alive.append(person)
@@ -215,6 +270,27 @@ class Tracker:
 
     def _centres(self, keypoints: np.ndarray) -> np.ndarray:
         return keypoints[:, self._torso].mean(axis=1)
+
+
+def _apart(keypoints: np.ndarray, unique: np.ndarray) -> np.ndarray:
+    """(P,) bool: the candidates whose box no other of the `unique` ones reaches into: they are seen whole."""
+    low, high = keypoints.min(axis=1), keypoints.max(axis=1)
+    touch = ((low[:, None] < high[unique]) & (high[:, None] > low[unique])).all(axis=-1)
+    touch[unique, np.arange(len(unique))] = False
+    return ~touch.any(axis=1)
+
+
+def _is_doubtful(r: int, c: int, pairs: dict[int, int], cost: np.ndarray) -> bool:
+    """Whether candidate c might as well be another than r, who was hidden; `cost` is infinite where impossible."""
+    for other in range(len(cost)):
+        if other == r:
+            continue
+        theirs = pairs.get(other)
+        now = cost[r, c] + (cost[other, theirs] if theirs is not None else 0)
+        swapped = cost[other, c] + (cost[r, theirs] if theirs is not None else 0)
+        if swapped - now < _DOUBT:
+            return True
+    return False
 
 
 def _similarity(a: np.ndarray, a_scores: np.ndarray, b: np.ndarray, b_scores: np.ndarray) -> np.ndarray:

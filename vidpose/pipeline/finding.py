@@ -66,8 +66,12 @@ def find_people(
                 if progress:
                     progress(done, reader.num_frames_hint)
         confirmed = finder.confirmed
-    people = {id_: rows for id_, rows in sightings.items() if id_ in confirmed}
     source = replace(reader.source(), cuts=tuple(shots.cuts))
+    people = {
+        id_: [row for row in rows if source.times[row[0]] <= finder.gone_since(id_)]
+        for id_, rows in sightings.items()
+        if id_ in confirmed
+    }
     if source.truncated:
         log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
     detector, layout = finder.networks.detector, finder.networks.keypoints.layout

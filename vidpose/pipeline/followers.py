@@ -1,0 +1,307 @@
+"""Three ways of following people through a video, for three kinds of detector.
+
+- `IdsGiven`: the detector knows who is who; everyone is looked at in their box.
+- `BoxesLead`: boxes that hug bodies are where a network that takes boxes looks; the last frame says where only between
+  runs of the detector, and for whom it misses.
+- `RegionsLead`: the keypoints of one frame say where to look in the next, better than a box; the detector looks for
+  newcomers now and then, and for everyone in a frame in which somebody known is missing or nobody is there. Whom no
+  detector has seen for a while is gone: a landmark network alone follows a shadow for as long as one likes.
+
+A person whom the detector is not sure of may be somebody known, and nobody new.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidpose.body.regions import Regions
+from vidpose.keypoints.poses import Poses, inside
+from vidpose.people.detections import Detections, PersonDetector
+from vidpose.people.looks import look_at
+from vidpose.people.tracker import NOBODY, Tracker
+from vidpose.pipeline.networks import Networks
+
+_MIN_PRESENCE = 0.5  # probability that there is a person, as MediaPipe asks for
+_SURE = 0.5  # confidence that a newcomer needs, besides a score of which the detector is sure
+_EVIDENT = 0.75  # confidence of a newcomer whom no detector needs to be sure of
+_SURE_SECOND = 0.8  # score of the second detector that a newcomer needs; in an empty room it says up to 0.6
+_SAME_BODY = 0.35  # distance of two regions of one body, see `Regions.distances`
+_WITNESSED = 0.6  # distance at which a detection shows that somebody followed is there
+_SEARCH_SECONDS = 0.5  # between searches of a detector that does not lead
+_GONE_SECONDS = 2.0  # without being seen by a detector, after which somebody is gone, unless ...
+_UNMISTAKABLE = 0.85  # ... the keypoints were this confident all the while
+_AT_THE_EDGE = 0.02  # of the picture's height: a box that ends there goes on beyond it
+_BOX_MARGIN = 0.1  # of the box's sides: joints lie inside the body
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One person in one frame.
+
+    Attributes:
+        id: the same number for the same person, from 1.
+        box: (4,) float32 pixels, x0 y0 x1 y1, cut off at the picture's edge.
+        keypoints: (J, 2) float32 pixels, in the finder's layout; may lie outside the picture.
+        scores: (J,) float32, 0 to 1.
+    """
+
+    id: int
+    box: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Poses that may be people, and which of them may be somebody new."""
+
+    poses: Poses
+    sure: np.ndarray
+
+    def __add__(self, more: _Candidates) -> _Candidates:
+        return _Candidates(self.poses + more.poses, np.concatenate([self.sure, more.sure]))
+
+
+class Follower:
+    """What the three share. `step` follows everyone into the next frame."""
+
+    def __init__(self, networks: Networks, min_score: float) -> None:
+        self.networks, self._min_score = networks, min_score
+        self._detector, self._keypoints = networks.detector, networks.keypoints
+
+    def step(self, image: np.ndarray, time: float, index: int) -> list[Sighting]:
+        """As `PeopleFinder.step`."""
+        raise NotImplementedError
+
+    def look_ahead(self, images: Sequence[np.ndarray], indices: Sequence[int]) -> None:
+        """As `PeopleFinder.look_ahead`."""
+
+    def begin_anew(self) -> None:
+        """As `PeopleFinder.begin_anew`."""
+
+    def confirmed(self, max_people: int | None) -> set[int]:
+        """The ids that are people, the most prominent ones of them."""
+        raise NotImplementedError
+
+    def gone_since(self, id_: int) -> float:
+        """As `PeopleFinder.gone_since`."""
+        return np.inf
+
+    def _regions_of(self, found: Detections) -> np.ndarray:
+        if found.regions is None or self._keypoints.takes_boxes:
+            return self._keypoints.regions(found.boxes)
+        return found.regions
+
+    def _believable(self, poses: Poses, image: np.ndarray) -> np.ndarray:
+        """(P,) bool: which of the poses may be people at all."""
+        return (poses.presence >= _MIN_PRESENCE) & (confidences(poses, image) >= self._min_score)
+
+
+class IdsGiven(Follower):
+    """Everyone in the box, and with the id, that the detector gives."""
+
+    def __init__(self, networks: Networks, min_score: float) -> None:
+        super().__init__(networks, min_score)
+        self._ahead: list[tuple[Detections, Poses]] = []
+        self._prominence: Counter[int] = Counter()
+
+    def step(self, image: np.ndarray, time: float, index: int) -> list[Sighting]:
+        if not self._ahead:
+            self.look_ahead([image], [index])
+        found, poses = self._ahead.pop(0)
+        is_believable = self._believable(poses, image)
+        poses, ids = poses[is_believable], found.ids[is_believable].tolist()
+        sightings = [_sighting(i, poses, p, image) for p, i in enumerate(ids)]
+        for sighting, confidence in zip(sightings, confidences(poses, image), strict=True):
+            self._prominence[sighting.id] += float(confidence * np.hypot(*(sighting.box[2:] - sighting.box[:2])))
+        return sorted(sightings, key=lambda sighting: sighting.id)
+
+    def look_ahead(self, images: Sequence[np.ndarray], indices: Sequence[int]) -> None:
+        found = self._detector.detect_all(images, indices)
+        poses = self._keypoints.locate_all(images, [self._regions_of(some) for some in found])
+        self._ahead += zip(found, poses, strict=True)
+
+    def confirmed(self, max_people: int | None) -> set[int]:
+        return {id_ for id_, _ in self._prominence.most_common(max_people)}
+
+
+class _Tracking(Follower):
+    """Followers that find out themselves who is who."""
+
+    def __init__(self, networks: Networks, min_score: float, gap: float) -> None:
+        super().__init__(networks, min_score)
+        self._tracker = Tracker(self._keypoints.layout, gap)
+        self._steps = 0
+        self._regions: dict[int, np.ndarray] = {}
+
+    def begin_anew(self) -> None:
+        self._tracker.forget()
+        self._regions = {}
+
+    def confirmed(self, max_people: int | None) -> set[int]:
+        return self._tracker.confirmed(max_people)
+
+    def _expected(self, time: float) -> dict[int, np.ndarray]:
+        """Where everyone known should be: regions (2, 2) by id."""
+        return {i: self._regions[i] + shift for i, shift in self._tracker.predict(time).items()}
+
+    def _follow(self, image: np.ndarray, expected: dict[int, np.ndarray], taken: np.ndarray) -> _Candidates:
+        """People where they are expected, unless somebody is there already."""
+        regions = np.array(list(expected.values())).reshape(-1, 2, 2)
+        is_free = Regions(regions).away_from(Regions(taken), _SAME_BODY)
+        poses = self._keypoints.locate(image, regions[is_free])
+        poses = poses[self._believable(poses, image)]
+        return _Candidates(poses, confidences(poses, image) >= _SURE)
+
+    def _judge(self, scores: np.ndarray, poses: Poses, image: np.ndarray, enough: float) -> _Candidates:
+        """Those of the poses found for detections, of those scores, that may be people."""
+        confidence, is_believable = confidences(poses, image), self._believable(poses, image)
+        sure = (scores >= enough) & (confidence >= _SURE) | (confidence >= _EVIDENT)
+        return _Candidates(poses[is_believable], sure[is_believable])
+
+    def _newcomers(
+        self, detections: Detections, taken: np.ndarray, image: np.ndarray, detector: PersonDetector
+    ) -> _Candidates:
+        """People a detector finds where nobody is yet."""
+        regions = self._regions_of(detections)
+        is_free = Regions(regions).away_from(Regions(taken), _SAME_BODY)
+        poses = self._keypoints.locate(image, regions[is_free])
+        if detections.regions is None:
+            poses = self._with_whole_bodies(poses, detections.boxes[is_free], image)
+        enough = _SURE_SECOND if detector is self.networks.second else detector.sure
+        return self._judge(detections.scores[is_free], poses, image, enough)
+
+    def _with_whole_bodies(self, poses: Poses, boxes: np.ndarray, image: np.ndarray) -> Poses:
+        """Look again for whom the picture's lower edge cuts off, where the whole body would be, and keep the surer.
+
+        A box around head and shoulders says nothing of the legs, and the landmark networks know whole bodies.
+        """
+        height = image.shape[0]
+        is_cut = np.flatnonzero(boxes[:, 3] > (1 - _AT_THE_EDGE) * height)
+        if not len(is_cut):
+            return poses
+        whole = boxes[is_cut].copy()
+        whole[:, 3] += whole[:, 3] - whole[:, 1]
+        again = self._keypoints.locate(image, self._keypoints.regions(whole))
+        better = confidences(again, image) > confidences(poses[is_cut], image)
+        order = np.arange(len(poses))
+        order[is_cut[better]] = len(poses) + np.flatnonzero(better)
+        return (poses + again)[order]
+
+    def _name(self, image: np.ndarray, time: float, found: _Candidates, known: dict[int, np.ndarray]) -> list[Sighting]:
+        """Give the candidates their ids, and remember where to look for them in the next frame."""
+        poses = found.poses
+        looks = look_at(image, poses.keypoints, poses.scores, self._keypoints.layout)
+        confidence = confidences(poses, image)
+        ids = self._tracker.update(time, poses.keypoints, poses.scores, confidence, found.sure, looks)
+        people = {int(i): p for p, i in enumerate(ids) if i != NOBODY}
+        self._regions = {i: self._regions[i] for i in known} | {i: poses.regions[p] for i, p in people.items()}
+        return [_sighting(i, poses, p, image) for i, p in sorted(people.items())]
+
+
+class BoxesLead(_Tracking):
+    """In the boxes of a detector that runs on every frame, or on every few and where somebody known is missing."""
+
+    def __init__(self, networks: Networks, min_score: float, gap: float, detect_every: int) -> None:
+        super().__init__(networks, min_score, gap)
+        self._detect_every = detect_every
+        self._ahead: dict[int, tuple[Detections, Poses]] = {}
+
+    def step(self, image: np.ndarray, time: float, index: int) -> list[Sighting]:
+        if self._steps % self._detect_every == 0 and self._steps not in self._ahead:
+            self.look_ahead([image], [index])
+        looked_at = self._ahead.pop(self._steps, None)
+        self._steps += 1
+        known = self._expected(time)
+        found = _Candidates(self._keypoints.locate(image, np.empty((0, 2, 2))), np.empty(0, bool))
+        if looked_at:
+            found = self._judge(looked_at[0].scores, looked_at[1], image, self._detector.sure)
+        found = found + self._follow(image, known, found.poses.regions)
+        if not looked_at and (len(found.poses) < len(known) or not known):
+            detections = self._detector.detect(image, False, index)
+            found = found + self._newcomers(detections, found.poses.regions, image, self._detector)
+        return self._name(image, time, found, known)
+
+    def look_ahead(self, images: Sequence[np.ndarray], indices: Sequence[int]) -> None:
+        due = [i for i in range(len(images)) if (self._steps + i) % self._detect_every == 0]
+        if not due:
+            return
+        images = [images[i] for i in due]
+        found = self._detector.detect_all(images, [indices[i] for i in due])
+        poses = self._keypoints.locate_all(images, [self._regions_of(some) for some in found])
+        self._ahead = {self._steps + i: pair for i, pair in zip(due, zip(found, poses, strict=True), strict=True)}
+
+
+class RegionsLead(_Tracking):
+    """Where the last frame says, with a detector for newcomers and for the missing, and a second for whom it misses."""
+
+    def __init__(self, networks: Networks, min_score: float, gap: float, detect_every: int | None) -> None:
+        super().__init__(networks, min_score, gap)
+        self._detect_every = detect_every
+        self._searched = -np.inf
+        self._witnessed: dict[int, float] = {}
+        self._gone: dict[int, float] = {}
+
+    def step(self, image: np.ndarray, time: float, index: int) -> list[Sighting]:
+        is_due = self._is_due(time)
+        self._steps += 1
+        known = self._expected(time)
+        found = self._follow(image, known, np.empty((0, 2, 2)))
+        seen = []
+        for detector in filter(None, (self._detector, self.networks.second)):
+            if is_due or len(found.poses) < len(known) or not known:
+                is_second = detector is self.networks.second
+                detections = detector.detect(image, is_due and not is_second, index)
+                seen.append(self._regions_of(detections))
+                found = found + self._newcomers(detections, found.poses.regions, image, detector)
+        sightings = self._name(image, time, found, known)
+        self._witness(sightings, seen, image, time)
+        return sightings
+
+    def begin_anew(self) -> None:
+        super().begin_anew()
+        self._searched = -np.inf
+
+    def gone_since(self, id_: int) -> float:
+        return self._gone.get(id_, np.inf)
+
+    def _is_due(self, time: float) -> bool:
+        """Whether the detector is to look for everyone in this frame."""
+        if self._detect_every:
+            return self._steps % self._detect_every == 0
+        is_due = time - self._searched >= _SEARCH_SECONDS
+        self._searched = time if is_due else self._searched
+        return is_due
+
+    def _witness(self, sightings: list[Sighting], seen: list[np.ndarray], image: np.ndarray, time: float) -> None:
+        """Note whom a detector has seen; whom none has for long is followed no more, unless the keypoints are sure."""
+        there = Regions(np.concatenate([np.empty((0, 2, 2)), *seen]))
+        for sighting in sightings:
+            own = Regions(self._regions[sighting.id][None])
+            is_inside = inside(sighting.keypoints, image.shape)
+            confidence = sighting.scores[is_inside].mean() if is_inside.any() else 0
+            is_new = sighting.id not in self._witnessed
+            if is_new or confidence >= _UNMISTAKABLE or not own.away_from(there, _WITNESSED)[0]:
+                self._witnessed[sighting.id] = time
+            elif time - self._witnessed[sighting.id] > _GONE_SECONDS:
+                self._tracker.forget(sighting.id)
+                self._gone[sighting.id] = self._witnessed[sighting.id] + _SEARCH_SECONDS / 2
+
+
+def confidences(poses: Poses, image: np.ndarray) -> np.ndarray:
+    """(P,) how sure it is that each is a person: presence times the mean score of the joints inside the picture."""
+    is_inside = inside(poses.keypoints, image.shape)
+    return poses.presence * (poses.scores * is_inside).sum(axis=1) / np.maximum(is_inside.sum(axis=1), 1)
+
+
+def _sighting(id_: int, poses: Poses, p: int, image: np.ndarray) -> Sighting:
+    keypoints = poses.keypoints[p]
+    low, high = keypoints.min(axis=0), keypoints.max(axis=0)
+    margin = _BOX_MARGIN * (high - low)
+    height, width = image.shape[:2]
+    box = np.clip(np.concatenate([low - margin, high + margin]), 0, (width, height, width, height))
+    return Sighting(id_, box.astype(np.float32), keypoints, poses.scores[p])

@@ -34,6 +34,7 @@ RUN = (
     "lifters",
     "api",
     "index",
+    "other-keypoints",
 )
 """Pages whose commands and Python are run, on eight frames of a sample. Those of the others are only parsed."""
 
@@ -63,7 +64,7 @@ fisheye = false
 def commands(page: Path) -> list[str]:
     """Every `vidpose ...` of a page's code, without comments, with lines that go on joined."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = re.findall(r"^(?: {4}|\t)?(vidpose (?!0).*)$", text, re.MULTILINE)
+    lines = re.findall(r"^ {4}(vidpose .*)$", text, re.MULTILINE)
     return [re.sub(r"\s+#.*", "", line).removesuffix("...").strip() for line in lines]
 
 
@@ -140,6 +141,11 @@ def base(tmp_path_factory) -> Path:
         moved = result.with_tracks(result.tracks)
         object.__setattr__(moved.source, "path", f"{name}.mp4")
         moved.save(folder / "out" / f"{name}.npz")
+        if name == "video":
+            result.export("openpose", folder / "made" / "x")
+            (folder / "made" / "x_openpose").rename(folder / "openpose")
+            result.export("coco", folder / "made" / "x")
+            (folder / "made" / "x_coco.json").rename(folder / "predictions.json")
     shutil.rmtree(folder / "made")
     return folder
 
@@ -271,6 +277,16 @@ def test_the_api_page_has_every_name_of_the_package():
 
     shown = re.findall(r"^::: vidpose\.(\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(shown) == sorted(set(vidpose.__all__) - {"__version__"})
+
+
+def test_every_option_of_infer_is_in_a_group():
+    import rich_click
+
+    from vidpose.cli.infer import infer
+
+    grouped = {option for group in rich_click.rich_click.OPTION_GROUPS["*infer"] for option in group["options"]}
+    options = {parameter.opts[0] for parameter in infer.params if parameter.param_type_name == "option"}
+    assert options - grouped == {"--device"}
 
 
 def test_the_workflow_tests_every_python_that_is_supported():

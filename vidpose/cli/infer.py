@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 
 click.rich_click.OPTION_GROUPS["*infer"] = [
-    {"name": "Which part", "options": ["--time", "--start", "--end", "--from-keypoints"]},
+    {"name": "The video", "options": ["--time", "--start", "--end", "--cuts", "--fps", "--slow-motion"]},
+    {"name": "Keypoints found before", "options": ["--from-keypoints", "--size"]},
     {"name": "Find people", "options": ["--detector", "--keypoints", "--detector-weights", "--keypoints-weights",
                                         "--detect-every", "--max-people", "--min-score"]},
     {"name": "Lift to 3D", "options": ["--lifter", "--hypotheses", "--draw-steps", "--smooth", "--max-gap", "--fit"]},

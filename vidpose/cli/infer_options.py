@@ -29,7 +29,7 @@ finding_options = bundled(
     option(Finding, "--min-score", type=click.FloatRange(0, 1),
            help="Leave out people whose keypoints score less than this on average."),
     option(Finding, "--cuts", metavar="auto|none|FILE",
-           help="Where the video cuts to another shot, and people end: looked for, nowhere, or as a file says."),
+           help="Cuts to another shot, where people end: auto looks for them, none has none, FILE lists them."),
     option(Finding, "--in-step", is_flag=True,
            help="The VIDEOs show one person at the same moments. A clip network looks at all views at once."),
 )  # fmt: skip
@@ -37,11 +37,11 @@ finding_options = bundled(
 filming_options = bundled(
     Filming,
     option(Filming, "--fps", type=float, metavar="RATE",
-           help="Frames a second, of folders of pictures, and of videos or keypoints whose times are not known."),
+           help="Frames a second, of a folder of pictures, or of a video or keypoints without times."),
     option(Filming, "--slow-motion", type=float, metavar="TIMES",
            help="How many times slower than life the video is. Times are then those of life."),
     option(Filming, "--size", metavar="WIDTHxHEIGHT",
-           help="Of the picture that other programs' keypoints are in, where no video says it."),
+           help="Size of the picture that the keypoints are in, if there is no video."),
 )  # fmt: skip
 
 lifting_options = bundled(

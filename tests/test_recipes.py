@@ -29,8 +29,7 @@ ELSEWHERE = {
     ("ssr-stf", "I (bottom)"): "P-MPJPE of Table I's networks",
     ("ssr-stf", "VII"): "a body mesh, which no lifter here gives",
     ("temporal-relational", "I"): "2D keypoints in the picture",
-    ("temporal-relational", "II (top)"): "PoseFormer on 2D keypoints of the paper's own network",
-    ("temporal-relational", "II (bottom)"): "P-MPJPE of the same",
+    ("temporal-relational", "II (bottom)"): "P-MPJPE of Table II (top)'s network",
     ("temporal-relational", "III"): "2D keypoints in the picture",
 }
 """Tables with rows of a paper's own method that no recipe is for, and why."""

@@ -126,7 +126,7 @@ def test_actions_have_their_names():
         ("humaneva", "p_mpjpe", "detected", "Hossain and Little (T=5)", 22.0),
         ("h36m", "mpjpe", "detected", "Single-Branch LSTM+Transformer (T=81)", 49.51),
         ("mpi-inf-3dhp", "mpjpe", "detected", "Single-Branch LSTM+Transformer (T=81)", 29.34),
-        ("h36m", "mpjpe", "own", "Multi-perspective relational", 40.3),
+        ("h36m", "mpjpe", "temporal-relational", "Multi-perspective relational", 40.3),
         ("h36m", "ap", "image", "Multi-perspective relational (32frames)", 91.4),
     ],
 )
@@ -140,7 +140,7 @@ def test_inputs_are_told_apart():
     detected, gt = published("h36m", "mpjpe", "detected"), published("h36m", "mpjpe", "gt")
     assert len(detected) + len(gt) == len(all_rows)
     assert {row.input for row in gt} == {"gt"}
-    assert {row.input for row in detected} == {"cpn", "hrnet", "sh", "own", "detected"}
+    assert {row.input for row in detected} == {"cpn", "hrnet", "sh", "temporal-relational", "detected"}
 
 
 def test_studies_are_no_comparison():

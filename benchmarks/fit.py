@@ -42,6 +42,7 @@ from vidpose.lifters.zoo import Weights, load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.refine.fit import fit
+from vidpose.refine.focal import Lens
 from vidpose.refine.place import place
 from vidpose.refine.roots import reprojection_error
 from vidpose.refine.smoothing import Smoothing
@@ -93,7 +94,7 @@ class Table:
         self, lifted: PoseResult, truth: np.ndarray, joints: list[int], cameras: dict[str, float | None]
     ) -> None:
         for name, focal in cameras.items():
-            placed = place(lifted, focal=focal)
+            placed = place(lifted, Lens(focal=focal))
             self.cases.setdefault(f"lifted, {name}", Case()).add(placed, truth, joints)
             case, started = self.cases.setdefault(f"fitted, {name}", Case()), time.process_time()
             fitted = fit(placed)

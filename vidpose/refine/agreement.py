@@ -47,7 +47,8 @@ class Spread:
     """How far things are expected to be off, as standard deviations: metres, radians, seconds.
 
     Attributes:
-        across, along: the end of a lifted bone against its start, across and along the line of sight.
+        across, along: the end of a lifted bone against its start, across and along the line of sight: between what
+            lifters are off by on motion like that they learned from and on real video, twice as much.
         robust: standard deviations from which on a lifted bone counts less.
         keypoint: a keypoint of score 1, in metres at the person.
         wild: in metres at the person; a keypoint that far off counts half, and further off ever less.
@@ -58,12 +59,12 @@ class Spread:
         twist: of a thigh and an upper arm about themselves.
     """
 
-    across: float = 0.025
-    along: float = 0.06
+    across: float = 0.037
+    along: float = 0.075
     robust: float = 2.0
     keypoint: float = 0.03
     wild: float = 0.12
-    acceleration: float = 10.0
+    acceleration: float = 14.0
     root_acceleration: float = 6.0
     roll: float = 50.0
     limit: float = 0.05

@@ -261,7 +261,11 @@ def test_lists_in_the_docs_are_complete():
     from vidpose.lifters import lifter_names
     from vidpose.pipeline.networks import DETECTORS, KEYPOINTS
 
+    from vidpose.lifters.lifter_table import LIFTERS
+    from vidpose.weights.catalogue import shipped_entries
+
     for page, names in {
+        "accuracy.md": shipped_entries(LIFTERS),
         "exports.md": FORMATS,
         "benchmarks.md": DATASETS,
         "lifters.md": lifter_names(),

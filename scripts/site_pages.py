@@ -39,6 +39,11 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Name what is not part of the site, instead of linking to it."""
+    return re.sub(r"\[([^\]]+)\]\(\.\./(?!architecture)[^)]+\)", r"\1", markdown)
+
+
 def from_the_root(path: Path) -> str:
     """A file at the root, with its links as they are from within `docs`."""
     text = path.read_text(encoding="utf-8").replace("](docs/", "](")

@@ -92,9 +92,10 @@ def infer_views(
 
     Args:
         videos: one a view.
-        calibration: file of the cameras, by which people are triangulated (docs/views.md).
+        calibration: file of the cameras, by which people are triangulated.
         in_step: one person, seen by all views at once by a clip network, where nobody has calibrated the cameras.
-        networks, progress, settings: as of `infer`; the progress is that of each video in turn.
+        networks, settings: as of `infer`.
+        progress: as of `infer`, for each video in turn.
 
     Returns:
         A result a view, in its camera's frame, with the same ids in all.

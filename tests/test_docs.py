@@ -259,9 +259,8 @@ def test_lists_in_the_docs_are_complete():
     from vidpose.datasets import DATASETS
     from vidpose.export import FORMATS
     from vidpose.lifters import lifter_names
-    from vidpose.pipeline.networks import DETECTORS, KEYPOINTS
-
     from vidpose.lifters.lifter_table import LIFTERS
+    from vidpose.pipeline.networks import DETECTORS, KEYPOINTS
     from vidpose.weights.catalogue import shipped_entries
 
     for page, names in {

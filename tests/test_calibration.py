@@ -280,12 +280,81 @@ def test_a_bad_file_is_one_line_that_says_what_is_wrong(name, damage, message, t
     assert "\n" not in str(caught.value)
 
 
-def test_millimetres_are_noticed(tmp_path):
+def test_millimetres_are_noticed(tmp_path, caplog):
     text = write_pose2sim(tmp_path / "c.toml").read_text()
     for facts in FACTS:
         text = without(text, str(facts["translation"].tolist()), str((1000 * facts["translation"]).tolist()))
+    for camera, facts in zip(read(text, tmp_path).cameras, FACTS, strict=True):
+        np.testing.assert_allclose(camera.translation, facts["translation"])
+    assert "its lengths are taken for millimetres" in caplog.text
+    for facts in FACTS:
+        text = without(text, str((1000 * facts["translation"]).tolist()), str((1e6 * facts["translation"]).tolist()))
     with pytest.raises(VidposeError, match="m apart; lengths must be metres"):
         read(text, tmp_path)
+
+
+def write_caliscope(path: Path) -> Path:
+    """Caliscope's camera_array.toml: tables within `cameras`, rotations as matrices, and a camera to ignore."""
+    text = ""
+    for i, facts in enumerate(FACTS):
+        text += f"""[cameras.{i}]
+            cam_id = {i}
+            rotation_count = 0
+            error = 0.19
+            exposure = -7.0
+            grid_count = 24
+            ignore = false
+            size = [{WIDTH}, {HEIGHT}]
+            matrix = {facts["matrix"].tolist()}
+            distortions = {list(LENS)}
+            translation = {facts["translation"].tolist()}
+            rotation = {facts["rotation"].tolist()}
+        """
+    path.write_text(text + "[cameras.7]\ncam_id = 7\nignore = true\nsize = [640, 480]\n")
+    return path
+
+
+def write_freemocap(path: Path) -> Path:
+    """FreeMoCap's, by Anipose: millimetres, and the first camera's frame for the world."""
+    rotation, translation = FACTS[0]["rotation"], FACTS[0]["translation"]
+    text = ""
+    for i, facts in enumerate(FACTS):
+        turned = facts["rotation"] @ rotation.T
+        moved = 1000 * (facts["translation"] - turned @ translation)
+        text += f"""[cam_{i}]
+            name = "{facts["name"]}"
+            size = [ {WIDTH}, {HEIGHT}]
+            matrix = {facts["matrix"].tolist()}
+            distortions = {list(LENS)}
+            rotation = {cv2.Rodrigues(turned)[0].ravel().tolist()}
+            translation = {moved.tolist()}
+        """
+    path.write_text(text + "[metadata]\nadjusted = false\nerror = 0.0\ncharuco_square_size = 39\n")
+    return path
+
+
+def test_caliscope(tmp_path):
+    calibration = load_calibration(write_caliscope(tmp_path / "camera_array.toml"))
+    assert [camera.name for camera in calibration.cameras] == ["cam_0", "cam_1"]
+    for camera, facts in zip(calibration.cameras, FACTS, strict=True):
+        np.testing.assert_allclose(camera.rotation, facts["rotation"], atol=1e-9)
+        np.testing.assert_allclose(camera.translation, facts["translation"])
+        assert camera.z_up
+
+
+def test_freemocap_and_anipose_have_their_world_where_a_camera_is(tmp_path):
+    first, second = load_calibration(write_freemocap(tmp_path / "c.toml")).cameras
+    np.testing.assert_allclose(first.rotation, np.eye(3), atol=1e-9)
+    assert not first.z_up
+    right = np.linalg.norm(
+        FACTS[0]["rotation"].T @ FACTS[0]["translation"] - FACTS[1]["rotation"].T @ FACTS[1]["translation"]
+    )
+    assert np.linalg.norm(second.position - first.position) == pytest.approx(right)
+
+
+def test_vicon_is_refused_with_the_reason(tmp_path):
+    with pytest.raises(VidposeError, match=r"a Vicon \.xcp, whose makers say nowhere which way its cameras are turned"):
+        read("<Cameras><Camera DEVICEID='1'/></Cameras>", tmp_path, "a.xcp")
 
 
 @pytest.mark.parametrize("content", [b"\x80\x04K\x01.", b"\xff\xfe\x00\x01", b"PK\x03\x04\xe9"])

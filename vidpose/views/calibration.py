@@ -1,4 +1,4 @@
-"""Calibration files: Qualisys (.qca.txt), Pose2Sim (.toml) and OpenCV (.yml, .yaml, .xml).
+"""Calibration files: Qualisys (.qca.txt), OpenCV (.yml, .yaml, .xml), and the .toml of Anipose and its kin.
 
 Which one a file is, its content says. OpenCV and Qualisys count pixels from the centre of the first one; vidpose from
 the corner of the picture, so half a pixel is added to each principal point.
@@ -6,8 +6,10 @@ the corner of the picture, so half a pixel is added to each principal point.
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,6 +20,8 @@ import numpy as np
 from vidpose.common.errors import VidposeError, one_line
 from vidpose.common.inputs import read_text, reading, short
 from vidpose.views.cameras import Calibration, ViewCamera
+
+log = logging.getLogger(__name__)
 
 _MAX_BYTES = 10_000_000
 _MAX_METRES = 200.0
@@ -40,6 +44,7 @@ def load_calibration(path: Path) -> Calibration:
         try:
             content = read_text(path, _MAX_BYTES)
             cameras = _reader(content)(content)
+            cameras = _in_metres(path, cameras)
             _check_together(cameras)
         except UnicodeDecodeError:
             raise VidposeError(f"{path}: not a calibration, it is no text; {_KNOWN}") from None
@@ -54,14 +59,16 @@ def load_calibration(path: Path) -> Calibration:
     return Calibration(path, cameras)
 
 
-_KNOWN = "a Qualisys .qca.txt, a Pose2Sim .toml and an OpenCV .yml or .xml are read"
+_KNOWN = (
+    "a Qualisys .qca.txt, an OpenCV .yml or .xml, and a .toml of Pose2Sim, Anipose, FreeMoCap or Caliscope are read"
+)
 
 
 def _reader(content: str) -> Callable[[str], tuple[ViewCamera, ...]]:
     start = content.lstrip()
     if start.startswith("<"):
         return _read_opencv if "<opencv_storage" in start[:1000] else _read_qualisys
-    return _read_opencv if start.startswith("%YAML") else _read_pose2sim
+    return _read_opencv if start.startswith("%YAML") else _read_toml
 
 
 def _read_qualisys(content: str) -> tuple[ViewCamera, ...]:
@@ -73,6 +80,11 @@ def _read_qualisys(content: str) -> tuple[ViewCamera, ...]:
     if "<!DOCTYPE" in content:
         raise ValueError("XML with a document type, which no calibration has")
     root = ElementTree.fromstring(content)  # noqa: S314, without a document type there are no entities to expand
+    if root.tag == "Cameras":
+        raise ValueError(
+            "a Vicon .xcp, whose makers say nowhere which way its cameras are turned; calibrate the videos themselves, "
+            "or give Pose2Sim's .toml"
+        )
     if root.tag != "calibration":
         raise ValueError(f"XML of another kind, <{root.tag}>")
     cameras = []
@@ -107,21 +119,45 @@ def _attributes(camera: ElementTree.Element, tag: str, name: str) -> Mapping[str
     return _Named(f"<{tag}> of camera {short(name)}", {key: float(value) for key, value in element.attrib.items()})
 
 
-def _read_pose2sim(content: str) -> tuple[ViewCamera, ...]:
-    """Pose2Sim's own file: a table a camera, metres; rotation is OpenCV's rotation vector, world to camera, Z up."""
-    tables = [(key, table) for key, table in tomllib.loads(content).items() if isinstance(table, dict)]
+def _read_toml(content: str) -> tuple[ViewCamera, ...]:
+    """A table a camera, as Anipose writes it, and FreeMoCap and Pose2Sim after it; Caliscope's are within `cameras`.
+
+    Rotation, a vector or a matrix, and translation take the world to the camera, as OpenCV's. Whether the world has Z
+    up, no such file says; it is taken to, where the cameras then stand upright.
+    """
+    top = tomllib.loads(content)
+    nested = top.get("cameras")
+    tables = nested if isinstance(nested, dict) else top
+    within = "cameras." if isinstance(nested, dict) else ""
+    metadata = top.get("metadata") if isinstance(top.get("metadata"), dict) else {}
     cameras = []
-    for key, table in tables:
-        if key == "metadata":
+    for key, table in tables.items():
+        if not isinstance(table, dict) or key in _NO_CAMERAS or table.get("ignore") is True:
             continue
-        facts = _Named(f"[{key}]", table)
+        facts = _Named(f"[{within}{key}]", table)
+        name = facts.get("name", f"cam_{key}" if within else key)
         cameras.append(
             _camera(
-                str(facts.get("name", key)), facts["size"], facts["matrix"], facts["distortions"], facts["rotation"],
-                facts["translation"], fisheye=bool(facts.get("fisheye", False)), z_up=True,
+                str(name), facts["size"], facts["matrix"], facts["distortions"], facts["rotation"],
+                facts["translation"], fisheye=bool(facts.get("fisheye", False)),
             )
         )  # fmt: skip
-    return tuple(cameras)
+    if "charuco_square_size" in metadata:  # FreeMoCap's, which counts in millimetres
+        cameras = [_scaled(camera, 1e-3) for camera in cameras]
+    upright = np.mean([-camera.rotation[1, 2] for camera in cameras]) if cameras else 0.0
+    return tuple(replace(camera, z_up=bool(upright > _UPRIGHT)) for camera in cameras)
+
+
+_NO_CAMERAS = ("metadata", "charuco", "capture_volume", "point_estimates")
+"""Tables of other things."""
+
+_UPRIGHT = 0.5
+"""Of the way down in a picture, how much is down in the world, on average."""
+
+
+def _scaled(camera: ViewCamera, metres: float) -> ViewCamera:
+    """A camera whose lengths were in another unit, of so many metres."""
+    return replace(camera, translation=camera.translation * metres)
 
 
 _MATRIX = ("camera_matrix", "K", "M")
@@ -249,6 +285,22 @@ def _numbers(value: Any, name: str, what: str) -> np.ndarray:
     return numbers.astype(np.float64)
 
 
+def _in_metres(path: Path, cameras: Sequence[ViewCamera]) -> tuple[ViewCamera, ...]:
+    """The cameras, those that stand too far apart for metres taken to count in millimetres."""
+    if len(cameras) < 2 or _farthest(cameras) <= _MAX_METRES:
+        return tuple(cameras)
+    log.warning(
+        "%s: its cameras would stand %.0f m apart; its lengths are taken for millimetres", path, 2 * _farthest(cameras)
+    )
+    return tuple(_scaled(camera, 1e-3) for camera in cameras)
+
+
+def _farthest(cameras: Sequence[ViewCamera]) -> float:
+    """Metres from the middle of the cameras to the one farthest from it."""
+    positions = np.stack([camera.position for camera in cameras])
+    return float(np.linalg.norm(positions - positions.mean(axis=0), axis=-1).max())
+
+
 def _check_together(cameras: Sequence[ViewCamera]) -> None:
     if len(cameras) < 2:
         raise ValueError(f"it has {'one camera' if cameras else 'no camera'}, where two are the least")
@@ -256,7 +308,5 @@ def _check_together(cameras: Sequence[ViewCamera]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two cameras are called {short(name)}")
-    positions = np.stack([camera.position for camera in cameras])
-    farthest = np.linalg.norm(positions - positions.mean(axis=0), axis=-1).max()
-    if farthest > _MAX_METRES:
-        raise ValueError(f"its cameras stand {2 * farthest:.0f} m apart; lengths must be metres")
+    if _farthest(cameras) > _MAX_METRES:
+        raise ValueError(f"its cameras stand {2 * _farthest(cameras):.0f} m apart; lengths must be metres")

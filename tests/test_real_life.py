@@ -67,6 +67,20 @@ def test_after_a_long_pause_somebody_else_is_there(walk, networks, tmp_path):
     assert found.source.cuts == ()
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_who_lies_or_stands_on_the_head_is_lifted_as_well_as_upright(turns, walk, plain, networks, tmp_path):
+    images = [np.ascontiguousarray(np.rot90(image, -turns)) for image in walk[:8]]
+    path = odd_videos.encode(tmp_path / "turned.mkv", images, "ffv1", "bgr0")
+    [result] = Job.of([path], fit=False).run(networks=networks)
+    with np.load(shipped("samples") / "walk-wave.truth.npz") as truth:
+        joints = truth["joints"][0][:8]
+    for _ in range(turns):
+        joints = np.stack([-joints[..., 1], joints[..., 0], joints[..., 2]], axis=-1)
+    [track] = result.tracks
+    apart = track.joints - track.joints[:, :1] - (joints - joints[:, :1])
+    assert np.linalg.norm(apart, axis=-1).mean() < 0.085
+
+
 @pytest.fixture(scope="module")
 def edited(walk, tmp_path_factory) -> tuple[Path, Path]:
     """Two shots with a hard cut between them, and the second one alone."""

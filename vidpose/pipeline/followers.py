@@ -30,6 +30,8 @@ _SURE = 0.5  # confidence that a newcomer needs, besides a score of which the de
 _EVIDENT = 0.75  # confidence of a newcomer whom no detector needs to be sure of
 _SURE_SECOND = 0.8  # score of the second detector that a newcomer needs; in an empty room it says up to 0.6
 _SAME_BODY = 0.35  # distance of two regions of one body, see `Regions.distances`
+_SAME_MIDDLE = 0.6  # of a box's circle, how far from its middle somebody's hips are at most
+_UPRIGHT = 0.7  # how much of the way from hips to head is up, of who counts as upright
 _WITNESSED = 0.6  # distance at which a detection shows that somebody followed is there
 _SEARCH_SECONDS = 0.5  # between searches of a detector that does not lead
 _GONE_SECONDS = 2.0  # without being seen by a detector, after which somebody is gone, unless ...
@@ -169,11 +171,32 @@ class _Tracking(Follower):
         """People a detector finds where nobody is yet."""
         regions = self._regions_of(detections)
         is_free = Regions(regions).away_from(Regions(taken), _SAME_BODY)
+        if detections.regions is None and is_free.any() and detector is not self.networks.second:
+            regions[is_free] = self._as_they_lie(regions[is_free], image)
         poses = self._keypoints.locate(image, regions[is_free])
         if detections.regions is None:
             poses = self._with_whole_bodies(poses, detections.boxes[is_free], image)
         enough = _SURE_SECOND if detector is self.networks.second else detector.sure
         return self._judge(detections.scores[is_free], poses, image, enough)
+
+    def _as_they_lie(self, regions: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Regions (P, 2, 2) of newcomers in boxes, turned as the second detector says: boxes know no heads.
+
+        The landmark networks know upright bodies, and make one of somebody who lies or stands on their head.
+        """
+        if self.networks.second is None or self._keypoints.takes_boxes:
+            return regions
+        others = self._regions_of(self.networks.second.detect(image, False))
+        turned = regions.copy()
+        for number, (middle, top) in enumerate(regions):
+            radius = np.linalg.norm(top - middle)
+            apart = np.linalg.norm(others[:, 0] - middle, axis=1)
+            if len(apart) and apart.min() < _SAME_MIDDLE * radius:
+                other = others[apart.argmin()]
+                up = (other[1] - other[0]) / max(np.linalg.norm(other[1] - other[0]), 1e-9)
+                if -up[1] < _UPRIGHT:
+                    turned[number] = other
+        return turned
 
     def _with_whole_bodies(self, poses: Poses, boxes: np.ndarray, image: np.ndarray) -> Poses:
         """Look again for whom the picture's lower edge cuts off, where the whole body would be, and keep the surer.

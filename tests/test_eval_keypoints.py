@@ -149,3 +149,18 @@ def test_the_table_has_shares_in_per_cent():
     row = {"ap": 0.5, "ap50": 1.0, "ap75": 0.25, "ar": 0.75, "pck_2d": 0.9, "mse": 4.0, "median_px": 1.5, "ms": 12.0}
     table = keypoint_table("t", {"net": row}, ())
     assert table.lines[0].values == (50, 100, 25, 75, 90, 4, 1.5, 12)
+
+
+def test_what_the_paper_reports_stands_beside():
+    from vidpose.evaluation.keypoints.annotated_pictures import keypoint_table, reported_rows
+
+    rows = reported_rows("I")
+    assert next(iter(rows)) == "ViT-S"
+    ours = rows["Multi-perspective relational (32frames)"]
+    assert (ours["ap"], ours["ar"], ours["pck_2d"], ours["mse"]) == pytest.approx((0.914, 0.948, 0.986, 33.6))
+    assert {row["frames"] for row in reported_rows("III").values()} == {8, 32, 128}
+    table = keypoint_table("clips", {"ours": {"ap": 0.5, "mse": 20.0}, **rows}, ())
+    mine, *others = table.lines
+    assert mine.reported == ""
+    assert dict(zip(table.columns, others[-1].values, strict=True))["AP"] == pytest.approx(91.4)
+    assert others[-1].reported.endswith("Table I")

@@ -25,6 +25,8 @@ from vidpose.common.files import check_outputs, replacing, to_json
                    "pictures.  [default: as many as it can]")  # fmt: skip
 @click.option("--every", default=1, show_default=True, type=click.IntRange(min=1), metavar="N",
               help="Use every Nth picture, or every Nth clip.")  # fmt: skip
+@click.option("--reported", type=click.Choice(["I", "III"]), metavar="I|III",
+              help="Also show what the temporal-relational paper reports in this table, on Human3.6M.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures to this file."
@@ -32,7 +34,7 @@ from vidpose.common.files import check_outputs, replacing, to_json
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def eval_keypoints(
     data: Path, names: tuple[str, ...], detector: str | None, images: Path | None, views: tuple[int, ...], every: int,
-    device: str, json_file: Path | None, overwrite: bool,
+    reported: str | None, device: str, json_file: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Evaluate 2D keypoint networks on annotated pictures.
 
@@ -45,7 +47,7 @@ def eval_keypoints(
     from vidpose.cli.console import table_console
     from vidpose.cli.progress import progress_of
     from vidpose.common.devices import choose_device
-    from vidpose.evaluation.keypoints.annotated_pictures import keypoint_table, over_files
+    from vidpose.evaluation.keypoints.annotated_pictures import keypoint_table, over_files, reported_rows
     from vidpose.evaluation.keypoints.comparing import Compared, open_compared, read_annotated
     from vidpose.evaluation.tables import print_table
 
@@ -77,7 +79,8 @@ def eval_keypoints(
     notes = [f"{len(annotated.people):,} people, {where}; {len(joints)} joints: {', '.join(joints)}"]
     if not any("ap" in row for row in rows.values()):
         notes.append("no AP and AR, which need pycocotools: pip install pycocotools")
-    print_table(keypoint_table(str(data), rows, tuple(notes)), table_console())
+    shown = rows | (reported_rows(reported) if reported else {})
+    print_table(keypoint_table(str(data), shown, tuple(notes)), table_console())
     if json_file:
         facts = {"data": str(data), "people": len(annotated.people), "joints": joints, "detector": detector}
         with replacing(json_file) as partial:

@@ -27,6 +27,7 @@ from vidpose.evaluation.keypoints.keypoint_metrics import (
     over_known,
     pck_2d,
 )
+from vidpose.evaluation.published import published_tables
 from vidpose.evaluation.tables import Line, Table
 from vidpose.keypoint_data.coco_annotations import AnnotatedPerson, read_picture
 from vidpose.keypoints.poses import KeypointFinder, Poses
@@ -196,15 +197,35 @@ def keypoint_table(title: str, rows: Mapping[str, Mapping[str, Any]], notes: tup
     """A table of rows from `over_files` by the name of the network; columns that no row has are left out.
 
     Besides `figures`, a row may have `frames` and `views`, of which the network sees so many together, and
-    `epoch_seconds`, the time that an epoch of its training took.
+    `epoch_seconds`, the time that an epoch of its training took; and `reported`, where it was printed.
     """
     columns = {name: column for name, column in _COLUMNS.items() if any(column[0] in row for row in rows.values())}
     lines = []
     for name, row in rows.items():
-        lines.append(Line(name, _scaled(row, columns)))
+        lines.append(Line(name, _scaled(row, columns), row.get("reported", "")))
         if "files" in row:
             lines.append(Line(f"± over {len(row['files'])} files", _scaled(row["deviation"], columns)))
     return Table(title, "Network", tuple(columns), tuple(lines), notes)
+
+
+def reported_rows(number: str) -> dict[str, dict[str, Any]]:
+    """Rows of a table of 2D keypoints that a paper printed, as `keypoint_table` takes them, by their labels.
+
+    Args:
+        number: of a table of the multi-perspective temporal-relational network's paper, "I" or "III".
+    """
+    scales = {key: scale for key, scale in _COLUMNS.values()}
+    rows: dict[str, dict[str, Any]] = {}
+    for table in published_tables():
+        if (table.file, table.number) != ("temporal-relational", number):
+            continue
+        for row in table.rows:
+            figures = rows.setdefault(row.name, {"reported": f"{row.paper}, Table {row.table}"})
+            if row.frames:
+                figures["frames"] = row.frames
+            for value in row.values.values():
+                figures[row.metric] = value / scales[row.metric]
+    return rows
 
 
 def _scaled(row: Mapping[str, Any], columns: Mapping[str, tuple[str, int]]) -> tuple[float | None, ...]:

@@ -155,3 +155,30 @@ def test_an_input_layout_is_a_setting(tmp_path):
     assert (lifter.input_layout.name, lifter.layout.name) == ("coco17", "h36m17")
     with pytest.raises(UsageError, match="mixste: takes the joints that it answers for, so input_layout=h36m17"):
         vidpose.lifters.create_lifter("mixste", input_layout="coco17")
+
+
+@pytest.mark.parametrize(
+    ("arch", "frames", "strides"),
+    [
+        ("strided-transformer", 9, (1, 3, 3)),
+        ("strided-transformer", 27, (3, 3, 3)),
+        ("strided-transformer", 81, (3, 3, 9)),
+        ("strided-transformer", 243, (3, 9, 9)),
+        ("p-stmo", 351, (3, 9, 13)),
+        ("p-stmo", 243, (3, 3, 3, 3, 3)),
+    ],
+)
+def test_strides_that_no_shape_tells_are_the_released_ones(arch, frames, strides):
+    lifter = vidpose.lifters.create_lifter(arch, frames=frames, strides=strides, width=16, hidden=32).eval()
+    state = lifter.state_dict()
+    assert lifter.infer_config(state)["strides"] == strides
+    assert lifter(torch.randn(1, frames, 17, 2)).shape == (1, 1, 17, 3)
+
+
+@pytest.mark.parametrize("name", ["gla-gcn-27", "motionagformer-xs-27"])
+def test_graphs_of_mpi_inf_3dhp_are_human36ms_by_number(name, tmp_path):
+    path, arrays = checkpoint(tmp_path / "c.bin", name), recorded(name)
+    lifter = import_lifter(path, ARCHES[name][0], {"layout": "mpi-inf-3dhp17"})
+    with torch.inference_mode():
+        error = (lifter(arrays["input"]) - arrays["output"]).abs().max()
+    assert error < 1e-5 * arrays["output"].abs().max()

@@ -31,6 +31,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vidpose.body.skeletons import H36M_17, MPI_INF_3DHP_17, Skeleton
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Counts, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
@@ -50,6 +51,11 @@ def skeleton_graphs(parents: Sequence[int]) -> torch.Tensor:
     parent_JJ = torch.eye(len(parents) + 1)[list(parents)][:, :-1].T
     graphs_KJJ = torch.stack([identity_JJ, parent_JJ, parent_JJ.T])
     return graphs_KJJ / graphs_KJJ.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+def graph_layout(layout: Skeleton) -> Skeleton:
+    """Whose bones the graphs are of. The authors train on MPI-INF-3DHP's 17 joints with Human3.6M's, by number."""
+    return H36M_17 if layout == MPI_INF_3DHP_17 else layout
 
 
 def convolution(channels: int, width: int, frames: int = 1, stride: int = 1) -> nn.Sequential:
@@ -154,7 +160,7 @@ class GLAGCN(Lifter):
     def __init__(self, config: Config):
         super().__init__(config)
         check_window(config.strides, config.frames)
-        width, shared = config.width, (skeleton_graphs(self.layout.parents), config.dropout)
+        width, shared = config.width, (skeleton_graphs(graph_layout(self.layout).parents), config.dropout)
         self.input_norm = nn.BatchNorm1d(len(self.layout) * config.channels)
         self.expand = AGCNBlock(config.channels, width, *shared)
         # Two a module, of which the second strides.

@@ -76,8 +76,8 @@ def import_lifter(
     except ValueError as error:
         raise VidposeError(f"{path}: damaged, or of another kind ({error})") from None
     lifter.load_state_dict(tensors)
-    # Of layouts the shapes tell no more than how many joints they have.
-    told = (config.keys() - {"layout", "input_layout"}) | (settings or {}).keys()
+    # Of layouts the shapes tell no more than how many joints they have, of strides how many there are.
+    told = (config.keys() - {"layout", "input_layout", "strides"}) | (settings or {}).keys()
     report({key: value for key, value in asdict(lifter.config).items() if key not in told})
     return lifter.eval()
 

@@ -34,6 +34,9 @@ from vidpose.lifters.lifter import FrameEncoder, LifterConfig, input_shape, layo
 from vidpose.lifters.transformer import Attention, Mlp
 from vidpose.lifters.videopose3d import check_window
 
+_KNOWN_STRIDES = ((1, 3, 3), (3, 3, 3), (3, 3, 9), (3, 9, 9), (3, 9, 13))
+"""Of the networks for 9, 27, 81, 243 and 351 frames."""
+
 
 class FrameEmbedding(nn.Module):
     """The coordinates of a frame to one token, each frame on its own: (B, T, J, C) -> (B, T, D)."""
@@ -192,7 +195,7 @@ class StridedTransformer(FrameEncoder):
     tiny = {"frames": 9, "width": 16, "hidden": 32, "depth": 2, "strides": (3, 3)}  # noqa: RUF012
     variants = {  # noqa: RUF012
         "27-frames": {"frames": 27, "strides": (3, 3, 3)},
-        "81-frames": {"frames": 81, "strides": (9, 3, 3)},
+        "81-frames": {"frames": 81, "strides": (3, 3, 9)},
         "243-frames": {"frames": 243, "strides": (3, 9, 9)},
     }
     authors_keys = (("encoder.0.", "embed.fc1."), ("encoder.1.", "embed.norm."), *ENCODER_KEYS)
@@ -238,8 +241,7 @@ class StridedTransformer(FrameEncoder):
         }
         # No shape tells the strides: they are those of a known network, or else all the same.
         count = count_blocks(tensors, "strided.layers")
-        known = [variant["strides"] for variant in cls.variants.values() if "strides" in variant]
-        for strides in ((round(frames ** (1 / count)),) * count, *known):
+        for strides in ((round(frames ** (1 / count)),) * count, *_KNOWN_STRIDES):
             if len(strides) == count and prod(strides) == frames:
                 settings["strides"] = strides
         return settings

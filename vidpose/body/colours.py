@@ -59,7 +59,8 @@ def id_colour(track_id: int) -> Colour:
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:
     """A colour with a share, 0 to 1, of another."""
-    return tuple(round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
+    return red, green, blue
 
 
 @cache

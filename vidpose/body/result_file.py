@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from vidpose.body.skeletons import SKELETONS
-from vidpose.body.tracks import PinholeCamera, PlacingFacts, PoseResult, Source, Track, ViewFacts
+from vidpose.body.tracks import FocalFrom, PinholeCamera, PlacingFacts, PoseResult, Source, Track, ViewFacts
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import write_npz
 from vidpose.common.inputs import Pixels, convert, short, strict_json
@@ -155,18 +156,21 @@ def _read_header(path: Path, file: NpzArrays) -> _ResultHeader:
 _FORMER_FACTS = ("focal_from", "height", "reprojection_px", "triangulated", "views", "view")
 """Provenance of formats 1 and 2 that has types now."""
 
+_FOCAL_FROM: Mapping[str, FocalFrom] = {"--fov": "fov", "--focal": "focal", "metadata": "video"}
+"""How the texts began, and what they are now."""
+
 
 def _former_facts(provenance: dict[str, Any]) -> tuple[PlacingFacts | None, ViewFacts | None]:
     """The typed facts that older results have as text in their provenance, from which they are taken."""
     facts = {name: provenance.pop(name, None) for name in _FORMER_FACTS}
     if isinstance(facts["view"], str) and isinstance(facts["views"], int):
-        measures = {name: convert(facts[name], float | None) for name in ("reprojection_px", "triangulated")}
-        return None, ViewFacts(facts["view"], facts["views"], **measures)
+        measures = {name: facts[name] for name in ("reprojection_px", "triangulated")}
+        return None, convert({"camera": facts["view"], "views": facts["views"], **measures}, ViewFacts)
     if not isinstance(facts["focal_from"], str):
         return None, None
-    told_by = re.match(r"--(fov|focal)|(metadata)", facts["focal_from"])
-    focal_from = "assumed" if not told_by else told_by[1] or "video"
-    return PlacingFacts(focal_from, _by_id(facts["height"]), _by_id(facts["reprojection_px"])), None
+    text = facts["focal_from"]
+    told_by: FocalFrom = next((told for start, told in _FOCAL_FROM.items() if text.startswith(start)), "assumed")
+    return PlacingFacts(told_by, _by_id(facts["height"]), _by_id(facts["reprojection_px"])), None
 
 
 def _by_id(text: Any) -> dict[int, float]:
@@ -184,7 +188,7 @@ def _plain(fact: str | int | float | None) -> str | int | float | None:
 def _rate(fps: str | None) -> Fraction | None:
     if fps is None:
         return None
-    rate = Fraction(fps) if re.fullmatch(r"[0-9]{1,18}(/[1-9][0-9]{0,17})?", fps) else 0
+    rate = Fraction(fps if re.fullmatch(r"[0-9]{1,18}(/[1-9][0-9]{0,17})?", fps) else 0)
     if not 0 < rate < 1e6:
         raise ValueError(f"source.fps is {short(fps)}, which is no frame rate")
     return rate

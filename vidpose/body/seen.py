@@ -66,4 +66,4 @@ def _is_inside(points: np.ndarray, source: Source) -> np.ndarray:
     beside = _BESIDE * max(source.width, source.height)
     size = np.array([source.width, source.height])
     with np.errstate(invalid="ignore"):
-        return ((points >= -beside) & (points <= size + beside)).all(axis=-1)
+        return np.all((points >= -beside) & (points <= size + beside), axis=-1)

@@ -54,7 +54,7 @@ class Track:
     @property
     def seen(self) -> np.ndarray:
         """(N,) bool: the rows in which the detector found this person."""
-        return (self.scores > 0).any(axis=1)
+        return np.any(self.scores > 0, axis=1)
 
     @property
     def lifted(self) -> np.ndarray:

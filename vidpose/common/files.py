@@ -11,12 +11,14 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from vidpose.common.errors import VidposeError
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows, where a file that is open cannot be renamed either
@@ -100,7 +102,7 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
     with replacing(path) as partial:
         # In memory first: a zip file that is broken off in the middle of a write cannot even be closed quietly.
         packed = io.BytesIO()
-        np.savez_compressed(packed, **arrays)
+        np.savez_compressed(packed, allow_pickle=False, **arrays)
         partial.write_bytes(packed.getbuffer())
 
 

@@ -81,7 +81,7 @@ class Registry(Generic[T]):
         return network.eval()
 
     def _config(self, name: str, values: Mapping[str, Any]) -> Any:
-        kind = self.find(name).Config
+        kind = _config_of(self.find(name))
         if unknown := set(values) - {field.name for field in fields(kind)}:
             raise UsageError(f"{self.kind} {name!r} has no setting {', '.join(sorted(map(str, unknown)))}")
         try:
@@ -91,7 +91,7 @@ class Registry(Generic[T]):
 
     def _trial(self, name: str, config: Any) -> T:
         """A network without memory, which tells whether there can be one of these settings, and of what size."""
-        usual = self.find(name).Config()
+        usual = _config_of(self.find(name))()
         try:
             with torch.device("meta"):
                 trial = self.find(name)(config)
@@ -107,6 +107,10 @@ class Registry(Generic[T]):
         if size > _MAX_NUMBERS:
             raise UsageError(f"{self.kind} {name!r}: these settings make {size:,} parameters; give smaller ones")
         return trial
+
+
+def _config_of(found: Any) -> type:
+    return found.Config
 
 
 def check_tensors(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:

@@ -111,6 +111,7 @@ class D3DP(MixSTE, HypothesisLifter):
         hypotheses: Count = 1
         steps: Count = 1
 
+    config: Config
     variants = {"20-hypotheses": {"hypotheses": 20, "steps": 10}}  # noqa: RUF012
     authors_keys = (
         ("pose_estimator.", ""),

@@ -140,6 +140,7 @@ class GLAGCN(Lifter):
         strides: Counts = (3, 3, 3, 3, 3)
         dropout: Probability = 0.1
 
+    config: Config
     predicts = "centre"
     tiny = {"frames": 9, "width": 16, "strides": (3, 3)}  # noqa: RUF012
     authors_keys = (

@@ -106,6 +106,7 @@ class KTPFormer(Lifter):
         mlp_ratio: Ratio = 2.0
         drop_path: Probability = 0.1
 
+    config: Config
     tiny = {"frames": 9, "width": 16, "depth": 1}  # noqa: RUF012
     variants = {"81-frames": {"frames": 81}}  # noqa: RUF012
     authors_keys = (

@@ -72,6 +72,8 @@ class AnyLength(Lifter):
 
         answers: Literal["all", "centre"] = "all"
 
+    config: Config
+
     def __init__(self, config: Config):
         super().__init__(config)
         if config.answers not in ("all", "centre"):

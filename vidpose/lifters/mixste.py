@@ -51,6 +51,7 @@ class MixSTE(Lifter):
         alternating: bool = True
         joint_separation: bool = True
 
+    config: Config
     tiny = {"frames": 9, "width": 16, "depth": 2}  # noqa: RUF012
     variants = {  # noqa: RUF012
         "table5-seq2seq": {"alternating": False, "joint_separation": False},

@@ -102,6 +102,7 @@ class PoseFormerV2(Lifter):
         mlp_ratio: Ratio = 2.0
         drop_path: Probability = 0.1
 
+    config: Config
     predicts = "centre"
     # An odd number of tokens, of which the middle is not where the frames begin.
     tiny = {"frames": 9, "kept_frames": 3, "kept_coefficients": 4, "width": 8, "depth": 2}  # noqa: RUF012

@@ -88,6 +88,7 @@ class Seq2Seq(Standardised):
         layer_norm: bool = True
         residual: bool = True
 
+    config: Config
     predicts = "last"
     tiny = {"width": 16}  # noqa: RUF012
     variants = {  # noqa: RUF012

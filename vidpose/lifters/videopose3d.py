@@ -58,6 +58,7 @@ class VideoPose3D(Lifter):
         dropout: Probability = 0.25
         causal: bool = False
 
+    config: Config
     separate_input = True
     convolutional = True
     predicts = "centre"

@@ -203,8 +203,8 @@ def _grid(count: int, across: float, down: float) -> tuple[int, int, float]:
 
 def _extent(tracks: tuple[Track, ...]) -> tuple[float, float]:
     """Metres that nearly all poses take up: from the lowest to the highest joint, and across."""
-    joints = [track.joints[track.lifted] for track in tracks]
-    joints = np.concatenate([j for j in joints if len(j)] or [np.zeros((1, 1, 3))])
+    each = [track.joints[track.lifted] for track in tracks]
+    joints = np.concatenate([j for j in each if len(j)] or [np.zeros((1, 1, 3))])
     tall = np.percentile(np.ptp(joints[..., 1], axis=1), 97)
     wide = 2 * np.percentile(np.hypot(joints[..., 0], joints[..., 2]).max(axis=1), 97)
     return max(float(tall), 1.2), max(float(wide), 1.2)

@@ -149,7 +149,9 @@ class BlazeBlock(nn.Module):
         self.stride, self.missing = stride, outside - inside
         self.filter = _depthwise(inside, stride=stride, linear=linear_filter)
         if stride == 2:
-            self.filter[0].padding = (0, 0)
+            convolution = self.filter[0]
+            assert isinstance(convolution, nn.Conv2d)
+            convolution.padding = (0, 0)
         self.mix = _convolution(inside, outside, linear=True)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

@@ -78,7 +78,7 @@ def _by_torch(weights: Path, make: Callable[[], nn.Module], device: str) -> Run:
     network = make()
     with fitting(weights, about["arch"]):
         network.load_state_dict(tensors)
-    network = network.eval().to(device, dtype, memory_format=torch.channels_last)
+    network.eval().to(device, dtype).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def run(pictures_NCHW: np.ndarray) -> list[np.ndarray]:

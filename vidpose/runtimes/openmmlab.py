@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,7 +41,9 @@ class _Discarded:
         pass
 
 
-_CURVES = [(_Discarded, name) for name in ("mmengine.logging.history_buffer.HistoryBuffer", "builtins.getattr")]
+_CURVES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_Discarded, name) for name in ("mmengine.logging.history_buffer.HistoryBuffer", "builtins.getattr")
+]
 """What the curves of a training are made of. `getattr` is but a name here: what is called in its place does nothing."""
 
 
@@ -62,7 +64,7 @@ def read_config(library: str, name: str) -> Any:
             "repository makes an environment that has it"
         )
     with failing(f"{library} is installed but cannot be loaded; `make openmmlab` makes an environment that runs it"):
-        folder = Path(importlib.import_module(library).__file__).parent / ".mim" / "configs"
+        folder = Path(str(importlib.import_module(library).__file__)).parent / ".mim" / "configs"
     path = Path(name) if name.endswith(".py") else _named(library, name, folder)
     if not path.is_file():
         raise VidposeError(f"{path}: no such config of {library}")

@@ -5,12 +5,20 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 _DEPTH = 2
 """Items that wait, at most: decoded frames are large."""
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """Stands behind the last item, with what was raised there."""
+
+    error: BaseException | None = None
 
 
 class Ahead(Generic[T]):
@@ -20,7 +28,7 @@ class Ahead(Generic[T]):
     """
 
     def __init__(self, items: Iterable[T]) -> None:
-        self._queue: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(_DEPTH)
+        self._queue: queue.Queue[T | _Ended] = queue.Queue(_DEPTH)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, args=(items,), daemon=True)
         self._thread.start()
@@ -28,22 +36,21 @@ class Ahead(Generic[T]):
     def _work(self, items: Iterable[T]) -> None:
         try:
             for item in items:
-                self._queue.put((True, item))
+                self._queue.put(item)
                 if self._closed.is_set():
                     return
-            self._queue.put((False, None))
+            self._queue.put(_Ended())
         except BaseException as error:
-            self._queue.put((False, error))
+            self._queue.put(_Ended(error))
 
     def __iter__(self) -> Iterator[T]:
         while True:
-            more, item = self._queue.get()
-            if more:
-                yield item
-            elif item is None:
+            item = self._queue.get()
+            if isinstance(item, _Ended):
+                if item.error is not None:
+                    raise item.error
                 return
-            else:
-                raise item
+            yield item
 
     def close(self) -> None:
         """Stop after the item that is being made, and wait for that."""

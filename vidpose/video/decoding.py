@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -33,14 +34,14 @@ _EARLY = 6
 
 
 def _unnamed(cls: type, value: int) -> object:
-    member = object.__new__(cls)
+    member: Any = object.__new__(cls)
     member._name_, member._value_ = f"UNNAMED_{value}", value
     return member
 
 
 # FFmpeg attaches kinds of side data to frames that PyAV has no name for, EXIF above all, and PyAV then refuses to give
 # any of it.
-SideDataType._missing_ = classmethod(_unnamed)
+setattr(SideDataType, "_missing_", classmethod(_unnamed))  # noqa: B010 (mypy knows it as a method)
 
 
 class VideoFile:
@@ -112,6 +113,7 @@ class VideoFile:
                     self._note(error)
                     continue
                 for frame in frames:
+                    assert isinstance(frame, av.VideoFrame)
                     yield from whole(frame)
         except av.FFmpegError as error:
             self._note(error)
@@ -124,7 +126,7 @@ class VideoFile:
     def _note_end(self, packet: av.Packet) -> None:
         """Remember how far sound and the like reach: they are in the duration of the whole file."""
         if packet.pts is not None:
-            self._end = max(self._end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+            self._end = max(self._end, _seconds(packet.pts + (packet.duration or 0), packet.time_base))
 
     def __iter__(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Seconds since the start of the stream, strictly increasing, and the frame as it was decoded.
@@ -133,7 +135,8 @@ class VideoFile:
         increase, and the frames after it move along: stamps that start anew stay in order that way.
         """
         zero = self._zero()
-        last, due = None, Fraction(0)
+        last: Fraction | None = None
+        due = Fraction(0)
         for frame in self._decoded:
             stamp = self._stamp(frame)
             time = due if stamp is None else stamp - zero
@@ -142,19 +145,20 @@ class VideoFile:
                 time = due
             yield time, frame
             last, due = time, time + self._interval
-        length = frame.duration * frame.time_base if frame.duration else self._interval
+        assert last is not None  # `_prepare` saw a frame
+        length = _seconds(frame.duration, frame.time_base) if frame.duration else self._interval
         self.truncated |= self._ends_early(last + length)
 
     def _zero(self) -> Fraction:
         """The timestamp, in seconds, that counts as time 0."""
         if self._stream.start_time is not None and not self._by_order:
-            return self._stream.start_time * self._stream.time_base
+            return _seconds(self._stream.start_time, self._stream.time_base)
         return self._stamp(self._first) or Fraction(0)
 
     def _stamp(self, frame: av.VideoFrame) -> Fraction | None:
         """When to show a frame, in seconds of the stream."""
         stamp = frame.dts if self._by_order else frame.pts
-        return None if stamp is None else stamp * frame.time_base
+        return None if stamp is None else _seconds(stamp, frame.time_base)
 
     def _ends_early(self, end: Fraction) -> bool:
         """Whether the frames stop clearly before the container says they do.
@@ -163,7 +167,7 @@ class VideoFile:
         counts from zero where the stamps start later.
         """
         if self._stream.duration:
-            stated, slack = self._stream.duration * self._stream.time_base, 2 * self._interval
+            stated, slack = _seconds(self._stream.duration, self._stream.time_base), 2 * self._interval
         else:
             start = Fraction(self._container.start_time or 0, av.time_base)
             stated = Fraction(self._container.duration or 0, av.time_base) - start
@@ -187,13 +191,18 @@ class VideoFile:
         return fitted(_upright(frame.to_ndarray(format="rgb24"), self._matrix), self.width, self.height)
 
 
+def _seconds(ticks: int, time_base: Fraction | None) -> Fraction:
+    assert time_base is not None  # whatever comes from a container has one
+    return ticks * time_base
+
+
 def _are_disordered(first: av.VideoFrame, second: av.VideoFrame) -> bool:
     """Decoders give frames in the order of showing, so that these stamps are wrong, but those of decoding are not.
 
     They are made up where a raw stream was put into a container: each packet then has the next moment, whatever it
     shows. The first ones lie before the container's beginning, which would cut them off.
     """
-    if None in (first.pts, second.pts, first.dts, second.dts):
+    if first.pts is None or second.pts is None or first.dts is None or second.dts is None:
         return False
     return second.pts < first.pts and second.dts > first.dts
 
@@ -208,7 +217,8 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
     """(2, 2) int32: row i is where the picture's axis i (x right, y down) points on the screen, up to scale."""
-    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    side_data: Any = frame.side_data  # whose stubs know but one kind
+    data = side_data.get(SideDataType.DISPLAYMATRIX)
     if data is None:
         return np.eye(2, dtype=np.int32)
     return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2]

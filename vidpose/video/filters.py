@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -59,27 +60,28 @@ class Deinterlacer:
                 return
             self._graph, self._shape = _graph_of(frame, ("bwdif", "mode=send_frame:deint=interlaced")), shape
         self._graph.vpush(frame)
-        yield from self._ready()
+        yield from _ready(self._graph)
 
     def finish(self) -> Iterator[av.VideoFrame]:
         """The frames that still wait."""
         if self._graph:
             self._graph.vpush(None)
-            yield from self._ready()
+            yield from _ready(self._graph)
             self._graph = None
 
-    def _ready(self) -> Iterator[av.VideoFrame]:
-        while True:
-            try:
-                yield self._graph.vpull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
+
+def _ready(graph: Graph) -> Iterator[av.VideoFrame]:
+    while True:
+        try:
+            yield graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
 
 
 def _graph_of(frame: av.VideoFrame, *filters: tuple[str, str]) -> Graph:
     graph = Graph()
     source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base or 1
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1)
     )
     graph.link_nodes(source, *(graph.add(*one) for one in filters), graph.add("buffersink")).configure()
     return graph

@@ -44,7 +44,7 @@ class Pictures:
             raise VidposeError(f"{path}: cannot be listed ({error.strerror}); check its permissions") from None
         if not self._files:
             raise VidposeError(f"{path}: no image in this folder; it takes {', '.join(SUFFIXES)}")
-        self.fps = fps or _DEFAULT_FPS
+        self.fps: Fraction = fps or _DEFAULT_FPS
         self.num_frames_hint = len(self._files)
         self.height, self.width = _read(self._files[0]).shape[:2]
         self._places = _places(self._files)
@@ -87,8 +87,9 @@ def _places(files: Sequence[Path]) -> list[int]:
     what is between most of them: every fifth frame of a video is a video too. Else, the files are simply consecutive.
     """
     consecutive = list(range(len(files)))
-    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.name, re.DOTALL) for file in files]
-    if len(files) < 3 or None in parts or len({(part[1], part[3].lower()) for part in parts}) > 1:
+    found = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.name, re.DOTALL) for file in files]
+    parts = [part for part in found if part]
+    if len(files) < 3 or len(parts) < len(files) or len({(part[1], part[3].lower()) for part in parts}) > 1:
         return consecutive
     numbers = [int(part[2]) for part in parts]
     steps = [after - before for before, after in pairwise(numbers)]

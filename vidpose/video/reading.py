@@ -69,14 +69,15 @@ class VideoReader:
         end: float | None = None,
         fps: float | Fraction | None = None,
         slow_motion: float | Fraction = 1,
-        times: Sequence[float] | None = None,
+        times: Sequence[float] | np.ndarray | None = None,
     ) -> None:
         check_readable(path)
         self.path = Path(path)
         self._start, self._end, self._known_times = start, end, times
-        self._fps, self._slow_motion = _positive(fps, "`fps`"), _positive(slow_motion, "`slow_motion`")
+        self._fps = None if fps is None else _positive(fps, "`fps`")
+        self._slow_motion = _positive(slow_motion, "`slow_motion`")
         if self.path.is_dir() or is_picture(self.path):
-            self._frames = Pictures(self.path, self._fps)
+            self._frames: Pictures | VideoFile = Pictures(self.path, self._fps)
         else:
             self._frames = VideoFile(self.path)
         self.width, self.height = self._frames.width, self._frames.height
@@ -186,10 +187,8 @@ def check_local(path: str) -> None:
         raise UsageError(f"{url}: addresses are not opened; download or record the video to a file first")
 
 
-def _positive(value: float | Fraction | None, option: str) -> Fraction | None:
+def _positive(value: float | Fraction, option: str) -> Fraction:
     """A rate as a ratio. 29.97 given as a float is meant as 2997/100, not as the binary fraction next to it."""
-    if value is None:
-        return None
     if not (0 < value < math.inf):
         raise UsageError(f"{option} {value}: must be positive")
     return Fraction(str(value))

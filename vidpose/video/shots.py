@@ -140,7 +140,8 @@ class ShotFinder:
 
     def __call__(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, bool]]:
         """The frames, in order, each with whether nothing before belongs to it."""
-        last_time, intervals = None, deque(maxlen=100)
+        last_time: float | None = None
+        intervals: deque[float] = deque(maxlen=100)
         for frame, is_cut in self._with_cuts(frames):
             paused = False
             if last_time is not None:

@@ -29,7 +29,7 @@ _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 
 # An overlay should cost little beside the detection. The next slower preset takes nearly twice the time, for a file
 # half the size; B-frames and weighted prediction cost a fifth, and save a tenth.
-_X264_OPTIONS = {"preset": "superfast", "crf": "23", "bf": "0", "weightp": "0"}
+_X264_OPTIONS: dict[str, object] = {"preset": "superfast", "crf": "23", "bf": "0", "weightp": "0"}
 _BITS_PER_PIXEL = 0.15
 """For the encoders that take a bit rate instead of a quality."""
 
@@ -82,7 +82,8 @@ class VideoWriter:
         if self._first_time is None:
             self._first_time = time
         # OpenCV converts four times as fast as PyAV, to the colours of BT.601.
-        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
+        planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = round((time - self._first_time) / _TIME_BASE)
         frame.time_base = _TIME_BASE
         self._mux(self._stream.encode(frame))
@@ -90,7 +91,7 @@ class VideoWriter:
     @contextmanager
     def _open(self) -> Iterator[None]:
         with replacing(self.path) as partial, _clear_errors(self.path):
-            options = {} if partial.suffix.lower() == ".mkv" else {"movflags": "faststart"}
+            options: dict[str, str] = {} if partial.suffix.lower() == ".mkv" else {"movflags": "faststart"}
             with av.open(f"file:{partial}", "w", options=options) as self._container:
                 self._stream = self._add_stream()
                 yield
@@ -100,6 +101,7 @@ class VideoWriter:
         width, height = (side + side % 2 for side in self._size)
         encoder = _find_encoder()
         stream = self._container.add_stream(encoder, rate=self._fps)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = _TIME_BASE

@@ -90,8 +90,7 @@ class ViewCamera:
                 f"{video}: its pictures are {size[0]}x{size[1]}, but camera {self.name!r} was calibrated with "
                 f"{self.size[0]}x{self.size[1]}; give the calibration of this video"
             )
-        focal, centre = (tuple(float(a * b) for a, b in zip(pair, scale, strict=True))
-                         for pair in (self.focal, self.centre))  # fmt: skip
+        focal, centre = ((pair[0] * scale[0], pair[1] * scale[1]) for pair in (self.focal, self.centre))
         return replace(self, size=size, focal=focal, centre=centre)
 
     def pinhole(self) -> PinholeCamera:
@@ -155,7 +154,7 @@ def _contains(video: str, camera: str) -> bool:
 
 def _same_number(video: str, camera: str) -> bool:
     a, b = (re.search(r"(\d+)\D*$", name) for name in (video, camera))
-    return bool(a and b) and int(a[1]) == int(b[1])
+    return a is not None and b is not None and int(a[1]) == int(b[1])
 
 
 _NAMING: tuple[Callable[[str, str], bool], ...] = (_equal, _contains, _same_number)

@@ -64,7 +64,7 @@ class Sighted:
     @property
     def seen(self) -> np.ndarray:
         """(N,) bool."""
-        return (self.scores > 0).any(axis=1)
+        return np.any(self.scores > 0, axis=1)
 
 
 def match(

@@ -12,9 +12,9 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPException, HTTPResponse, responses
+from http.client import HTTPException, HTTPMessage, HTTPResponse, responses
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -151,7 +151,9 @@ def _open(url: str, start: int) -> HTTPResponse:
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects, but not from https to where anybody on the way could change the file."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
         if req.type == "https" and not newurl.startswith("https:"):
             raise URLError(f"redirected from https to {newurl}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -179,4 +181,4 @@ def _reason(error: Exception) -> str:
             return "the server redirects without end"
         return f"the server answers {error.code} {responses.get(error.code, '')}".rstrip()
     cause = error.reason if isinstance(error, URLError) else error
-    return getattr(cause, "strerror", None) or one_line(cause)
+    return getattr(cause, "strerror", None) or (cause if isinstance(cause, str) else one_line(cause))

@@ -86,7 +86,8 @@ class BlazePoseKeypoints(KeypointFinder):
         pixels_PJD = _in_picture(points_PJD, np.concatenate(squares))
         ends = np.cumsum(counts)[:-1]
         parts = (np.split(array, ends) for array in (pixels_PJD, scores_PJ, presence[:, 0]))
-        return [_poses(*some, image.shape) for *some, image in zip(*parts, images, strict=True)]
+        shapes = [image.shape for image in images]
+        return [_poses(*some) for some in zip(*parts, shapes, strict=True)]
 
 
 def turned_squares(regions: np.ndarray) -> np.ndarray:

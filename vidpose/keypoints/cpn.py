@@ -43,8 +43,8 @@ class ResNet(nn.Module):
 
     def forward(self, crops_BCHW: torch.Tensor) -> list[torch.Tensor]:
         features = [self.maxpool(self.bn1(self.conv1(crops_BCHW)).relu())]
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            features.append(layer(features[-1]))
+        for level in range(1, _LEVELS + 1):
+            features.append(getattr(self, f"layer{level}")(features[-1]))
         return features[:0:-1]
 
 

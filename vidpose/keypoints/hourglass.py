@@ -58,6 +58,7 @@ class HourglassModule(nn.Module):
         outer, inner, count = widths[0], widths[1], blocks[0]
         self.up1 = residual_layer(BasicBlock, outer, outer, count)
         self.low1 = residual_layer(BasicBlock, outer, inner, count, stride=2)
+        self.low2: nn.Module
         if len(widths) > 2:
             self.low2 = HourglassModule(widths[1:], blocks[1:])
         else:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -38,9 +39,12 @@ class ExchangeUnit(nn.Module):
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         features = [branch(feature) for branch, feature in zip(self.branches, features, strict=True)]
-        return [
-            sum(layer(feature) for layer, feature in zip(row, features, strict=True)).relu() for row in self.fuse_layers
-        ]
+        fused = []
+        for row in self.fuse_layers:
+            assert isinstance(row, nn.ModuleList)
+            brought = (layer(feature) for layer, feature in zip(row, features, strict=True))
+            fused.append(reduce(torch.add, brought).relu())
+        return fused
 
 
 def _bring(widths: Sequence[int], source: int, target: int) -> nn.Module:

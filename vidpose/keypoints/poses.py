@@ -166,4 +166,4 @@ def seen_inside(keypoints: np.ndarray, scores: np.ndarray, shape: tuple[int, ...
 
 def inside(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """(...,) bool: which of the points (..., 2) lie in a picture of that shape (H, W, ...)."""
-    return ((points >= 0) & (points <= (shape[1], shape[0]))).all(axis=-1)
+    return np.all((points >= 0) & (points <= (shape[1], shape[0])), axis=-1)

@@ -39,5 +39,6 @@ def heatmap_layer(inputs: int, joints: int) -> nn.Conv2d:
     usual weights a training has to unlearn its first answers for hundreds of steps."""
     layer = nn.Conv2d(inputs, joints, 1)
     nn.init.normal_(layer.weight, std=_FIRST_ANSWERS)
+    assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer

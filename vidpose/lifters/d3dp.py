@@ -86,6 +86,8 @@ def schedule(timesteps: Count, steps: int) -> list[Step]:
 class NoiseLevel(nn.Sequential):
     """How noisy a pose is, for its tokens: (B,) steps -> (B, D); sines and cosines, then an MLP."""
 
+    frequencies: torch.Tensor
+
     def __init__(self, width: int):
         super().__init__(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         half = width // 2
@@ -112,6 +114,8 @@ class D3DP(MixSTE, HypothesisLifter):
         steps: Count = 1
 
     config: Config
+    noise_HKTJ3: torch.Tensor
+    kept: torch.Tensor
     variants = {"20-hypotheses": {"hypotheses": 20, "steps": 10}}  # noqa: RUF012
     authors_keys = (
         ("pose_estimator.", ""),
@@ -128,6 +132,10 @@ class D3DP(MixSTE, HypothesisLifter):
         self.noise_level = NoiseLevel(config.width)
         self.register_buffer("kept", kept_signal(config.timesteps).float(), persistent=False)
         self.sampling(config.hypotheses, config.steps)
+
+    @property
+    def drawn(self) -> tuple[int, int]:
+        return self.config.hypotheses, self.config.steps
 
     def sampling(self, hypotheses: Count, steps: int) -> None:
         if hypotheses < 1 or not 1 <= steps <= self.config.timesteps:

@@ -62,12 +62,15 @@ def convolution(channels: int, width: int, frames: int = 1, stride: int = 1) -> 
     """Over time, with batch normalisation: (B, C, T, J) -> (B, D, T / stride, J), rounded up."""
     conv = nn.Conv2d(channels, width, (frames, 1), stride=(stride, 1), padding=(frames // 2, 0))
     nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+    assert conv.bias is not None
     nn.init.zeros_(conv.bias)
     return nn.Sequential(conv, nn.BatchNorm2d(width))
 
 
 class AdaptiveGraphConvolution(nn.Module):
     """Eq. 2, with batch normalisation, dropout, a residual and ReLU: (B, C, T, J) -> (B, D, T, J)."""
+
+    skeleton: torch.Tensor
 
     def __init__(self, channels: int, width: int, graphs_KJJ: torch.Tensor, dropout: float):
         super().__init__()
@@ -83,8 +86,9 @@ class AdaptiveGraphConvolution(nn.Module):
         for conv in (self.query, self.key):
             nn.init.normal_(conv.weight, std=sqrt(2 / features))
         nn.init.normal_(self.mix.weight, std=sqrt(2 / (_GRAPHS * channels * width)))
-        nn.init.zeros_(self.query.bias)
-        nn.init.zeros_(self.mix.bias)
+        for conv in (self.query, self.mix):
+            assert conv.bias is not None
+            nn.init.zeros_(conv.bias)
         # The block starts as little more than its residual.
         nn.init.constant_(self.norm.weight, 1e-6)
 

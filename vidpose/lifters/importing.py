@@ -61,8 +61,8 @@ def import_lifter(
             raise
         raise VidposeError(f"{path}: not a checkpoint of {arch} ({error})") from None
     expected = lifter.state_dict()
-    if missing := expected.keys() - tensors.keys():
-        raise VidposeError(f"{path}: lacks keys of {arch}: {_some(original(key, kind) for key in missing)}")
+    if lacking := expected.keys() - tensors.keys():
+        raise VidposeError(f"{path}: lacks keys of {arch}: {_some(original(key, kind) for key in lacking)}")
     if surplus := tensors.keys() - expected.keys():
         raise VidposeError(f"{path}: has keys that {arch} has not: {_some(original(key, kind) for key in surplus)}")
     for key, tensor in tensors.items():

@@ -50,6 +50,8 @@ class GraphConv(nn.Module):
         prior_NN: the fixed graph, to which the learned one is added.
     """
 
+    prior_NN: torch.Tensor
+
     def __init__(self, inputs: int, width: int, prior_NN: torch.Tensor, *, temporal: bool):
         super().__init__()
         self.temporal = temporal

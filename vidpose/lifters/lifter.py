@@ -18,6 +18,9 @@ from vidpose.lifters.lifter_table import LIFTERS
 from vidpose.lifters.normalisation import NORMALISATIONS, PLACELESS, quarter_turns
 from vidpose.weights.catalogue import classes
 
+Predicts = Literal["sequence", "centre", "last"]
+"""Which frames of a window a lifter's answer is used for."""
+
 
 @dataclass(frozen=True)
 class LifterConfig:
@@ -76,7 +79,7 @@ class Lifter(nn.Module):
     tiny: ClassVar[Mapping[str, Any]] = {}
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    predicts: Literal["sequence", "centre", "last"] = "sequence"
+    predicts: Predicts = "sequence"
 
     def __init__(self, config: LifterConfig):
         super().__init__()
@@ -214,7 +217,12 @@ def input_shape(coordinates: int, joints: int) -> tuple[int, int]:
 
 
 class HypothesisLifter(Lifter):
-    """A lifter that draws poses; `forward` gives the mean of as many as `config.hypotheses`."""
+    """A lifter that draws poses; `forward` gives the mean of as many as it draws."""
+
+    @property
+    def drawn(self) -> tuple[int, int]:
+        """How many hypotheses it draws, and in how many steps each."""
+        raise NotImplementedError
 
     def sampling(self, hypotheses: int, steps: int) -> None:
         """From now on draw so many hypotheses, each in so many steps. Raises UsageError where that cannot be."""
@@ -226,7 +234,7 @@ class HypothesisLifter(Lifter):
         """One drawn pose, the same whenever it is asked for: (B, T, J, C) -> (B, T, J, 3).
 
         Args:
-            number: of the hypothesis, 0 to `config.hypotheses` - 1.
+            number: of the hypothesis, from 0.
             mirrored_BTJC: the same keypoints as a mirror shows them; the answer is then averaged with theirs.
         """
         raise NotImplementedError

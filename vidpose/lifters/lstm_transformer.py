@@ -124,7 +124,7 @@ class SingleBranch(LSTM):
     name = "single-branch"
 
     @dataclass(frozen=True)
-    class Config(AnyLength.Config):
+    class Config(LSTM.Config):
         """`width` of LSTM and encoder, number of encoder `depth` layers, `heads`, and `dropout` inside the encoder."""
 
         width: Count = 256

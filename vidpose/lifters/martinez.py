@@ -40,6 +40,11 @@ class Standardised(Lifter):
 
     layouts = ("h36m17", "humaneva15")
 
+    input_mean: torch.Tensor
+    input_std: torch.Tensor
+    output_mean: torch.Tensor
+    output_std: torch.Tensor
+
     def __init__(self, config: LifterConfig):
         super().__init__(config)
         for name, statistic in self.unit_statistics(config.channels, config.layout).items():

@@ -18,9 +18,9 @@ Shape suffixes: B batch, T frames, J joints, C channels, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -57,7 +57,7 @@ class MixSTE(Lifter):
         "table5-seq2seq": {"alternating": False, "joint_separation": False},
         "table5-alternating": {"joint_separation": False},
     }
-    authors_keys = (
+    authors_keys: ClassVar[Sequence[tuple[str, str]]] = (
         ("Spatial_pos_embed", "spatial_positions"),
         ("Temporal_pos_embed", "temporal_positions"),
         ("Spatial_patch_to_embedding", "embed"),

@@ -95,7 +95,7 @@ class MotionBERT(Lifter):
         nn.init.trunc_normal_(self.spatial_positions, std=_STD)
         nn.init.trunc_normal_(self.temporal_positions, std=_STD)
         for module in self.modules():
-            if isinstance(module, nn.Linear) and not isinstance(module, AdaptiveFusion):
+            if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=_STD)
                 nn.init.zeros_(module.bias)
 

@@ -42,6 +42,9 @@ def dct_matrix(coefficients: int, length: int) -> torch.Tensor:
 class FrequencyMlp(Mlp):
     """An MLP on the DCT of a sequence over its tokens: (B, N, E) -> (B, N, E), for one N (Fig. 4 c)."""
 
+    dct_NN: torch.Tensor
+    inverse_NN: torch.Tensor
+
     def __init__(self, width: int, hidden: int, length: int):
         super().__init__(width, hidden)
         dct_NN = dct_matrix(length, length)
@@ -103,6 +106,7 @@ class PoseFormerV2(Lifter):
         drop_path: Probability = 0.1
 
     config: Config
+    dct_KT: torch.Tensor
     predicts = "centre"
     # An odd number of tokens, of which the middle is not where the frames begin.
     tiny = {"frames": 9, "kept_frames": 3, "kept_coefficients": 4, "width": 8, "depth": 2}  # noqa: RUF012

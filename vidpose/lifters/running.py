@@ -85,8 +85,8 @@ def lift_hypotheses(
     overlap: bool = True,
 ) -> np.ndarray:
     """(H, N, J, 3) float32 metres: each hypothesis of a lifter that draws poses. Arguments as of `lift`."""
-    numbers = range(lifter.config.hypotheses)
-    runners = [_Runner(lifter, image_size, mirror, overlap, number) for number in numbers]
+    hypotheses, _ = lifter.drawn
+    runners = [_Runner(lifter, image_size, mirror, overlap, number) for number in range(hypotheses)]
     return np.stack([_lift(runner, keypoints, scores, metres=True) for runner in runners])
 
 

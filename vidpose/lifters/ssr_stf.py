@@ -56,8 +56,8 @@ class SSRA(nn.Module):
 
         def depthwise(size: int, dilation: int, shape: tuple[int, int]) -> nn.Conv2d:
             """A kernel of `size` along the axis that is -1 in `shape`: (time, joints)."""
-            extent = tuple(size if axis == -1 else 1 for axis in shape)
-            return nn.Conv2d(width, width, extent, dilation=dilation, padding="same", groups=width)
+            time, joints = (size if axis == -1 else 1 for axis in shape)
+            return nn.Conv2d(width, width, (time, joints), dilation=dilation, padding="same", groups=width)
 
         if len(kernel) == 1:
             self.depthwise = nn.Sequential(depthwise(kernel[0], 1, (-1, -1)))
@@ -110,6 +110,7 @@ class SsrStfBlock(nn.Module):
         super().__init__()
         width, heads = config.width, config.heads
         self.streams = config.streams
+        mixers: list[nn.Module]
         if config.streams != "global":
             mixers = [SSR(width, config.kernel, temporal) for temporal in (False, True)]
             self.local = nn.Sequential(*(Former(width, mixer) for mixer in mixers))

@@ -56,7 +56,8 @@ class Pathway(nn.Module):
     def forward(self, tokens_BTJC: torch.Tensor) -> torch.Tensor:
         weights_and_biases = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
         q_BTJH, k_BTJH, v_BTJH = (linear(tokens_BTJC, weight, bias) for weight, bias in weights_and_biases)
-        attended = scaled_dot_product_attention(*map(self.split, (q_BTJH, k_BTJH, v_BTJH)), scale=self.scale)
+        query, key, value = self.split(q_BTJH), self.split(k_BTJH), self.split(v_BTJH)
+        attended = scaled_dot_product_attention(query, key, value, scale=self.scale)
         local_BHTJ = self.local(v_BTJH.permute(0, 3, 1, 2))
         return attended.transpose(1, 2).reshape(v_BTJH.shape) + local_BHTJ.permute(0, 2, 3, 1)
 

@@ -20,7 +20,7 @@ Shape suffixes: B batch, T frames, J joints, C channels, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
@@ -188,6 +188,7 @@ class StridedTransformer(FrameEncoder):
         heads: Count = 8
         dropout: Probability = 0.1
 
+    config: Config
     Embedding: ClassVar[type[nn.Module]] = FrameEmbedding
 
     separate_input = True
@@ -198,7 +199,11 @@ class StridedTransformer(FrameEncoder):
         "81-frames": {"frames": 81, "strides": (3, 3, 9)},
         "243-frames": {"frames": 243, "strides": (3, 9, 9)},
     }
-    authors_keys = (("encoder.0.", "embed.fc1."), ("encoder.1.", "embed.norm."), *ENCODER_KEYS)
+    authors_keys: ClassVar[Sequence[tuple[str, str]]] = (
+        ("encoder.0.", "embed.fc1."),
+        ("encoder.1.", "embed.norm."),
+        *ENCODER_KEYS,
+    )
 
     def __init__(self, config: Config):
         super().__init__(config)

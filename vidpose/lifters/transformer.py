@@ -35,8 +35,8 @@ class Attention(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, N, D) or (B, T, J, D) -> the same shape; the latter attends over joints."""
         # Four axes and no more, or none of the fast attention kernels takes it.
-        qkv_3BhNd = self.qkv(tokens).flatten(0, -3).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended_BhNd = scaled_dot_product_attention(*qkv_3BhNd, dropout_p=self.dropout if self.training else 0.0)
+        q, k, v = self.qkv(tokens).flatten(0, -3).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        attended_BhNd = scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         return self.proj_drop(self.proj(attended_BhNd.transpose(1, 2).flatten(2).view_as(tokens)))
 
 
@@ -66,7 +66,7 @@ class Mlp(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(width, hidden, bias=bias)
         self.act = act()
-        self.fc2 = nn.Linear(hidden, width, bias=bias)
+        self.fc2: nn.Module = nn.Linear(hidden, width, bias=bias)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -129,20 +129,18 @@ class TransformerBlock(nn.Module):
         return tokens + self.drop_path(self.mlp(self.norm2(tokens)))
 
 
-class AdaptiveFusion(nn.Linear):
+class AdaptiveFusion(nn.Module):
     """Two streams weighted by what each token holds in both, and added (Zhu et al. 2023, MotionBERT, eq. 4 and 5)."""
 
     def __init__(self, width: int):
-        super().__init__(2 * width, 2)
-
-    def reset_parameters(self) -> None:
-        """Starts as the mean of the streams."""
-        nn.init.zeros_(self.weight)
-        nn.init.constant_(self.bias, 0.5)
+        super().__init__()
+        # Starts as the mean of the streams.
+        self.weight = nn.Parameter(torch.zeros(2, 2 * width))
+        self.bias = nn.Parameter(torch.full((2,), 0.5))
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Both (B, T, J, D) -> the same shape."""
-        weights_BTJ2 = super().forward(torch.cat([first, second], dim=-1)).softmax(dim=-1)
+        weights_BTJ2 = linear(torch.cat([first, second], dim=-1), self.weight, self.bias).softmax(dim=-1)
         return first * weights_BTJ2[..., :1] + second * weights_BTJ2[..., 1:]
 
 

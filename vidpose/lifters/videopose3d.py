@@ -29,7 +29,7 @@ from torch.nn.functional import conv1d
 from vidpose.common.errors import UsageError
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Counts, Probability
-from vidpose.lifters.lifter import Lifter, LifterConfig, input_shape, layouts_of
+from vidpose.lifters.lifter import Lifter, LifterConfig, Predicts, input_shape, layouts_of
 
 
 def check_window(factors: Sequence[int], frames: int) -> None:
@@ -61,7 +61,7 @@ class VideoPose3D(Lifter):
     config: Config
     separate_input = True
     convolutional = True
-    predicts = "centre"
+    predicts: Predicts = "centre"
     tiny = {"frames": 9, "filter_widths": (3, 3), "width": 16}  # noqa: RUF012
     variants = {  # noqa: RUF012
         "27-frames": {"frames": 27, "filter_widths": (3, 3, 3)},
@@ -102,7 +102,9 @@ class VideoPose3D(Lifter):
         reach = first
         for index, filter_width in enumerate(others):
             stride, dilation = (filter_width, 1) if strided else (1, reach)
-            inner_BDT = conv1d(features_BDT, self.convs[2 * index].weight, stride=stride, dilation=dilation)
+            over_time = self.convs[2 * index]
+            assert isinstance(over_time, nn.Conv1d)
+            inner_BDT = conv1d(features_BDT, over_time.weight, stride=stride, dilation=dilation)
             inner_BDT = self.drop(self.norms[2 * index](inner_BDT).relu())
             inner_BDT = self.drop(self.norms[2 * index + 1](self.convs[2 * index + 1](inner_BDT)).relu())
             # Of the frames that a filter sees, the one it answers for: the last or the middle one.

@@ -61,8 +61,8 @@ class Weights:
             raise UsageError(
                 f"{self.name}: {self.lifter.name} gives one answer; `hypotheses` and `draw_steps` are for d3dp"
             )
-        config = self.lifter.config
-        self.lifter.sampling(hypotheses or config.hypotheses, steps or config.steps)
+        usual_hypotheses, usual_steps = self.lifter.drawn
+        self.lifter.sampling(hypotheses or usual_hypotheses, steps or usual_steps)
 
 
 def load_weights(name_or_file: str | Path) -> Weights:

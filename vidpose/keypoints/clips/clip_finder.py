@@ -164,7 +164,7 @@ class ClipFinder:
         """The crops of everyone who is there at a moment, view by view."""
         has_area_VP = (boxes_VP4[..., 2:] > boxes_VP4[..., :2]).all(axis=-1)  # false for NaN, too
         present_VP = has_area_VP & np.array([picture is not None for picture in pictures])[:, None]
-        crops = []
+        crops: list[torch.Tensor] = []
         for picture, boxes_P4, present_P in zip(pictures, boxes_VP4, present_VP, strict=True):
             if present_P.any():
                 picture_1CYX = torch.as_tensor(picture, device=self._device).permute(2, 0, 1)[None].float()

@@ -40,6 +40,9 @@ class KeptWindows(nn.Module):
             attend across it.
     """
 
+    index_PP: torch.Tensor
+    apart_PP: torch.Tensor
+
     def __init__(self, side: int, window: int, shift: int):
         super().__init__()
         shift = 0 if window >= side else shift
@@ -113,6 +116,8 @@ class CroppedSwin(nn.Module):
         drop_path: highest rate of stochastic depth.
     """
 
+    patches_GQ: torch.Tensor
+
     def __init__(
         self,
         size: int,
@@ -160,7 +165,7 @@ class CroppedSwin(nn.Module):
         """(N, 4 G, C) patches in cells after the blocks that mark, and (N, G) marks."""
         tokens_NPC = _in_cells(patches_NYXC).flatten(1, 2)
         places_NP = self.patches_GQ.flatten().expand(len(tokens_NPC), -1)
-        marks_NP = 0
+        marks_NP = tokens_NPC.new_zeros(tokens_NPC.shape[:2])
         for block, windows in zip(self.swin.features[_CROP_STAGE][:_PAIR], self.fine, strict=True):
             tokens_NPC, received_NP = windows(block, tokens_NPC, places_NP)
             marks_NP = marks_NP + received_NP

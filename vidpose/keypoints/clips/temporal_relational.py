@@ -41,15 +41,16 @@ class ImageRelation(nn.Module):
         super().__init__()
         self.places = nn.Parameter(torch.empty(places, width))
         nn.init.trunc_normal_(self.places, std=0.02)
-        self.layers = nn.ModuleList(
+        made = [
             nn.TransformerEncoderLayer(
                 width, heads, 4 * width, dropout, "gelu", layer_norm_eps=1e-6, batch_first=True, norm_first=True
             )
             for _ in range(layers)
-        )
+        ]
+        self.layers = nn.ModuleList(made)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         # Training begins where pictures alone would: what was learned of them is not unlearned first.
-        for layer in self.layers:
+        for layer in made:
             for last in (layer.self_attn.out_proj, layer.linear2):
                 nn.init.zeros_(last.weight)
                 nn.init.zeros_(last.bias)
@@ -97,6 +98,8 @@ class TemporalRelational(ClipNetwork):
         dropout: Probability = 0.0
         drop_path: Probability = 0.2
 
+    config: Config
+    spatial: CroppedSwin
     tiny = {  # noqa: RUF012
         "size": 64, "frames": 4, "layers": 1, "width": 8, "depths": (1, 1, 3, 1), "heads": (1, 1, 2, 2),
         "relation_heads": 2, "window": 2, "keep_ratio": 0.5, "drop_path": 0.0,
@@ -130,9 +133,10 @@ class TemporalRelational(ClipNetwork):
             tokens_BVFD = moments_MVD.unflatten(0, (batch, -1)).transpose(1, 2)
         return tokens_BVFD
 
-    def _start_from(self, swin: Mapping[str, torch.Tensor], vit: Mapping[str, torch.Tensor]) -> None:
+    def _start_from(self, *backbones: Mapping[str, torch.Tensor]) -> None:
         """As the paper fine-tunes them (IV-B): Swin-T where pictures are looked at, the first L layers of ViT-B/16 over
         time."""
+        swin, vit = backbones
         self.spatial.swin.load_state_dict(_headless(swin, "head."))
         if self.time:
             with torch.device("meta"):
@@ -204,7 +208,8 @@ class VitB(_Vit):
 
     backbones = ("vit-b-16",)
 
-    def _start_from(self, vit: Mapping[str, torch.Tensor]) -> None:
+    def _start_from(self, *backbones: Mapping[str, torch.Tensor]) -> None:
+        (vit,) = backbones
         self.spatial.load_state_dict(_headless(vit, "heads."))
 
 

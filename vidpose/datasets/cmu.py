@@ -16,6 +16,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -99,7 +100,10 @@ def load_cmu(folder: Path, split: str) -> CapturedMotion:
             f"{folder}: no cmu17_{split}_*.npz or motion_{split}_*.npz here; give the folder of shards that "
             "`vidpose data prepare cmu17` or `vidpose data prepare motion` wrote"
         )
-    sequences, subjects, sources, rates = [], [], [], []
+    sequences: list[np.ndarray] = []
+    subjects: list[int] = []
+    sources: list[str] = []
+    rates: list[float] = []
     for shard in shards:
         arrays = _read_shard(shard, ("subject",))
         positions = _metres(arrays["positions"])
@@ -223,14 +227,22 @@ def _takes_of_shards(shards: Mapping[str, Sequence[Path]]) -> Iterator[_Take]:
             for (start, end), (subject, trial, segment) in zip(spans, who, strict=True):
                 name = f"{subject:02d}_{trial:02d}" + (f"_{segment}" if segment else "")
                 positions, fps = arrays["positions"][start:end], float(arrays["fps"])
-                yield _Take(name, subject, split, lambda positions=positions, fps=fps: (_metres(positions), fps))
+                yield _Take(name, subject, split, partial(_in_metres, positions, fps))
+
+
+def _in_metres(positions: np.ndarray, fps: float) -> tuple[np.ndarray, float]:
+    return _metres(positions), fps
+
+
+def _read_resampled(trial: RawTrial) -> tuple[np.ndarray, float]:
+    return _resampled(trial.path, *trial.read()), _FPS
 
 
 def _raw_takes(source: Path) -> Iterator[_Take]:
     """Trials of the raw database, in order."""
     for trial in raw_trials(source):
         name = f"{trial.subject:02d}_{trial.number:02d}"
-        yield _Take(name, trial.subject, trial.split, lambda trial=trial: (_resampled(trial.path, *trial.read()), _FPS))
+        yield _Take(name, trial.subject, trial.split, partial(_read_resampled, trial))
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,20 @@ _POSES = {
 
 CAMERAS: Mapping[str, tuple[H36mCamera, ...]] = {
     subject: tuple(
-        H36mCamera(name, 1000, height, *map(np.array, (*lens, orientation)), position=np.array(position) / 1000)
-        for (name, height, *lens), (orientation, position) in zip(_LENSES, poses, strict=True)
+        H36mCamera(
+            name,
+            1000,
+            height,
+            np.array(focal),
+            np.array(centre),
+            np.array(radial),
+            np.array(tangential),
+            np.array(orientation),
+            np.array(position) / 1000,
+        )
+        for (name, height, focal, centre, radial, tangential), (orientation, position) in zip(
+            _LENSES, poses, strict=True
+        )
     )
     for subject, poses in _POSES.items()
 }

@@ -67,7 +67,7 @@ def open_pickle(path: Path) -> tuple[Callable[[str], Iterable[Recording]], dict[
 
 def _arrays(path: Path, content: Any, split: str) -> dict[str, np.ndarray]:
     """Arrays of a split, each of N frames, shapes checked; the names of the videos become `source`."""
-    shapes = {
+    shapes: dict[str, list[tuple[int, ...]]] = {
         "joint_2d": [(17, 2), (17, 3)],
         "confidence": [(17,), (17, 1)],
         "joint3d_image": [(17, 3)],

@@ -144,7 +144,9 @@ def _views(videos: Path, clips: Sequence[StoredClip]) -> Iterator[RecordedView]:
     by_camera = {clip.camera: clip for clip in clips}
     for number, camera in enumerate(CAMERAS[clips[0].subject]):
         clip = by_camera.get(camera.name)
-        places = (videos / name for name in video_names(clip)) if clip else ()
+        if clip is None:
+            continue
+        places = (videos / name for name in video_names(clip))
         if video := next((place for place in places if place.is_file()), None):
             yield RecordedView(number, camera, clip, video)
 
@@ -180,7 +182,9 @@ def film(store: Store, recording: VideoRecording, wanted: Collection[int]) -> It
     if not (starts and recording.views):
         return
     end = max(starts) + cut.reach
-    moment, crops, shots = 0, [], []
+    moment = 0
+    crops: list[_Crops] = []
+    shots: list[Shot] = []
     with ExitStack() as opened:
         readers = [opened.enter_context(VideoReader(view.video)) for view in recording.views]
         for view, reader in zip(recording.views, readers, strict=True):

@@ -101,7 +101,7 @@ def _sequences(
     path: Path, subject: int, trial: int, skeleton: SkeletonMap | None, report: Callable[[str], None]
 ) -> list[ShardSequence]:
     """The sound parts of a file."""
-    found = []
+    found: list[ShardSequence] = []
     for recording in read_motion(path, skeleton):
         if recording.made_up:
             report(f"{path.name}: no {', '.join(recording.made_up)}; made from the other joints")

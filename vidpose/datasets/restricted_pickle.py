@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -114,7 +114,7 @@ def _scalar(dtype: _Dtype, content: bytes) -> Any:
     return np.frombuffer(content, dtype.plain)[0]
 
 
-def _from_buffer(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+def _from_buffer(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: Literal["C", "F", "A"]) -> np.ndarray:
     return np.frombuffer(content, dtype.plain).reshape(shape, order=order)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -31,6 +31,9 @@ from vidpose.common.files import describe, replacing, to_json
 from vidpose.common.inputs import convert, open_input, read_json, reading, short
 
 FORMAT_VERSION = 1
+
+
+Split = Annotated[str, Meta(pattern="^(train|val|test)$")]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class StoredClip:
     part: str
     start: Annotated[int, Meta(ge=0)]
     frames: Annotated[int, Meta(ge=1)]
-    split: Literal["train", "val", "test"]
+    split: Split
     subject: str
     action: str
     camera: str
@@ -76,7 +79,7 @@ class Recording:
 
     joints: np.ndarray
     keypoints: Mapping[str, np.ndarray]
-    split: str
+    split: Split
     subject: str
     action: str
     camera: str

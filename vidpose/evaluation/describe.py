@@ -198,7 +198,7 @@ def _bones(skeleton: Skeleton) -> list[tuple[int, int]]:
 def _lengths(skeleton: Skeleton, bones: _Mean) -> str:
     """The mean length of every bone; of one that there are two of, the left one's and the right one's."""
     lengths: dict[str, dict[str, str]] = {}
-    for (parent, child), metres in zip(_bones(skeleton), bones.mean, strict=True):
+    for (parent, child), metres in zip(_bones(skeleton), np.atleast_1d(bones.mean), strict=True):
         start, end = skeleton.joints[parent], skeleton.joints[child]
         side = end.split("_")[0]
         lengths.setdefault(f"{part_name(start)} to {part_name(end)}", {})[side] = f"{100 * metres:.1f}"

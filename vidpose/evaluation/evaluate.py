@@ -158,11 +158,12 @@ def evaluate_keypoints(store: Store, protocol: Protocol, input_name: str, *, eve
     Raises:
         UsageError: the benchmark has no true projections, or there is nothing to evaluate.
     """
-    found, truth = [], []
+    parts, true_parts = [], []
     for clip in counted(store, protocol, input_name):
         rows = np.flatnonzero(store.valid(clip))[::every]
         positions, scores = with_scores(store.keypoints(clip, input_name)[rows])
-        found.append(np.concatenate([positions, scores[..., None]], axis=-1))
-        truth.append(np.array(store.keypoints(clip, "gt")[rows, :, :2]))
-    found, truth = np.concatenate(found).astype(np.float64), np.concatenate(truth).astype(np.float64)
-    return {"pictures": len(truth)} | keypoint_scores(found[..., :2], truth, found[..., 2], store.layout)
+        parts.append(np.concatenate([positions, scores[..., None]], axis=-1))
+        true_parts.append(np.array(store.keypoints(clip, "gt")[rows, :, :2]))
+    found, truth = (np.concatenate(some).astype(np.float64) for some in (parts, true_parts))
+    pictures: dict[str, float] = {"pictures": len(truth)}
+    return pictures | keypoint_scores(found[..., :2], truth, found[..., 2], store.layout)

@@ -320,7 +320,7 @@ def _draw_skeleton(axes: Axes, points: np.ndarray, skeleton: Skeleton, colour: s
             *points[[start, end], :2].T, color=colour or _side_colour(skeleton, {start, end}), linewidth=2.2,
             solid_capstyle="round", zorder=order,
         )  # fmt: skip
-    axes.scatter(*points[:, :2].T, s=9, color=colour or sides, linewidths=0, zorder=order)
+    axes.scatter(points[:, 0], points[:, 1], s=9, color=colour or sides, linewidths=0, zorder=order)
 
 
 def _side_colour(skeleton: Skeleton, joints: set[int]) -> str:

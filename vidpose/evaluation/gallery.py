@@ -52,7 +52,9 @@ def draw_all(
     title = f"{of}: robustness to Gaussian noise"
     figures.draw_curve(noise, folder / "noise.png", x_label="Noise (px)", title=title)
     yield folder / "noise.png"
-    lengths = {lifter.config.frames: summaries[name]["averages"][0]["mpjpe"] for name, lifter in lifters.items()}
+    lengths: dict[float, float] = {}
+    for name, lifter in lifters.items():
+        lengths[lifter.config.frames] = summaries[name]["averages"][0]["mpjpe"]
     if len(lengths) > 1:
         curve = {protocol.name: dict(sorted(lengths.items()))}
         title = f"{of}: error against sequence length"

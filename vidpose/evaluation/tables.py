@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vidpose.common.errors import UsageError
 from vidpose.common.files import replacing
@@ -172,7 +172,7 @@ def print_table(table: Table, console: Any) -> None:
     for columns in _blocks(cells, texts, console.width):
         shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for i in columns:
-            justify = "left" if i < texts else "right"
+            justify: Literal["left", "right"] = "left" if i < texts else "right"
             width = None if i else _LABEL_WIDTH
             shown.add_column(Text(cells[0][i]), justify=justify, no_wrap=i > 0, max_width=width, overflow="fold")
         for row, line in zip(cells[1:], table.lines, strict=True):

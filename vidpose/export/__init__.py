@@ -76,6 +76,7 @@ class ExportFormat:
             for track, path in zip(people, paths, strict=True):
                 self.write_person(result, track, path)
         elif paths:
+            assert self.write_all is not None
             self.write_all(result, paths[0])
         return paths
 

@@ -170,7 +170,7 @@ def _bone(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """(6, 3) corners of the octahedron from one joint to another."""
     along = end - start
     aside = np.cross(along, np.eye(3)[np.abs(along).argmin()])
-    aside *= np.linalg.norm(along) / max(np.linalg.norm(aside), 1e-9)
+    aside *= np.linalg.norm(along) / max(float(np.linalg.norm(aside)), 1e-9)
     third = np.cross(along, aside) / max(np.linalg.norm(along), 1e-9)
     return start + _BONE @ np.stack([along, aside, third])
 

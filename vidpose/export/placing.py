@@ -53,10 +53,17 @@ def place_of(result: PoseResult) -> Placement:
     return Placement.CAMERA if result.camera.to_world is None else Placement.WORLD
 
 
+def _to_world(result: PoseResult) -> np.ndarray:
+    """(3, 4), of a result whose place is `WORLD`."""
+    assert result.camera is not None
+    assert result.camera.to_world is not None
+    return result.camera.to_world
+
+
 def axes_of(result: PoseResult, up: str) -> np.ndarray:
     """(3, 3) rotation that turns the camera's frame into the exported one, with "y" or "z" up."""
     if place_of(result) is Placement.WORLD:
-        to_world = result.camera.to_world[:, :3]
+        to_world = _to_world(result)[:, :3]
         return Z_UP_TO_Y_UP @ to_world if up == "y" else to_world
     return CAMERA_TO_Y_UP if up == "y" else CAMERA_TO_Z_UP
 
@@ -80,7 +87,7 @@ def placed_joints(result: PoseResult, track: Track, up: str, *, guessed: bool = 
     joints = joints + track.roots[:, None]
     if place is Placement.CAMERA:
         return joints @ axes.T
-    origin = result.camera.to_world[:, 3]
+    origin = _to_world(result)[:, 3]
     return joints @ axes.T + (Z_UP_TO_Y_UP @ origin if up == "y" else origin)
 
 
@@ -113,7 +120,8 @@ class EvenClock:
         times = np.asarray(source.times, np.float64)
         stated = [float(source.fps)] if source.fps else []
         if len(times) < 2:
-            return EvenClock(float(times[0]) if len(times) else 0.0, *(stated or [1.0]), np.arange(len(times)))
+            rate = stated[0] if stated else 1.0
+            return EvenClock(float(times[0]) if len(times) else 0.0, rate, np.arange(len(times)))
         start, steps = float(times[0]), np.diff(times)
         median = float(np.median(steps))
         # Intervals in whole milliseconds are right on average.

@@ -94,13 +94,14 @@ class ClipBatches(Dataset):
         """The crops of a step; raises VidposeError where a picture cannot be read."""
         epoch, chosen = of_step(step, self.batch, len(self.samples), self.seed)
         rows = list(enumerate(chosen))[self.share]
-        crops = [self._crops(*self.samples[who], epoch, (step, row)) for row, who in rows]
+        crops = [self._crops(self.samples[who], epoch, (step, row)) for row, who in rows]
         return ClipCrops(*(torch.from_numpy(np.stack(parts)) for parts in zip(*crops, strict=True)))
 
     def _crops(
-        self, clip: int, window: int, group: int, epoch: int, place: tuple[int, int]
+        self, sample: tuple[int, int, int], epoch: int, place: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pixels, places and presence of a sample."""
+        """Pixels, places and presence of a sample: a group of views in a window of a clip."""
+        clip, window, group = sample
         content = self.clips[clip]
         # Common to all windows and groups of the clip in this epoch, so that they are not the same pictures.
         dealt = np.random.default_rng((self.seed, 2, epoch, clip))
@@ -115,7 +116,7 @@ class ClipBatches(Dataset):
         places = np.full((self.views, self.frames, len(self.layout), 2), np.nan, np.float32)
         present = np.zeros((self.views, self.frames), bool)
         how = replace(self.augmentation, mirror=float(mirrored))
-        for row in np.flatnonzero(there):
+        for row in np.flatnonzero(there).tolist():
             people = content.views[views[row]].people[first : first + self.frames]
             for frame, person in enumerate(people):
                 if person.labelled.any():

@@ -263,6 +263,7 @@ def _entry(number: int, shot: Shot) -> dict[str, Any]:
     """The annotation of a shot: its person by mask or, without an outline then, by box."""
     if shot.mask is not None:
         return annotation(number, number, shot.keypoints, shot.mask)
+    assert shot.box is not None
     height, width = shot.image.shape[:2]
     (left, top), (right, bottom) = np.clip(np.round(shot.box.reshape(2, 2)), 0, (width, height)).astype(int)
     filled = np.zeros((height, width), bool)

@@ -167,7 +167,7 @@ def annotation(number: int, image_id: int, keypoints: np.ndarray, mask: np.ndarr
     import cv2  # training reads annotations and has no use for it
 
     height, width = mask.shape
-    inside = ((keypoints >= 0) & (keypoints <= (width, height))).all(axis=-1)
+    inside = np.all((keypoints >= 0) & (keypoints <= (width, height)), axis=-1)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
     polygons = [contour.ravel().tolist() for contour in contours if len(contour) >= 3]
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def table_of(
     rows: Sequence[tuple[int, int | None, np.ndarray]],
     *,
     boxes: Sequence[Sequence[float] | None] = (),
-    **facts: object,
+    **facts: Any,
 ) -> KeypointTable:
     """A table of rows, with what is wrong with them said.
 

@@ -50,8 +50,10 @@ def read_mediapipe(path: Path, content: Any) -> KeypointTable:
                 rows.append((numbers[-1], None, _row(pose, place)))
         first = first_of(numbers)
         facts: dict[str, Any] = {"first": first, "num_frames": max(numbers) - first + 1}
-        if None not in moments and numbers == list(range(first, first + len(numbers))) and (np.diff(moments) > 0).all():
-            facts["times"] = np.array(moments, np.float64)
+        times = np.array([moment for moment in moments if moment is not None], np.float64)
+        consecutive = numbers == list(range(first, first + len(numbers)))
+        if len(times) == len(moments) and consecutive and (np.diff(times) > 0).all():
+            facts["times"] = times
         return _table(rows, facts)
 
 

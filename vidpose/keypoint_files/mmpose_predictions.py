@@ -50,7 +50,8 @@ def read_mmpose(path: Path, content: Any) -> KeypointTable:
         frames = content["instance_info"] if isinstance(content, dict) else content
         if "instances" not in frames[0] and _depth(frames[0].get("keypoints")) == 2:
             frames = [{"frame_id": 0, "instances": frames}]
-        rows, boxes, numbers, layout, order = [], [], [], None, None
+        rows, boxes, numbers, layout = [], [], [], None
+        order: list[int] = []
         for place, frame in enumerate(frames):
             try:
                 number = frame_number(
@@ -85,7 +86,7 @@ def _instances(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if "instances" in frame:
         yield from frame["instances"]
         return
-    scores = frame.get("scores", frame.get("keypoint_scores"))
+    scores = frame["scores"] if "scores" in frame else frame["keypoint_scores"]
     for number, (points, own) in enumerate(zip(frame["keypoints"], scores, strict=True)):
         ids = frame.get("track_ids")
         yield {"keypoints": points, "keypoint_scores": own, "track_id": ids[number] if isinstance(ids, list) else None}
@@ -96,7 +97,7 @@ def _layout(content: Any, count: int) -> tuple[Skeleton, list[int]]:
     meta = content.get("meta_info") if isinstance(content, dict) else None
     names = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
     if isinstance(names, dict) and len(names) == count and count not in LAYOUTS:
-        ordered = [names.get(str(number), names.get(number, "")) for number in range(count)]
+        ordered = [str(names.get(str(number), names.get(number, ""))) for number in range(count)]
         return named_layout(ordered)
     layout = layout_of(count, _LAYOUTS)
     return layout, list(range(len(layout)))

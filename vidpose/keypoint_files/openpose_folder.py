@@ -33,8 +33,8 @@ def read_openpose(path: Path) -> KeypointTable:
         VidposeError: a file is not one of OpenPose's; says which.
     """
     files = sorted(file for file in path.glob("*.json") if not file.name.startswith("."))
-    numbers = [_number(file) for file in files]
-    if None in numbers or len(set(numbers)) < len(numbers):
+    numbers = [number for number in map(_number, files) if number is not None]
+    if len(set(numbers)) < len(files):
         numbers = list(range(len(files)))
     rows, layout = [], None
     for number, file in sorted(zip(numbers, files, strict=True)):

@@ -268,13 +268,13 @@ class Agreement:
     ) -> None:
         """Add what the accelerations ask for to the normal equations."""
         s, frames, last = self.spread, len(body), max(len(body) - 2, 0)
-        axes_by = np.zeros((frames, len(_ROLL_AXES), 3, UNKNOWNS))
+        axes_by_NADU = np.zeros((frames, len(_ROLL_AXES), 3, UNKNOWNS))
         orientations_NJDD = body.orientations()
         for place, (joint, axis) in enumerate(_ROLL_AXES.items()):
-            axes_by[:, place, :, turn_of(joint)] = -cross_matrices(orientations_NJDD[:, joint] @ np.array(axis))
+            axes_by_NADU[:, place, :, turn_of(joint)] = -cross_matrices(orientations_NJDD[:, joint] @ np.array(axis))
         root_by = np.zeros((frames, 3, UNKNOWNS))
         root_by[:, range(3), range(ROOT.start, ROOT.stop)] = 1 / s.root_acceleration
-        bones_by, axes_by = (by.reshape(frames, -1, UNKNOWNS) for by in (bones_by_NJDU[:, 1:], axes_by))
+        bones_by, axes_by = (by.reshape(frames, -1, UNKNOWNS) for by in (bones_by_NJDU[:, 1:], axes_by_NADU))
         by_NRU = np.concatenate([bones_by / s.acceleration, axes_by / s.roll, root_by], axis=1)
         for apart in range(3):
             products = np.swapaxes(by_NRU[: frames - apart], 1, 2) @ by_NRU[apart:]

@@ -106,5 +106,5 @@ def _size(points: np.ndarray, standing: np.ndarray, layout: Skeleton) -> float:
     there = np.isfinite(points).all(axis=-1)
     row = int(there.sum(axis=1).argmax())
     spread = np.linalg.norm(np.ptp(points[row, there[row]], axis=0)) if there[row].any() else 0.0
-    usual = np.linalg.norm(np.ptp(standing[there[row]], axis=0)) if there[row].any() else 0.0
-    return float(spread / usual) if spread > 0 and usual > 0 else 1.0
+    standing_spread = np.linalg.norm(np.ptp(standing[there[row]], axis=0)) if there[row].any() else 0.0
+    return float(spread / standing_spread) if spread > 0 and standing_spread > 0 else 1.0

@@ -98,8 +98,8 @@ def fit_track(
         # Seen from the camera, a body twice as large and twice as far away is the same.
         scale = height / stature(joints, LAYOUT)
         joints, roots = joints * scale, roots * scale
-    as_float32 = (values.astype(np.float32) for values in (joints, roots, rotations))
-    return replace(track, **dict(zip(("joints", "roots", "rotations"), as_float32, strict=True)))
+    joints, roots, rotations = (values.astype(np.float32) for values in (joints, roots, rotations))
+    return replace(track, joints=joints, roots=roots, rotations=rotations)
 
 
 _ANYWHERE = 5.0
@@ -127,7 +127,8 @@ def _bridged(joints: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.nd
 
 def _fitted(body: Body, evidence: Evidence) -> Body:
     """The body that agrees best, window after window."""
-    done, reached = [], 0
+    done: list[Body] = []
+    reached = 0
     for start, stop in _windows(evidence.times):
         part = best_body(body[start:stop], evidence[start:stop])
         if done:

@@ -52,11 +52,12 @@ def place(
     camera, focal_from = lens.camera(result.source.width, result.source.height, stated_fov)
     result = in_camera_frame(result, camera)
     heights = _by_id(height, result)
-    layout = get_skeleton(result.joint_layout) if result.tracks else None
+    layout = get_skeleton(result.joint_layout) if result.tracks else LAYOUT
     scaled = replace(result, camera=camera).with_tracks(
         tuple(_scaled(t, heights[t.id], layout) if t.id in heights else t for t in result.tracks)
     )
-    placed = fit_bodies(scaled, heights, max_gap) if fit and layout == LAYOUT else _with_roots(scaled, max_gap)
+    fits = fit and bool(result.tracks) and layout == LAYOUT
+    placed = fit_bodies(scaled, heights, max_gap) if fits else _with_roots(scaled, max_gap)
     placed = replace(placed, placing=PlacingFacts(focal_from, heights, reprojection_by_id(placed)))
     if ground:
         bodies = [(track.joints, track.roots, track.times) for track in placed.tracks]
@@ -98,6 +99,7 @@ def _scaled(track: Track, metres: float, layout: Skeleton) -> Track:
 
 def _with_roots(result: PoseResult, max_gap: float) -> PoseResult:
     """The result with everybody's root path, and how well the joints then agree with the keypoints."""
+    assert result.camera is not None
     tracks = []
     for track in result.tracks:
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)

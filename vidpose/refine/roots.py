@@ -237,6 +237,7 @@ def seen_joints(track: Track, keypoint_layout: str, joint_layout: str) -> tuple[
 
 def reprojection_by_id(result: PoseResult) -> dict[int, float]:
     """Of people with roots, by id, the median reprojection error in pixels."""
+    assert result.camera is not None
     medians = {}
     for track in result.tracks:
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)

@@ -63,7 +63,8 @@ def enact(recorded: np.ndarray, size: Size) -> np.ndarray:
 def points(joints: np.ndarray) -> np.ndarray:
     """(F, 17, 3) joints of `H36M_17` to (F, 21, 3) `POINTS`, with the eyes and ears of the drawn head."""
     parts = [frames(some) for some in joints]
-    faces = [eyes_and_ears(part.head, np.linalg.norm(part.joints["head_top"] - part.head.origin)) for part in parts]
+    lengths = [float(np.linalg.norm(part.joints["head_top"] - part.head.origin)) for part in parts]
+    faces = [eyes_and_ears(part.head, length) for part, length in zip(parts, lengths, strict=True)]
     return np.concatenate([joints, np.stack(faces)], axis=1)
 
 

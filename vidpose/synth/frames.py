@@ -94,9 +94,9 @@ def frames(joints: np.ndarray) -> Frames:
     pelvis = _trunk(at["pelvis"], at["right_hip"] - at["left_hip"], at["spine"] - at["pelvis"])
     chest = _trunk(at["thorax"], at["right_shoulder"] - at["left_shoulder"], at["thorax"] - at["spine"])
     head = frame(at["thorax"], at["head_top"] - at["thorax"], at["nose"] - at["thorax"])
-    arms = tuple(_arm(at, side, outward, chest) for side, outward in zip(SIDES, OUTWARD, strict=True))
-    legs = tuple(_leg(at, side, outward, pelvis) for side, outward in zip(SIDES, OUTWARD, strict=True))
-    return Frames(at, pelvis, chest, head, arms, legs)
+    left_arm, right_arm = (_arm(at, side, outward, chest) for side, outward in zip(SIDES, OUTWARD, strict=True))
+    left_leg, right_leg = (_leg(at, side, outward, pelvis) for side, outward in zip(SIDES, OUTWARD, strict=True))
+    return Frames(at, pelvis, chest, head, (left_arm, right_arm), (left_leg, right_leg))
 
 
 def _trunk(origin: np.ndarray, right: np.ndarray, up: np.ndarray) -> LocalFrame:

@@ -76,8 +76,8 @@ def random_place(random: np.random.Generator, reach: float) -> Surroundings:
     return Surroundings(
         half=reach + random.uniform(0.2, 4.0),
         yaw=random.uniform(0, np.pi),
-        walls=_texture(random, random.integers(0, 60)),
-        floor=_texture(random, random.integers(0, 8)),
+        walls=_texture(random, int(random.integers(0, 60))),
+        floor=_texture(random, int(random.integers(0, 8))),
         blur=random.choice([0.0, random.uniform(0.4, 2.5)]),
     )
 
@@ -156,7 +156,7 @@ def _draw_thing(texture: np.ndarray, random: np.random.Generator) -> None:
         other = centre + random.integers(-size, size + 1, 2)
         cv2.rectangle(texture, centre.tolist(), other.tolist(), colour, random.choice([-1, 2]))
     elif kind == 1:
-        axes = (size // 2 + 1, random.integers(2, size + 3) // 2)
+        axes = (size // 2 + 1, int(random.integers(2, size + 3)) // 2)
         cv2.ellipse(texture, centre.tolist(), axes, random.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
     elif kind == 2:
         corners = centre + random.integers(-size, size + 1, (random.integers(3, 7), 2))

@@ -154,7 +154,7 @@ def _nearest_to_the_middle(points: MotionPoints, names: tuple[str, ...], at: dic
     middle = (at["pelvis"] + at["thorax"]) / 2
     trunk = np.nanmedian(np.linalg.norm(at["thorax"] - at["pelvis"], axis=-1))
     off = {name: np.nanmedian(np.linalg.norm(_mean(points, (name,)) - middle, axis=-1)) for name in names}
-    nearest = min(off, key=off.get, default=None)
+    nearest = min(off, key=off.__getitem__, default=None)
     return nearest if nearest and off[nearest] < 0.25 * trunk else None
 
 

@@ -130,7 +130,10 @@ def _h36m(animation: Animation, points: np.ndarray) -> np.ndarray:
 def _starts_in_t_pose(animation: Animation) -> bool:
     """Whether the first frame is a pose that was put there: upright to the last digit, where the recording begins."""
     upright = np.array_equal(animation.rotations[0, 0], np.eye(3))
-    return bool(upright and len(animation.positions) > 1 and np.allclose(*animation.positions[:2, 0], atol=1e-3))
+    if not upright or len(animation.positions) < 2:
+        return False
+    first, second = animation.positions[:2, 0]
+    return bool(np.allclose(first, second, atol=1e-3))
 
 
 def _thorax(lower_back: np.ndarray, upper_back: np.ndarray) -> np.ndarray:

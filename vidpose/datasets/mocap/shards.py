@@ -63,7 +63,7 @@ def write_shard(folder: Path, name: str, split: str, sequences: Sequence[ShardSe
         description=np.array([s.description for s in sequences]),
         source=np.array([s.source for s in sequences]),
         native_fps=np.array([s.native_fps for s in sequences], np.float32),
-        fps=np.float32(FPS),
+        fps=np.array(FPS, np.float32),
         joints=np.array(H36M_17.joints),
     )
     return path

@@ -23,7 +23,7 @@ from pathlib import Path
 from vidpose.body.skeletons import H36M_17
 from vidpose.common.errors import UsageError
 
-_LIMBS: Mapping[str, Sequence[Sequence[str]]] = {
+_LIMBS: Mapping[str, Sequence[str]] = {
     # Of each joint, schemes in order; those of one row belong together where a name means two things.
     "hip": ("SIDEupleg", "SIDEupperleg", "SIDEthigh", "thighSIDE", "upperlegSIDE", "SIDEfemur", "SIDEhip", "hipSIDE"),
     "knee": ("SIDEleg", "SIDElowerleg", "SIDEshin", "SIDEcalf", "shinSIDE", "calfSIDE", "lowerlegSIDE", "SIDEtibia",
@@ -96,8 +96,8 @@ def find_joints(names: Sequence[str], given: SkeletonMap | None = None) -> Skele
                 if found:
                     joints[f"{side}_{joint}"] = (found,)
                     break
-    for joint, known in _TRUNK.items():
-        found = next((by_plain[name] for name in known if name in by_plain), None)
+    for joint, spelt in _TRUNK.items():
+        found = next((by_plain[name] for name in spelt if name in by_plain), None)
         if found:
             joints[joint] = (found,)
     # With legs there is no doubt where the pelvis is: programs put their root anywhere.

@@ -83,7 +83,8 @@ class TwoBones:
 
 
 def _limbs(*joints: str) -> tuple[TwoBones, TwoBones]:
-    return tuple(TwoBones(*(H36M_17.index(f"{side}_{joint}") for joint in joints)) for side in ("left", "right"))
+    left, right = (TwoBones(*(H36M_17.index(f"{side}_{joint}") for joint in joints)) for side in ("left", "right"))
+    return left, right
 
 
 LEGS = _limbs("hip", "knee", "ankle")
@@ -147,7 +148,7 @@ def hip_height(positions_FJD: np.ndarray) -> np.ndarray:
 
 def _leg_length(positions_FJD: np.ndarray) -> np.ndarray:
     """(F,) metres of thigh and shin, mean of both legs."""
-    return np.mean([sum(leg.bones(positions_FJD)) for leg in LEGS], axis=0)
+    return np.mean([np.sum(leg.bones(positions_FJD), axis=0) for leg in LEGS], axis=0)
 
 
 def leg_factors(sequences: Sequence[np.ndarray], fps: float) -> tuple[float, float]:

@@ -113,7 +113,7 @@ def _open(name: str, file: Path | None, detector: str | None, device: str, stack
             finder, found_by = networks.keypoints, networks.detector
         else:
             finder, found_by = stack.enter_context(open_keypoints(name, file, device=device)), None
-        about = read_header(file) if file and file.suffix == ".safetensors" else {}
+        about: Mapping[str, Any] = read_header(file) if file and file.suffix == ".safetensors" else {}
         return Compared(name, finder, found_by, _time(about), 0, about.get("config"))
     if detector:
         raise UsageError(
@@ -157,6 +157,7 @@ def read_annotated(data: Path, networks: Sequence[Compared], images: Path | None
     if not people:
         raise VidposeError(f"{data}: nobody has a labelled joint in one of {every} clips; give a smaller `every`")
     for network in seeing_clips:
+        assert isinstance(network.finder, ClipFinder)
         for clip in clips:
             network.finder.check_clip(str(clip_folder(data, clip.number)), 1, len(clip))
     return Annotated(people, layout, clips)

@@ -45,8 +45,9 @@ def bundled(kind: type, *options: Decorator) -> Decorator:
             bundle = kind(**{name: values.pop(name) for name in names})
             return command(**{kind.__name__.lower(): bundle}, **values)
 
+        decorated: Callable[..., Any] = call
         for option in reversed(options):
-            call = option(call)
-        return call
+            decorated = option(decorated)
+        return decorated
 
     return decorate

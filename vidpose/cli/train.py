@@ -31,10 +31,11 @@ def train(
     """Train a lifter. RECIPE is the name of a recipe that comes with vidpose, or a TOML file."""
     from vidpose.training.recipe import read_recipe, recipe_names
 
-    if (recipe_name is None) == (arch is None):
+    name = recipe_name or arch
+    if name is None or (recipe_name and arch):
         some = ", ".join(name for name in recipe_names() if "/" not in name)
         raise UsageError(f"what to train? Give one RECIPE, or --arch: {some}; or a TOML file")
-    recipe = read_recipe(recipe_name or arch, settings, released_code)
+    recipe = read_recipe(name, settings, released_code)
     if init is not None:
         recipe = replace(recipe, init=init)
 

@@ -121,7 +121,7 @@ def _appearance(person: Person, views: Sequence[PoseResult], shown: Sequence[np.
     return Appearance(int(first), boxes)
 
 
-def _pictures(source: Source, shown: np.ndarray, start: float | None, end: float | None) -> Iterator[np.ndarray | None]:
+def _pictures(source: Source, shown: np.ndarray, start: float | None, end: float | None) -> Generator[np.ndarray | None]:
     """The frames of these numbers, which do not fall; None for -1, and for a frame not between `start` and `end`."""
     with VideoReader(source.path, start=start, end=end, times=source.times) as reader:
         frames = iter(reader)

@@ -74,7 +74,8 @@ def infer(
     """
     if video is None and from_keypoints is None:
         raise UsageError("give a video, or `from_keypoints`")
-    videos, saved = _given(video), _given(from_keypoints)
+    videos = () if video is None else (video,)
+    saved = () if from_keypoints is None else (from_keypoints,)
     (result,) = Job.of(videos, saved, **settings).run(_progress_of(progress), networks=networks)
     return result
 
@@ -105,10 +106,6 @@ def infer_views(
     """
     job = Job.of(videos, calibration=calibration, in_step=in_step, **settings)
     return job.run(_progress_of(progress), networks=networks)
-
-
-def _given(value: str | Path | PoseResult | None) -> tuple[str | Path | PoseResult, ...]:
-    return () if value is None else (value,)
 
 
 def _progress_of(progress: Progress | None) -> ProgressOf:

@@ -57,7 +57,7 @@ class Job:
         Raises:
             UsageError: there is no such setting.
         """
-        parts = {}
+        parts: dict[str, Any] = {}
         kinds = {"finding": Finding, "filming": Filming, "lifting": Lifting, "lens": Lens, "placing": Placing}
         for name, kind in kinds.items():
             if name == "placing":
@@ -77,7 +77,7 @@ class Job:
     @property
     def sources(self) -> tuple[Path, ...]:
         """The videos: those that are named, else those that the saved results name."""
-        return self.videos or tuple(Path(one.source.path) for one in self.loaded().saved)
+        return self.videos or tuple(Path(one.source.path) for one in self.results())
 
     def loaded(self) -> Job:
         """The same job with what was saved read.
@@ -87,16 +87,21 @@ class Job:
         """
         if all(isinstance(one, PoseResult) for one in self.saved):
             return self
+        # How it was filmed, the results know now.
+        return replace(self, saved=self.results(), filming=Filming())
+
+    def results(self) -> tuple[PoseResult, ...]:
+        """What was saved, read where it is a file; raises as `loaded`."""
+        videos = self.videos or (None,) * len(self.saved)
+        return tuple(map(self._read, self.saved, videos))
+
+    def _read(self, one: Path | PoseResult, video: Path | None) -> PoseResult:
+        if isinstance(one, PoseResult):
+            return one
         from vidpose.pipeline.keypoint_intake import take_in
 
-        how = {"size": self.filming.picture, "fps": self.filming.fps, "slow_motion": self.filming.slow_motion}
-        videos = self.videos or (None,) * len(self.saved)
-        saved = tuple(
-            one if isinstance(one, PoseResult) else take_in(one, video=video, **how)
-            for one, video in zip(self.saved, videos, strict=True)
-        )
-        # Which the results know now.
-        return replace(self, saved=saved, filming=Filming())
+        size, fps, slow_motion = self.filming.picture, self.filming.fps, self.filming.slow_motion
+        return take_in(one, video=video, size=size, fps=fps, slow_motion=slow_motion)
 
     def unused(self) -> Iterator[tuple[str, str]]:
         """Settings that this job would ignore, each with the reason: to give one of them is a mistake."""
@@ -180,8 +185,9 @@ class Job:
         """
         self.check_settings()
         weights, smoothing, device, cameras = self._prepare()
+        found: Sequence[PoseResult]
         if self.saved:
-            found = self.loaded().saved
+            found = self.results()
         else:
             with nullcontext(networks) if networks else self.finding.open(device) as opened:
                 found = self._find(opened, weights, cameras, device, progress)
@@ -229,15 +235,17 @@ class Job:
 
         conversion_for(weights.lifter, networks.layout)
         # A clip network of one view looks at calibrated views each alone.
-        together = networks.clips and (self.finding.in_step or (cameras and networks.clips.views > 1))
-        if together:
-            networks.clips.check_views(", ".join(map(str, self.videos)), len(self.videos))
-        alone = replace(networks, clips=None) if together else networks
+        clips = networks.clips
+        if clips and not (self.finding.in_step or (cameras and clips.views > 1)):
+            clips = None
+        if clips:
+            clips.check_views(", ".join(map(str, self.videos)), len(self.videos))
+        alone = replace(networks, clips=None) if clips else networks
         found = []
         for video in self.videos:
             with progress(video.name, "frames") as report:
                 found.append(find_people(video, self.finding, filming=self.filming, networks=alone, progress=report))
-        return self._look_together(found, networks.clips, cameras, device, progress) if together else found
+        return self._look_together(found, clips, cameras, device, progress) if clips else found
 
     def _look_together(
         self,
@@ -257,8 +265,9 @@ class Job:
         if cameras:
             # The default lifter takes the default keypoints; the one asked for need not.
             lifter, smoothing = load_weights(Lifting.lifter), Smoothing.parse(self.lifting.smooth)
-            how = {"smoothing": smoothing, "max_gap": self.lifting.max_gap, "device": device}
-            people = who_is_who([lift_people(some, lifter, **how) for some in found], cameras)
+            max_gap = self.lifting.max_gap
+            lifted = [lift_people(some, lifter, smoothing, max_gap=max_gap, device=device) for some in found]
+            people = who_is_who(lifted, cameras)
         else:
             people = one_in_each(found)
         with progress(f"{len(found)} views together", "moments") as report:

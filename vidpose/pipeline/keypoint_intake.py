@@ -165,9 +165,15 @@ def _on_frames(path: Path, table: KeypointTable, source: Source, video: Path | N
             "%s: has keypoints up to frame %d, but the video ends with frame %d; is it another video's file?",
             path, frames.max(), source.num_frames - 1,
         )  # fmt: skip
-    kept = {name: getattr(table, name)[inside] for name in ("keypoints", "scores")}
-    others = {name: None if (value := getattr(table, name)) is None else value[inside] for name in ("ids", "boxes")}
-    return replace(table, frames=frames[inside], first=0, **kept, **others)
+    return replace(
+        table,
+        frames=frames[inside],
+        first=0,
+        keypoints=table.keypoints[inside],
+        scores=table.scores[inside],
+        ids=None if table.ids is None else table.ids[inside],
+        boxes=None if table.boxes is None else table.boxes[inside],
+    )
 
 
 def _followed(table: KeypointTable, source: Source) -> np.ndarray:
@@ -216,6 +222,8 @@ def _in_space(path: Path, table: KeypointTable, source: Source) -> PoseResult:
     """Joints of the world, as a camera sees them that stands level before them."""
     camera = _camera_before(table.keypoints, source)
     to_world = camera.to_world
+    assert to_world is not None
+    assert table.ids is not None
     seen = (table.keypoints - to_world[:, 3]) @ to_world[:, :3]
     pixels = camera.project(seen)
     flat = replace(table, keypoints=pixels)

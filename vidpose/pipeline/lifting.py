@@ -60,8 +60,8 @@ def lift_people(
             times = track.times[part]
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
         # What was found out about an earlier lifting does not hold for this one.
-        plain = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
-        tracks.append(replace(plain, joints=joints, joint_scores=joint_scores))
+        found_only = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
+        tracks.append(replace(found_only, joints=joints, joint_scores=joint_scores))
     placeless = lifter.in_ray_frame
     plain = replace(found, camera=None, placing=None, agreement=None)
     return replace(plain, joint_layout=lifter.layout.name, in_ray_frame=placeless).with_tracks(

@@ -233,7 +233,7 @@ def _locate(tracks: Sequence[Sighted], scene: _ViewedScene, smoothing: Smoothing
         first,
         _smoothed(joints, times, smoothing, max_gap),
         _smoothed(world[:, root], times, smoothing, max_gap),
-        np.where(np.isfinite(joints).all(axis=(1, 2))[:, None], scores, 0),
+        np.where(np.all(np.isfinite(joints), axis=(1, 2))[:, None], scores, 0),
         errors,
     )
 

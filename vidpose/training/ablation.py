@@ -149,7 +149,7 @@ def _finish(name: str, recipe: Recipe, data: Path, run: Path, work: Work) -> Non
         train(recipe, data, run, device=work.device, resume=resume, bar=work.bar, say=work.say)
     else:
         # Those that share the work are started as this program again; so each training is a program of its own.
-        command = [sys.executable, "-m", "vidpose", "train", name, "--data", data, "--out", run]
+        command = [sys.executable, "-m", "vidpose", "train", name, "--data", str(data), "--out", str(run)]
         command += ["--device", work.device, "--devices", str(work.devices)]
         command += [part for setting in work.settings for part in ("--set", setting)]
         command += ["--released-code"] * work.released_code + ["--resume"] * resume

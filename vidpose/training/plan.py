@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 OPTIMISERS = ("adam", "adam-amsgrad", "adamw")
 
-PLAN_CHOICES: Mapping[str, Iterable[str]] = {
+PLAN_CHOICES: dict[str, Iterable[str]] = {
     "optimiser": OPTIMISERS,
     "schedule.name": SCHEDULES,
     "keep": ("best", "last"),
@@ -154,7 +154,7 @@ def check_schedule(schedule: Mapping[str, Any], where: str) -> None:
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Keys of tables as "table.key"."""
-    found = {}
+    found: dict[str, Any] = {}
     for key, value in values.items():
         found |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
     return found

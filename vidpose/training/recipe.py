@@ -113,7 +113,7 @@ class Recipe(Plan):
         return recipe
 
 
-_CHOICES: Mapping[str, Iterable[str]] = PLAN_CHOICES | {
+_CHOICES: dict[str, Iterable[str]] = PLAN_CHOICES | {
     "arch": lifter_names(),
     "joint_weights": JOINT_WEIGHTS,
     "data.dataset": (*DATASETS, CMU17),

@@ -1,5 +1,5 @@
 # make demo   set everything up and run vidpose on the samples      make test   set everything up and run the tests
-# make lint   check style                                           make docs   build the documentation site, to site/
+# make lint   style, types                                          make docs   build the documentation site, to site/
 # make clean  remove what these made
 # make openmmlab   an environment of its own for mmpose and mmdet (docs/detectors.md); compiles for half an hour
 
@@ -32,6 +32,7 @@ test: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.installed

@@ -38,4 +38,4 @@ class Regions:
 
     def away_from(self, others: Regions, distance: float) -> np.ndarray:
         """(P,) bool: those that are farther than that from all the others; see `distances`."""
-        return (self.distances(others) >= distance).all(axis=1)
+        return np.all(self.distances(others) >= distance, axis=1)

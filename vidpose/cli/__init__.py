@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import rich_click as click
+from click.exceptions import Exit
 
 from vidpose import __version__
 from vidpose.cli.spelling import SpelledFormatter, spelled
@@ -43,7 +44,7 @@ class LazyGroup(click.RichGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: click.RichContext, formatter: click.RichHelpFormatter) -> None:  # type: ignore[override]
         ctx.meta[_LISTING] = True
         super().format_help(ctx, formatter)
 
@@ -59,7 +60,7 @@ class LazyGroup(click.RichGroup):
         if name not in COMMANDS:
             return None
         if _LISTING in ctx.meta:
-            return click.RichCommand(name, help=COMMANDS[name])
+            return click.RichCommand(name=name, help=COMMANDS[name])
         function = name.replace("-", "_")
         return getattr(importlib.import_module(f"vidpose.cli.{function}"), function)
 
@@ -87,14 +88,14 @@ def main() -> None:
     guard_streams()
     try:
         sys.exit(cli.main(prog_name="vidpose", standalone_mode=False) or finished())
-    except click.exceptions.Exit as error:
+    except Exit as error:
         sys.exit(error.exit_code or finished())
     except SystemExit as stopped:
         if stopped.code == _ONLY_HELP:
             complain("no command; choose one of those above")
         raise
     except click.ClickException as error:
-        error.message = printable(error.message)
+        vars(error)["message"] = printable(error.message)
         error.show()
         sys.exit(error.exit_code)
     except VidposeError as error:

@@ -136,7 +136,8 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[list[Outputs]]:
     names = iter(distinct_names([video for job in jobs for video in job.sources]))
     outputs = []
     for job in jobs:
-        drawn = [writing.overlay and (not job.saved or saved.source.pictures) for saved in job.saved or job.videos]
+        pictures = [result.source.pictures for result in job.results()] if job.saved else [True] * len(job.videos)
+        drawn = [writing.overlay and there for there in pictures]
         outputs.append([replace(writing, overlay=overlay).outputs(next(names)) for overlay in drawn])
         for video, overlay in zip(job.sources, drawn, strict=True):
             if job.saved and overlay and not video.exists():

@@ -39,7 +39,11 @@ def train_keypoints(
     recipe = read_keypoint_recipe(recipe_name, (*settings, *([f"model.frames={frames}"] if frames else [])))
     out = out or Path("runs") / recipe.name
     if isinstance(recipe, ClipRecipe):
-        from vidpose.training.clip_training import train_clips as train
+        from vidpose.training.clip_training import train_clips
+
+        train_clips(recipe, data, held_out, out, images=images, workers=workers, **runoptions.options())
     else:
-        from vidpose.training.picture_training import train_keypoints as train
-    train(recipe, data, held_out, out, images=images, workers=workers, **runoptions.options())
+        from vidpose.training import picture_training
+
+        train = picture_training.train_keypoints
+        train(recipe, data, held_out, out, images=images, workers=workers, **runoptions.options())

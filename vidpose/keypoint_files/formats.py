@@ -86,9 +86,9 @@ def _reader(path: Path) -> tuple[str, Callable[[], KeypointTable]]:
     if suffix == ".json":
         with reading(path, "JSON of keypoints"):
             content = read_json(path)
-        for kind, belongs, read in _JSON:
+        for kind, belongs, read_content in _JSON:
             if belongs(content):
-                return kind, partial(read, path, content)
+                return kind, partial(read_content, path, content)
         if isinstance(content, dict) and "people" in content:
             raise VidposeError(f"{path}: one frame of OpenPose's; give the folder of all of them")
     if not path.exists():

@@ -80,8 +80,8 @@ def import_refiner(path: Path) -> PoseRefiner:
         VidposeError: see `read_checkpoint`; or it holds something else.
     """
     tensors = read_checkpoint(path)
-    theirs = {ours: tensors.get(f"post_refine.{key}") for ours, key in _KEYS.items()}
-    if len(tensors) != len(_KEYS) or any(tensor is None for tensor in theirs.values()):
+    theirs = {ours: tensors[name] for ours, key in _KEYS.items() if (name := f"post_refine.{key}") in tensors}
+    if not len(theirs) == len(tensors) == len(_KEYS):
         raise VidposeError(f"{path}: not a checkpoint of a {ARCH}, which has post_refine.0 and post_refine.3 alone")
     width, inputs = theirs["fc1.weight"].shape
     refiner = PoseRefiner(inputs // 6, width)

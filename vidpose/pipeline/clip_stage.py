@@ -11,7 +11,7 @@ frame; a view that has none there is missing for that moment. Frames stream, one
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
@@ -121,7 +121,9 @@ def _appearance(person: Person, views: Sequence[PoseResult], shown: Sequence[np.
     return Appearance(int(first), boxes)
 
 
-def _pictures(source: Source, shown: np.ndarray, start: float | None, end: float | None) -> Generator[np.ndarray | None]:
+def _pictures(
+    source: Source, shown: np.ndarray, start: float | None, end: float | None
+) -> Generator[np.ndarray | None, None, None]:
     """The frames of these numbers, which do not fall; None for -1, and for a frame not between `start` and `end`."""
     with VideoReader(source.path, start=start, end=end, times=source.times) as reader:
         frames = iter(reader)

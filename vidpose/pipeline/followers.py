@@ -12,7 +12,7 @@ A person whom the detector is not sure of may be somebody known, and nobody new.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -109,12 +109,13 @@ class IdsGiven(Follower):
     def __init__(self, networks: Networks, min_score: float) -> None:
         super().__init__(networks, min_score)
         self._ahead: list[tuple[Detections, Poses]] = []
-        self._prominence: Counter[int] = Counter()
+        self._prominence: defaultdict[int, float] = defaultdict(float)
 
     def step(self, image: np.ndarray, time: float, index: int) -> list[Sighting]:
         if not self._ahead:
             self.look_ahead([image], [index])
         found, poses = self._ahead.pop(0)
+        assert found.ids is not None
         is_believable = self._believable(poses, image)
         poses, ids = poses[is_believable], found.ids[is_believable].tolist()
         sightings = [_sighting(i, poses, p, image) for p, i in enumerate(ids)]
@@ -128,7 +129,7 @@ class IdsGiven(Follower):
         self._ahead += zip(found, poses, strict=True)
 
     def confirmed(self, max_people: int | None) -> set[int]:
-        return {id_ for id_, _ in self._prominence.most_common(max_people)}
+        return set(sorted(self._prominence, key=self._prominence.__getitem__, reverse=True)[:max_people])
 
 
 class _Tracking(Follower):

@@ -24,6 +24,7 @@ from vidpose.refine.focal import Lens
 if TYPE_CHECKING:
     from vidpose.keypoints.clips.clip_finder import ClipFinder
     from vidpose.lifters.zoo import Weights
+    from vidpose.pipeline.clip_stage import Person
     from vidpose.pipeline.networks import Networks
     from vidpose.refine.smoothing import Smoothing
     from vidpose.views import ViewCamera
@@ -262,6 +263,7 @@ class Job:
         from vidpose.pipeline.view_stage import who_is_who
         from vidpose.refine.smoothing import Smoothing
 
+        people: Sequence[Person]
         if cameras:
             # The default lifter takes the default keypoints; the one asked for need not.
             lifter, smoothing = load_weights(Lifting.lifter), Smoothing.parse(self.lifting.smooth)

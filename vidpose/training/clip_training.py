@@ -32,7 +32,7 @@ _HELD_OUT = 2048
 """Pictures that a run is validated on, about at most."""
 
 
-class ClipTrainer(PictureRun):
+class ClipTrainer(PictureRun[ClipRecipe, ClipNetwork]):
     """A run that trains a clip network on folders of clips (`open_clips`)."""
 
     samples = "clips"

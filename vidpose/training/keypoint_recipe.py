@@ -17,7 +17,7 @@ from vidpose.common.settings import Amount, Chance, Ratio, apply_settings, with_
 from vidpose.keypoint_data.picture_augmentation import PictureAugmentation
 from vidpose.keypoints.clips.clip_network import clip_network_class, clip_network_names
 from vidpose.keypoints.heatmaps import DECODINGS
-from vidpose.keypoints.keypoint_network import Processing, network_class, network_names
+from vidpose.keypoints.keypoint_network import NetworkConfig, Processing, network_class, network_names
 from vidpose.training.plan import (
     PLAN_CHOICES,
     Length,
@@ -119,18 +119,20 @@ _JOINED = frozenset({"model", "processing", "augmentation"})
 def _checked(values: Mapping[str, Any], where: str) -> KeypointRecipe | ClipRecipe:
     """The recipe, once its keys are known and their values found possible."""
     check_choices(values, PLAN_CHOICES | _CHOICES, where)
-    tables = {"augmentation": asdict(PictureAugmentation())}
-    if values["arch"] in clip_network_names():
-        kind, network = ClipRecipe, clip_network_class(values["arch"])
+    arch, tables = values["arch"], {"augmentation": asdict(PictureAugmentation())}
+    kind: type[KeypointRecipe] | type[ClipRecipe]
+    config: type[NetworkConfig]
+    if arch in clip_network_names():
+        kind, config = ClipRecipe, clip_network_class(arch).Config
     else:
-        kind, network = KeypointRecipe, network_class(values["arch"])
-        tables["processing"] = asdict(network.processing)
-    blank = asdict(kind("")) | tables | {"model": asdict(network.Config())}
+        kind, config = KeypointRecipe, network_class(arch).Config
+        tables["processing"] = asdict(network_class(arch).processing)
+    blank = asdict(kind("")) | tables | {"model": asdict(config())}
     check_keys(values, blank, where, "docs/keypoints.md")
     recipe = checked(values, kind, f"{where}: ")
-    checked(recipe.model, network.Config, f"{where}: model.")
+    checked(recipe.model, config, f"{where}: model.")
     checked(recipe.augmentation, PictureAugmentation, f"{where}: augmentation.")
-    if kind is KeypointRecipe:
+    if isinstance(recipe, KeypointRecipe):
         checked(recipe.processing, Processing, f"{where}: processing.")
     check_schedule(recipe.schedule, where)
     return recipe

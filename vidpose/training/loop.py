@@ -64,7 +64,7 @@ def train(
     )
 
 
-class Trainer(Run):
+class Trainer(Run[Recipe, Lifter]):
     """A run that trains a lifter."""
 
     samples = "windows"

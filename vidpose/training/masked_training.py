@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -26,7 +27,7 @@ _AT_ONCE = 32
 """Windows that validation restores at once."""
 
 
-class MaskedTrainer(Run):
+class MaskedTrainer(Run[Recipe, MaskedPoses]):
     """A run in which a lifter's front learns from 2D keypoints alone."""
 
     samples = "windows"
@@ -50,7 +51,8 @@ class MaskedTrainer(Run):
         lifter = create_lifter(recipe.arch, **recipe.model)
         if not isinstance(lifter, PSTMO):
             raise UsageError(f"masking: hides what p-stmo then restores, and is not for {recipe.arch}; leave it out")
-        network = MaskedPoses(lifter, **recipe.masking).to(fabric.device)
+        settings: dict[str, Any] = dict(recipe.masking)
+        network = MaskedPoses(lifter, **settings).to(fabric.device)
         self.windows, self.held_out = open_windows(recipe, data, lifter, fabric.device)
         steps = self.windows.steps_per_epoch(recipe.batch)
         super().__init__(recipe, out, fabric, network, steps, ("loss", "restored"), half=half, say=say)

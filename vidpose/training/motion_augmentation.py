@@ -140,8 +140,8 @@ def new_bodies(world_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: to
     batch, _, joints, _ = bones.shape
     scale_BJ = 1 + augmentation.bone_scale * normal((batch, joints), g)
     scale_BJ[:, H36M_17.right] = scale_BJ[:, H36M_17.left] + 0.01 * normal((batch, len(H36M_17.left)), g)
-    for i, joint in enumerate(H36M_17.joints):
-        scale_BJ[:, i] *= _BONE_CENTRE.get(joint.rpartition("_")[2], 1.0)
+    for i, name in enumerate(H36M_17.joints):
+        scale_BJ[:, i] *= _BONE_CENTRE.get(name.rpartition("_")[2], 1.0)
     scale_BJ *= 1 + augmentation.body_scale * normal((batch, 1), g)
     bones = bones * scale_BJ[:, None, :, None]
 

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 import torch
 from lightning.fabric import Fabric
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from vidpose.common.errors import VidposeError, one_line
+from vidpose.keypoint_data.clip_batches import ClipBatches
+from vidpose.keypoint_data.picture_augmentation import CropBatches
 from vidpose.keypoints.keypoint_network import Processing
 from vidpose.training.keypoint_recipe import ClipRecipe, KeypointRecipe
 from vidpose.training.logs import Chart
-from vidpose.training.run import Run, Running, carry_out
+from vidpose.training.run import N, Run, Running, carry_out
+
+R = TypeVar("R", bound=KeypointRecipe | ClipRecipe)
 
 
-class PictureRun(Run):
+class PictureRun(Run[R, N]):
     """A run that learns from crops, which are made as they are needed.
 
     A subclass names its `samples`, and defines `create`, `read`, `loss_of`, `validate` and `save_weights`.
@@ -41,7 +45,7 @@ class PictureRun(Run):
 
     def __init__(
         self,
-        recipe: KeypointRecipe | ClipRecipe,
+        recipe: R,
         data: Sequence[Path],
         held_out: Path,
         out: Path,
@@ -67,7 +71,7 @@ class PictureRun(Run):
     @classmethod
     def train(
         cls,
-        recipe: KeypointRecipe | ClipRecipe,
+        recipe: R,
         data: Sequence[Path],
         held_out: Path,
         out: Path,
@@ -95,13 +99,13 @@ class PictureRun(Run):
             **running,
         )
 
-    def create(self, recipe: Any) -> tuple[nn.Module, Processing]:
+    def create(self, recipe: R) -> tuple[N, Processing]:
         """The network, with the weights that it starts from, and how crops are cut for it."""
         raise NotImplementedError
 
     def read(
-        self, recipe: Any, network: Any, data: Sequence[Path], held_out: Path, images: Path | None
-    ) -> tuple[Dataset, Any]:
+        self, recipe: R, network: N, data: Sequence[Path], held_out: Path, images: Path | None
+    ) -> tuple[CropBatches | ClipBatches, Any]:
         """What becomes `batches` and `held_out`."""
         raise NotImplementedError
 

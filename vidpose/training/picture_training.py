@@ -27,7 +27,7 @@ _HELD_OUT = 512
 """People that a run is validated on, at most."""
 
 
-class KeypointTrainer(PictureRun):
+class KeypointTrainer(PictureRun[KeypointRecipe, KeypointNetwork]):
     """A run that trains a keypoint network on annotations' files or folders (`read_people`)."""
 
     samples = "crops"

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Generic, TypedDict, TypeVar, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -77,7 +77,7 @@ class Running(TypedDict, total=False):
 
 def carry_out(
     plan: Plan,
-    make: Callable[[Fabric], Run],
+    make: Callable[[Fabric], Run[Any, Any]],
     samples: str,
     out: Path,
     *,
@@ -116,7 +116,7 @@ def carry_out(
 
 def _carry_out(
     plan: Plan,
-    make: Callable[[Fabric], Run],
+    make: Callable[[Fabric], Run[Any, Any]],
     samples: str,
     out: Path,
     fabric: Fabric,
@@ -143,7 +143,11 @@ def _carry_out(
         ) from None
 
 
-class Run:
+P = TypeVar("P", bound=Plan)
+N = TypeVar("N", bound=nn.Module)
+
+
+class Run(Generic[P, N]):
     """The state of a run: network, average, optimiser, and how far it has come.
 
     A subclass names its `samples`, its `chart` and its `measure`, makes the network, and defines `batch_of_step`,
@@ -167,10 +171,10 @@ class Run:
 
     def __init__(
         self,
-        recipe: Plan,
+        recipe: P,
         out: Path,
         fabric: Fabric,
-        network: nn.Module,
+        network: N,
         steps_per_epoch: int,
         logged: tuple[str, ...],
         *,
@@ -182,9 +186,11 @@ class Run:
             raise UsageError(
                 f"a batch of {recipe.batch} {self.samples} cannot be shared by {fabric.world_size} devices{parts}"
             )
-        self.recipe, self.out, self.fabric, self.half = recipe, out, fabric, half
+        self.recipe: P = recipe
+        self.out, self.fabric, self.half = out, fabric, half
         self.say = say if fabric.is_global_zero else lambda line: None
-        self.network, self.steps_per_epoch, self.logged = network, steps_per_epoch, logged
+        self.network: N = network
+        self.steps_per_epoch, self.logged = steps_per_epoch, logged
         self.steps = recipe.total_steps(steps_per_epoch)
         self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
         self.optimiser = _OPTIMISERS[recipe.optimiser](
@@ -215,7 +221,7 @@ class Run:
     def launch(self, compile: bool = False) -> None:
         """Start the other processes, if there are any, and make the network ready for steps."""
         self.fabric.launch()
-        predictions = _Predictions(self.network)
+        predictions: Any = _Predictions(self.network)
         predictions = torch.compile(predictions) if compile else predictions
         self.predictions, self.wrapped_optimiser = self.fabric.setup(predictions, self.optimiser)
 
@@ -245,20 +251,20 @@ class Run:
                     passed = time.monotonic() - since
                     self.seconds += passed
                     row["samples_per_s"] = (self.step - reported) * self.recipe.batch / passed
-                    if first:
+                    if logs and show:
                         if self.step % (every * _VALIDATE_EVERY) == 0 or self.step == self.steps:
                             row |= self.validate()
                             self.keep_best(row)
                         logs.write(row)
                         show(row)
                     reported, since = self.step, time.monotonic()
-                if first and (interrupts or time.monotonic() - saved > 60 * save_minutes):
+                if logs and (interrupts or time.monotonic() - saved > 60 * save_minutes):
                     self.save()
                     logs.draw()
                     saved = time.monotonic()
                 if interrupts:
                     raise KeyboardInterrupt
-            if first:
+            if logs:
                 self.save()
                 logs.draw()
 
@@ -294,7 +300,9 @@ class Run:
         Raises:
             VidposeError: the loss is no longer a number.
         """
-        means = self.fabric.all_reduce(self.sums / self.summed, reduce_op="mean").tolist()
+        reduced = self.fabric.all_reduce(self.sums / self.summed, reduce_op="mean")
+        assert isinstance(reduced, torch.Tensor)
+        means = reduced.tolist()
         row = {
             "step": self.step,
             "epoch": self.step / self.steps_per_epoch,
@@ -318,9 +326,9 @@ class Run:
         return round(self.seconds / self.step * self.steps_per_epoch, 1)
 
     @property
-    def answer(self) -> nn.Module:
+    def answer(self) -> N:
         """What is validated and exported: the averaged weights, where there are."""
-        return self.average.module if self.average else self.network
+        return cast(N, self.average.module) if self.average else self.network
 
     def keep_best(self, row: dict[str, float]) -> None:
         """Keep the answer beside the run, if the recipe wants the best and this is it."""
@@ -402,4 +410,5 @@ class _Predictions(nn.Module):
         self.network = network
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self.network.predictions(*inputs)
+        network: Any = self.network
+        return network.predictions(*inputs)

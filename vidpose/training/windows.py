@@ -74,9 +74,9 @@ def open_windows(
     """
     data = recipe.data
     if data.dataset == "cmu17":
-        training = CameraWindows(folder, "train", lifter, MotionAugmentation(**recipe.augmentation), recipe, device)
-        held_out = CameraWindows(folder, data.validation, lifter, VALIDATION, replace(recipe, seed=0), device)
-        return training, held_out.batch(0, _HELD_OUT)
+        filmed = CameraWindows(folder, "train", lifter, MotionAugmentation(**recipe.augmentation), recipe, device)
+        validation = CameraWindows(folder, data.validation, lifter, VALIDATION, replace(recipe, seed=0), device)
+        return filmed, validation.batch(0, _HELD_OUT)
     store = Store(folder)
     if store.name != data.dataset:
         raise UsageError(
@@ -248,9 +248,9 @@ class CameraWindows:
                     f"set model.{key}={value}"
                 )
         # Every second frame at 50 frames a second is every frame at 25.
-        fps = tuple(rate / config.frame_stride for rate in augmentation.fps)
+        slowest, fastest = (rate / config.frame_stride for rate in augmentation.fps)
         self.lifter, self.recipe, self.generator = lifter, recipe, torch.Generator(device)
-        augmentation = replace(augmentation, fps=fps)
+        augmentation = replace(augmentation, fps=(slowest, fastest))
         frames = window_frames(lifter, recipe.data)
         self.sampler = MotionSampler(load_cmu(folder, split), frames, augmentation, self.generator)
 

@@ -129,7 +129,8 @@ def _read_toml(content: str) -> tuple[ViewCamera, ...]:
     nested = top.get("cameras")
     tables = nested if isinstance(nested, dict) else top
     within = "cameras." if isinstance(nested, dict) else ""
-    metadata = top.get("metadata") if isinstance(top.get("metadata"), dict) else {}
+    told = top.get("metadata")
+    metadata = told if isinstance(told, dict) else {}
     cameras = []
     for key, table in tables.items():
         if not isinstance(table, dict) or key in _NO_CAMERAS or table.get("ignore") is True:

@@ -156,8 +156,8 @@ def _read_header(path: Path, file: NpzArrays) -> _ResultHeader:
 _FORMER_FACTS = ("focal_from", "height", "reprojection_px", "triangulated", "views", "view")
 """Provenance of formats 1 and 2 that has types now."""
 
-_FOCAL_FROM: Mapping[str, FocalFrom] = {"--fov": "fov", "--focal": "focal", "metadata": "video"}
-"""How the texts began, and what they are now."""
+_FOCAL_FROM: Mapping[str, FocalFrom] = {"fov": "fov", "focal": "focal", "metadata": "video"}
+"""How the texts began, without an option's dashes, and what they are now."""
 
 
 def _former_facts(provenance: dict[str, Any]) -> tuple[PlacingFacts | None, ViewFacts | None]:
@@ -168,7 +168,7 @@ def _former_facts(provenance: dict[str, Any]) -> tuple[PlacingFacts | None, View
         return None, convert({"camera": facts["view"], "views": facts["views"], **measures}, ViewFacts)
     if not isinstance(facts["focal_from"], str):
         return None, None
-    text = facts["focal_from"]
+    text = facts["focal_from"].removeprefix("--")
     told_by: FocalFrom = next((told for start, told in _FOCAL_FROM.items() if text.startswith(start)), "assumed")
     return PlacingFacts(told_by, _by_id(facts["height"]), _by_id(facts["reprojection_px"])), None
 

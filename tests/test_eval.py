@@ -406,3 +406,20 @@ def test_evaluating_needs_neither_opencv_nor_pyav_nor_mediapipe(store, weights, 
     done = subprocess.run([sys.executable, "-c", WITHOUT, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "poses.png").exists()
+
+
+def test_several_levels_of_noise_are_rows(store, weights, tmp_path, capsys):
+    words = ["eval", "--dataset", "cmu", "--data", str(store.folder), "--weights", str(weights), "--input", "gt"]
+    cli.main([*words, "--noise", "0", "--noise", "15", "--json", str(tmp_path / "e.json")], standalone_mode=False)
+    figures = json.loads((tmp_path / "e.json").read_text())
+    assert [(row.rpartition(", N")[2], summary["noise"]) for row, summary in figures.items()] == [
+        ("(0, 0)", 0.0), ("(0, 15)", 15.0),
+    ]  # fmt: skip
+    alone = {}
+    for noise in (0.0, 15.0):
+        cli.main([*words, "--noise", str(noise), "--json", str(tmp_path / f"{noise}.json")], standalone_mode=False)
+        [(name, alone[noise])] = json.loads((tmp_path / f"{noise}.json").read_text()).items()
+        assert "N(0" not in name
+    for summary in figures.values():
+        assert summary["averages"] == alone[summary["noise"]]["averages"]
+    assert "N(0, 15)" in capsys.readouterr().out

@@ -37,8 +37,9 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
               listing=filter_names, help="Smooth as `vidpose infer` does: {}. Papers do not.")  # fmt: skip
 @click.option("--filter", "filter_name", type=click.Choice(["none", "mean", "median"]), default="none",
               show_default=True, help="Filter over five frames, as Hossain and Little's baselines.")  # fmt: skip
-@click.option("--noise", default=0.0, show_default=True, metavar="PIXELS",
-              help="Add Gaussian noise of this standard deviation to the keypoints.")  # fmt: skip
+@click.option("--noise", "noises", multiple=True, default=(0.0,), type=click.FloatRange(min=0), metavar="PIXELS",
+              help="Add Gaussian noise of this standard deviation to the keypoints. Give it again for another row: "
+                   "Hossain and Little's Table 3.  [default: 0]")  # fmt: skip
 @click.option("--hypotheses", type=click.IntRange(min=1), metavar="N",
               help="How many poses to draw, for a lifter that draws them.")  # fmt: skip
 @click.option("--draw-steps", type=click.IntRange(min=1), metavar="N", help="In how many steps it draws each.")
@@ -62,7 +63,7 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def eval(
     dataset: str, folder: Path | None, lifters: tuple[str, ...], keypoints: bool, input_name: str | None,
-    protocol_name: str | None, tta: str, windows: str, smooth: str, filter_name: str, noise: float,
+    protocol_name: str | None, tta: str, windows: str, smooth: str, filter_name: str, noises: tuple[float, ...],
     hypotheses: int | None, draw_steps: int | None, aggregate: str, refine: Path | None, metric: str,
     by: tuple[str, ...], reported: str, device: str, json_file: Path | None, table_files: tuple[Path, ...],
     figures: Path | None, overwrite: bool,
@@ -103,7 +104,11 @@ def eval(
     job = _Job(
         store, protocol, input_name, choose_device(device), tta, windows, smoothing, filter_name, aggregate, refiner
     )
-    summaries = {name: job.run(weights, noise) for name, weights in loaded.items()}
+    levels = dict.fromkeys(noises)
+    rows = {
+        f"{name}, N(0, {noise:g})" if len(levels) > 1 else name: (name, noise) for name in loaded for noise in levels
+    }
+    summaries = {row: job.run(loaded[name], noise) for row, (name, noise) in rows.items()}
     tables = _tables(dataset, summaries, metric, input_name, reported)
     tables += [breakdown_table(name, summary, part) for name, summary in summaries.items() for part in by]
     console = table_console()
@@ -113,9 +118,11 @@ def eval(
     for path in table_files:
         write_table(tables[0], path)
     if json_file:
-        job.write(json_file, loaded, summaries, noise)
+        job.write(json_file, loaded, summaries, rows)
     if figures:
-        for path in job.draw(figures, loaded, summaries, noise):
+        first = next(iter(levels))
+        of_first = {name: summaries[row] for row, (name, noise) in rows.items() if noise == first}
+        for path in job.draw(figures, loaded, of_first, first):
             say(f"wrote {path}")
 
 
@@ -148,8 +155,10 @@ class _Job:
                 smoothing=None if self.smoothing.method == "none" else self.smoothing, report=report,
             ).summary()  # fmt: skip
 
-    def write(self, path: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> None:
-        """All figures as JSON, with what they were measured on."""
+    def write(
+        self, path: Path, loaded: dict[str, Any], summaries: dict[str, Any], rows: dict[str, tuple[str, float]]
+    ) -> None:
+        """All figures as JSON, with what they were measured on; `rows` has each row's lifter and noise."""
 
         from vidpose.common.files import replacing
 
@@ -160,12 +169,11 @@ class _Job:
             "windows": self.windows,
             "smooth": str(self.smoothing),
             "filter": self.filter_name,
-            "noise": noise,
         }
-        described = {
-            name: {"weights_sha256": loaded[name].sha256, "arch": loaded[name].lifter.name} | how | summary
-            for name, summary in summaries.items()
-        }
+        described = {}
+        for row, (name, noise) in rows.items():
+            weights = {"weights_sha256": loaded[name].sha256, "arch": loaded[name].lifter.name}
+            described[row] = weights | how | {"noise": noise} | summaries[row]
         with replacing(path) as partial:
             partial.write_text(to_json(described, indent=2))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -163,6 +164,16 @@ ONE = {"frames": 1, "last": 0.0, "greys": False}
 for _orientation, _order in ((None, "<"), *((number, "<>"[number % 2]) for number in range(1, 9))):
     _name = "a photo with EXIF, of any orientation" if _orientation else "a photo with EXIF that states no orientation"
     kind(PHONES, _name, "turned upright", Right(corners=UPRIGHT, **ONE))(_photo(_orientation, _order))
+
+
+@kind(PHONES, "a PNG with EXIF", "turned upright", Right(corners=UPRIGHT, **ONE))
+def png_with_exif(folder: Path) -> Path:
+    stored = np.ascontiguousarray(STORED[6](clips.corner_picture()))
+    png = cv2.imencode(".png", stored[..., ::-1])[1].tobytes()
+    body = b"eXIf" + exif(6)[10:]
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    (folder / "a.png").write_bytes(png[:33] + chunk + png[33:])
+    return folder / "a.png"
 
 
 @kind(PHONES, "a picture in 16 bits, in grey, or with transparency", "read", Right(**ONE))

@@ -2,15 +2,18 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import clips
 import numpy as np
 import odd_videos
 import pytest
+from av.stream import Disposition
 from odd_videos import KINDS, Kind, Refused
 
 from vidpose.common.errors import VidposeError
 from vidpose.video import VideoReader
+from vidpose.video.container import choose_stream
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[f"{one.make.__name__} {n}" for n, one in enumerate(KINDS)])
@@ -51,6 +54,14 @@ def test_fields_become_whole_pictures(tmp_path: Path):
         pictures = [frame.image.astype(int) for frame in video]
     combs = [np.abs(np.diff(picture[8:-8, :, 0], axis=0)).mean() for picture in pictures[1:-1]]
     assert max(combs) < 3
+
+
+def test_a_picture_in_tiles_is_refused():
+    """A phone's HEIC: FFmpeg gives every tile as a stream that depends on the others."""
+    tiles = [SimpleNamespace(disposition=Disposition.dependent, codec_context=None)] * 4
+    container = SimpleNamespace(streams=SimpleNamespace(video=tiles))
+    with pytest.raises(VidposeError, match=r"a\.heic: a picture in tiles, as phones write HEIC; convert it to JPEG"):
+        choose_stream(container, Path("a.heic"))
 
 
 def test_the_page_is_the_table():

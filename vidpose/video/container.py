@@ -59,6 +59,8 @@ def choose_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     moving = [stream for stream in container.streams.video if not stream.disposition & _STILL]
     if not moving:
         raise VidposeError(f"{path}: there is no video in this file, only {_stream_kinds(container)}; give a video")
+    if all(stream.disposition & Disposition.dependent for stream in moving):
+        raise VidposeError(f"{path}: a picture in tiles, as phones write HEIC; convert it to JPEG")
     known = [stream for stream in moving if stream.codec_context is not None]
     if not known:
         raise VidposeError(

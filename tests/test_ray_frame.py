@@ -18,6 +18,7 @@ from vidpose.lifters.lifter import Lifter, LifterConfig
 from vidpose.lifters.normalisation import quarter_turns
 from vidpose.lifters.resampling import resampled, times_at
 from vidpose.lifters.running import lift
+from vidpose.refine.focal import Lens
 from vidpose.refine.place import place
 from vidpose.training import invented_poses
 from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler
@@ -62,12 +63,12 @@ def seen_off_axis(frames=40):
 def test_placing_turns_joints_into_the_cameras_frame():
     lifted, truth, roots = seen_off_axis()
     assert np.abs(lifted.tracks[0].joints - truth).max() > 0.3
-    placed = place(lifted, focal=FOCAL)
+    placed = place(lifted, Lens(focal=FOCAL))
     np.testing.assert_allclose(placed.tracks[0].joints, truth, atol=1e-5)
     np.testing.assert_allclose(placed.tracks[0].roots, roots, atol=2e-3)
     assert not placed.in_ray_frame
-    np.testing.assert_array_equal(place(placed, focal=FOCAL).tracks[0].joints, placed.tracks[0].joints)
-    unturned = place(replace(lifted, in_ray_frame=False), focal=FOCAL)
+    np.testing.assert_array_equal(place(placed, Lens(focal=FOCAL)).tracks[0].joints, placed.tracks[0].joints)
+    unturned = place(replace(lifted, in_ray_frame=False), Lens(focal=FOCAL))
     assert np.abs(unturned.tracks[0].joints - truth).max() > 0.3
 
 
@@ -76,13 +77,13 @@ def test_a_root_that_is_not_seen_is_between_its_neighbours():
     track = lifted.tracks[0]
     keypoints, scores = track.keypoints.copy(), track.scores.copy()
     keypoints[10:13, PELVIS], scores[10:13, PELVIS] = np.nan, 0
-    placed = place(replace(lifted, tracks=(replace(track, keypoints=keypoints, scores=scores),)), focal=FOCAL)
+    placed = place(replace(lifted, tracks=(replace(track, keypoints=keypoints, scores=scores),)), Lens(focal=FOCAL))
     np.testing.assert_allclose(placed.tracks[0].joints, truth, atol=2e-3)
 
 
 def test_a_saved_result_knows_its_frame(tmp_path):
     lifted, _, _ = seen_off_axis()
-    for result in (lifted, place(lifted, focal=FOCAL)):
+    for result in (lifted, place(lifted, Lens(focal=FOCAL))):
         result.save(tmp_path / "result.npz")
         assert PoseResult.load(tmp_path / "result.npz").in_ray_frame == result.in_ray_frame
 

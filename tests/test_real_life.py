@@ -196,6 +196,18 @@ def test_a_batch_goes_on_after_files_that_are_none(run, plain, tmp_path):
     assert "1 person in 12 frames" in out
 
 
+def test_a_result_without_a_video_is_looked_at_without(run, plain, tmp_path):
+    [result] = Job.of(saved=[openpose_of(plain, tmp_path)], size="640x480", fps=25).run()
+    result.save(tmp_path / "a.npz")
+    code, _, err = run("view", tmp_path / "a.npz", "--no-open")
+    assert code == 0, err
+    code, _, err = run("render", tmp_path / "a.npz")
+    assert code == 1
+    assert "made from keypoints without a video; say where that is with --video" in err
+    code, _, err = run("render", tmp_path / "a.npz", "--video", plain.source.path)
+    assert code == 0, err
+
+
 def test_one_photo_with_exif_beside_a_text_that_is_none(run, tmp_path):
     stored = odd_videos.STORED[6](odd_videos.clips.corner_picture())
     photo, text = tmp_path / "photo.jpg", tmp_path / "a.mp4"

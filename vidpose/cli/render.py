@@ -26,6 +26,8 @@ def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) 
     from vidpose.render import render_overlay
 
     loaded = PoseResult.load(result)
+    if video is None and not loaded.source.pictures:
+        raise VidposeError(f"{result}: made from keypoints without a video; say where that is with --video")
     video = video or Path(loaded.source.path)
     if not video.exists():
         raise VidposeError(f"{video}: the video of {result} is not there; say where it is with --video")

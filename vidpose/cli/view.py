@@ -37,7 +37,8 @@ def view(
     from vidpose.body.tracks import PoseResult
 
     loaded = PoseResult.load(result)
-    film = None if no_video else _video_of(result, Path(loaded.source.path), video)
+    named = Path(loaded.source.path) if loaded.source.pictures else None
+    film = None if no_video else _video_of(result, named, video)
     with progress_of(out.name) as progress:
         if rerun:
             from vidpose.export.rerun import write_rrd
@@ -56,8 +57,8 @@ def view(
         say("no browser could be started; open the file by hand")
 
 
-def _video_of(result: Path, named: Path, given: Path | None) -> Path | None:
-    """The video to show; None, and a line that says so, where it is not where the result has it.
+def _video_of(result: Path, named: Path | None, given: Path | None) -> Path | None:
+    """The video to show; None where the result has none, and, with a line that says so, where it is not where it was.
 
     Raises:
         VidposeError: the one that was given is not there.
@@ -65,7 +66,7 @@ def _video_of(result: Path, named: Path, given: Path | None) -> Path | None:
     if given and not given.exists():
         raise VidposeError(f"{given}: no such video; leave out --video for a page without it")
     video = given or named
-    if video.exists():
+    if video is None or video.exists():
         return video
     say(f"{video}: the video of {result} is not there, so the page has none; --video says where it is", err=True)
     return None

@@ -49,7 +49,7 @@ def facts_of(entry: Entry) -> WeightFacts:
     config, metrics = about.get("config", {}), about.get("metrics", {})
     return WeightFacts(
         layout=about.get("layout") or config.get("layout") or entry.layout,
-        metric=_told(metrics),
+        metric=_told(metrics) or entry.metric,
         licence=about.get("licence", entry.licence),
         mib=round(file.path.stat().st_size / _MIB, 1),
         parameters=count_parameters(file.path),

@@ -1,6 +1,7 @@
 # make demo   set everything up and run vidpose on the samples      make test   set everything up and run the tests
 # make lint   style, types                                          make docs   build the documentation site, to site/
 # make clean  remove what these made
+# make fuzz   damage inputs of every kind, and see that each ends in a clear line (SEED=1 INPUTS=2000)
 # make openmmlab   an environment of its own for mmpose and mmdet (docs/detectors.md); compiles for half an hour
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: demo test lint docs openmmlab clean
+.PHONY: demo test fuzz lint docs openmmlab clean
 
 # Pinned versions, then vidpose itself, editable; made again when either file changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -28,6 +29,13 @@ demo: $(VENV)/.installed
 test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# The same seed gives the same damage.
+SEED ?= 1
+INPUTS ?= 2000
+fuzz: export OMP_NUM_THREADS ?= 1
+fuzz: $(VENV)/.installed
+	cd tests && ../$(BIN)/python -m campaign --seed $(SEED) --inputs $(INPUTS) --options 1000 --faults 200
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

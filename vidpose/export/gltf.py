@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,17 +46,17 @@ def write_gltf(result: PoseResult, path: Path) -> None:
         if has_pose(track):
             scene.add(f"person {track.id}", Figure.of(result, track).held())
     content = scene.as_json(str(result.provenance.get("vidpose")), place_of(result).value)
-    with replacing(path) as partial:
-        partial.write_bytes(_glb(content, bytes(scene.data)))
+    with replacing(path) as partial, open(partial, "wb") as file:
+        file.writelines(_glb(content, scene.data))
 
 
-def _glb(content: dict[str, Any], data: bytes) -> bytes:
-    """The container: a header, a chunk of JSON, a chunk of numbers; each a multiple of four bytes long."""
+def _glb(content: dict[str, Any], data: bytes | bytearray) -> Iterator[bytes | bytearray]:
+    """The container, in pieces: a header, a chunk of JSON, a chunk of numbers; each a multiple of four bytes long."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     length = 12 + 8 + len(text) + 8 + len(data)
-    header = struct.pack("<4sII", b"glTF", 2, length) + struct.pack("<I4s", len(text), b"JSON")
-    return header + text + struct.pack("<I4s", len(data), b"BIN\0") + data
+    yield struct.pack("<4sII", b"glTF", 2, length) + struct.pack("<I4s", len(text), b"JSON")
+    yield from (text, struct.pack("<I4s", len(data), b"BIN\0"), data)
 
 
 @dataclass

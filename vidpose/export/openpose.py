@@ -40,15 +40,16 @@ def write_openpose(result: PoseResult, folder: Path) -> None:
     make_folder(folder)
     stem = folder.name.removesuffix("_openpose")
     layout = get_skeleton(result.keypoint_layout)
-    people: list[list[dict[str, object]]] = [[] for _ in range(result.source.num_frames)]
-    for track in result.tracks:
-        for frame, body, seen in zip(track.frames, body_25(result.source, track, layout), track.seen, strict=True):
-            if seen:
-                people[frame].append(_person(track.id, body))
-    for frame, present in enumerate(people):
+    people = [(track, body_25(result.source, track, layout), track.seen) for track in result.tracks]
+    for frame in range(result.source.num_frames):
+        present = []
+        for track, bodies, seen in people:
+            row = frame - int(track.frames[0])
+            if 0 <= row < len(track) and seen[row]:
+                present.append(_person(track.id, bodies[row]))
         with replacing(folder / f"{stem}_{frame:012d}_keypoints.json") as partial:
             partial.write_text(json.dumps({"version": 1.3, "people": present}, allow_nan=False), encoding="utf-8")
-    _remove_beyond(folder, stem, len(people))
+    _remove_beyond(folder, stem, result.source.num_frames)
 
 
 def body_25(source: Source, track: Track, layout: Skeleton) -> np.ndarray:

@@ -16,6 +16,9 @@ from vidpose.common.errors import UsageError
 
 CLOCK_HZ = 240.0
 
+_AT_ONCE = 1 << 18
+"""Numbers on the clock that are worked on together."""
+
 _APART = 1.0
 """Seconds; frames further apart have nothing in common that a filter of some Hz could tell."""
 
@@ -108,8 +111,14 @@ def _on_clock(curves: np.ndarray, times: np.ndarray, smooth: Callable[[np.ndarra
 
     ticks = np.arange(0, times[-1] - times[0] + 1 / CLOCK_HZ, 1 / CLOCK_HZ) + times[0]
     # Past the last time the spline would extrapolate; one tick of the last value is enough.
-    even = CubicSpline(times, curves)(np.minimum(ticks, times[-1]))
-    return CubicSpline(ticks, smooth(even))(times)
+    within = np.minimum(ticks, times[-1])
+    columns = curves.reshape(len(curves), -1)
+    smoothed = np.empty_like(columns)
+    # A curve at a time of a long clip: on the clock, and in splines, each is dozens of times as large as it was.
+    for some in np.array_split(np.arange(columns.shape[1]), -(-columns.shape[1] * len(ticks) // _AT_ONCE) or 1):
+        even = CubicSpline(times, columns[:, some])(within)
+        smoothed[:, some] = CubicSpline(ticks, smooth(even))(times)
+    return smoothed.reshape(curves.shape)
 
 
 def butterworth(curves: np.ndarray, times: np.ndarray, cutoff_hz: float) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""A campaign of damaged inputs and odd options: `python -m campaign` in `tests/`, or `make fuzz`."""

@@ -1,0 +1,145 @@
+"""Which inputs are damaged how, and what is run on them; and odd options for every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+import numpy as np
+
+from campaign import damage
+from campaign.damage import Damage, Random
+
+_QUICK = "--device cpu --no-overlay"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of input.
+
+    Attributes:
+        path: the file that is damaged.
+        damages: ways that know its structure; bytes are damaged besides.
+        commands: that read it.
+        share: how often it comes.
+    """
+
+    path: str
+    damages: tuple[Damage, ...]
+    commands: tuple[str, ...]
+    share: float = 1.0
+
+
+KINDS = (
+    Kind("r.npz", (damage.damage_npz,) * 3, (
+        "export r.npz --format bvh,c3d,coco,csv,gltf,html,json,mot,openpose,trc --out o", "angles r.npz --out o",
+        "view r.npz --no-open --no-video --out o.html", "render r.npz --video v.mp4 --out o.mp4",
+        f"infer --from-keypoints r.npz {_QUICK} --lifter w.safetensors --out o",
+    ), 6),
+    Kind("w.safetensors", (damage.damage_weights,) * 3, (
+        f"infer --from-keypoints r.npz {_QUICK} --lifter w.safetensors --out o", "weights info w.safetensors",
+        "eval --dataset h36m --data store --weights w.safetensors --device cpu --json o.json",
+    ), 4),
+    Kind("tiny.toml", (damage.damage_text,) * 4, ("train tiny.toml --data shards --out o --device cpu",), 4),
+    Kind("keypoints.toml", (damage.damage_text,) * 4, (
+        "train-keypoints coco/annotations.json --held-out coco/annotations.json --workers 0 --arch keypoints.toml "
+        "--device cpu --out o",
+    ), 2),
+    Kind("run/checkpoint.pt", (damage.damage_checkpoint,) * 3, (
+        "train tiny.toml --data shards --out run --resume --device cpu",
+    ), 3),
+    Kind("p.pt", (damage.damage_checkpoint,) * 2, ("weights import p.pt --arch mixste --out o.safetensors",), 3),
+    Kind("store/index.json", (damage.damage_json,) * 3, (
+        "data info h36m --data store --picture o.png",
+        "eval --dataset h36m --data store --weights w.safetensors --device cpu --table o.md",
+        "train tiny.toml --data store --set data.dataset=h36m --set data.input=gt --set data.validation=test --out o "
+        "--device cpu",
+    ), 2),
+    Kind("store/parts/all/clips.json", (damage.damage_json,) * 3, (
+        "data info h36m --data store --picture o.png",
+        "eval --dataset h36m --data store --weights w.safetensors --device cpu --table o.md",
+    ), 2),
+    Kind("store/parts/all/joints.npy", (damage.damage_npy,), (
+        "data info h36m --data store --picture o.png",
+        "eval --dataset h36m --data store --weights w.safetensors --device cpu --table o.md",
+    )),
+    Kind("store/parts/all/keypoints-gt.npy", (damage.damage_npy,), (
+        "data info h36m --data store --picture o.png",
+        "eval --dataset h36m --data store --weights w.safetensors --device cpu --input gt --table o.md",
+    )),
+    Kind("shards/cmu17_train_00.npz", (damage.damage_npz,) * 2, (
+        "train tiny.toml --data shards --out o --device cpu",
+        "synth --motion shards --clips 1 --views 1 --frames 1 --size 48 --out o",
+    ), 2),
+    Kind("prepared/cmu17_test_00.npz", (damage.damage_npz,) * 2, ("data prepare cmu --source prepared --out o",), 2),
+    Kind("coco/annotations.json", (damage.damage_json,) * 4, (
+        "train-keypoints coco/annotations.json --held-out coco/annotations.json --workers 0 --arch keypoints.toml "
+        "--device cpu --out o",
+    ), 2),
+    Kind("b.csv", (damage.damage_text,) * 3, (f"infer v.mp4 --detector boxes:b.csv {_QUICK} --no-fit --out o",), 1),
+    Kind("b.json", (damage.damage_json,) * 3, (f"infer v.mp4 --detector boxes:b.json {_QUICK} --no-fit --out o",), 1),
+    Kind("c.toml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.toml {_QUICK} --out o",), 2),
+    Kind("c.yml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.yml {_QUICK} --out o",), 2),
+    Kind("v.mp4", (), (
+        f"infer v.mp4 {_QUICK} --no-fit --out o", "render r.npz --video v.mp4 --out o.mp4",
+        "view r.npz --video v.mp4 --no-open --out o.html",
+    ), 2),
+)  # fmt: skip
+
+
+def damaged_input(rng: Random) -> tuple[Kind, Damage, list[str]]:
+    """A kind, a way to damage it, and a command that reads it."""
+    shares = np.array([kind.share for kind in KINDS])
+    kind = KINDS[rng.choice(len(KINDS), p=shares / shares.sum())]
+    ways = (*kind.damages, damage.damage_bytes)
+    return kind, ways[rng.integers(len(ways))], kind.commands[rng.integers(len(kind.commands))].split()
+
+
+OPTIONS = (
+    "", "0", "-1", "1e308", "nan", "inf", "-inf", "1e999", "99999999999999999999", "a", "..", "/", "/dev/null",
+    "/dev/zero", "r.npz", "no/such/file", "\x1b[31m", "two\nlines", "走", "a" * 300, "a,b", ",", "=", "x=1", "1:2",
+    ":", "auto", "cuda:99", "meta",
+)  # fmt: skip
+SETTINGS = (
+    "batch=0", "batch=99999999", "lr=nan", "lr=1e308", "ema=1", "seed=-1", "model.width=7", "model.depth=99999",
+    "model.frames=1", "model.frames=10", "model.heads=3", "model.dropout=1", "model=3", "model.model.model=1",
+    "data.flip=x", "data.window=1", "data.stride=999999", "schedule.name=x", "schedule.warmup=0",
+    "augmentation.fps=[60,20]", "augmentation.fps=[1]", "loss.mpjpe=-1", "arch=mixste", "arch=[]", "steps=0",
+    "epochs=1", "keep=x", "clip=-1", "clip=inf", "x=", "=", "a.b.c=1", "model.channels=9",
+)  # fmt: skip
+
+
+def odd_options(cli: click.Group, rng: Random) -> list[str]:
+    """A sound command with an odd value for one of its options, or an odd argument."""
+    kind = KINDS[rng.integers(len(KINDS))]
+    words = kind.commands[rng.integers(len(kind.commands))].split()
+    if words[0] == "train" and rng.random() < 0.5:
+        return [*words, "--set", SETTINGS[rng.integers(len(SETTINGS))]]
+    command, _ = _found(cli, words)
+    # A browser that opens, and a compiler that takes minutes, are left out.
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    options = [option for option in options if option.name not in ("opening", "compile", "rerun")] or [None]
+    option = options[rng.integers(len(options))]
+    if option is None:
+        return [*words, OPTIONS[rng.integers(len(OPTIONS))]]
+    flag = option.opts[rng.integers(len(option.opts))]
+    if rng.random() < 0.1:
+        words[rng.integers(1, len(words))] = OPTIONS[rng.integers(len(OPTIONS))]
+        return words
+    return [*words, flag] if option.is_flag else [*words, f"{flag}={OPTIONS[rng.integers(len(OPTIONS))]}"]
+
+
+def _found(cli: click.Group, words: Sequence[str]) -> tuple[click.Command, int]:
+    command: click.Command = cli
+    for number, word in enumerate(words):
+        if not isinstance(command, click.Group):
+            return command, number
+        command = command.get_command(click.Context(command), word)
+    return command, len(words)
+
+
+def all_commands() -> Iterator[list[str]]:
+    """Every command of the campaign, once: those that faults are done to."""
+    for command in dict.fromkeys(command for kind in KINDS for command in kind.commands):
+        yield command.split()

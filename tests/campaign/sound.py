@@ -1,0 +1,142 @@
+"""Sound small inputs of every kind, that the campaign damages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import exports
+import keypoint_pictures
+import numpy as np
+import torch
+import training_data
+
+from vidpose.body.skeletons import COCO_17, get_skeleton
+from vidpose.body.tracks import PoseResult
+from vidpose.lifters.lifter import create_lifter
+from vidpose.lifters.zoo import save_lifter
+from vidpose.video.writing import VideoWriter
+from vidpose.weights.untrusted import read_checkpoint
+
+TINY = """arch = "single-branch"
+steps = 4
+batch = 4
+ema = 0.9
+clip = 1.0
+model = { width = 16, depth = 1, frames = 9, heads = 2 }
+schedule = { name = "warmup-linear", warmup = 2 }
+data = { dataset = "cmu17", validation = "val" }
+augmentation = { fps = [24.0, 62.0], bend = 1.0 }
+"""
+KEYPOINTS = """arch = "hrnet-w24"
+steps = 1
+batch = 2
+model = { layout = "coco17" }
+processing = { input_size = [32, 64] }
+augmentation = { turn = 10.0, mirror = 0.5 }
+"""
+CALIBRATION = """[{name}]
+name = "{name}"
+size = [128.0, 96.0]
+matrix = [[120.0, 0.0, 64.0], [0.0, 120.0, 48.0], [0.0, 0.0, 1.0]]
+distortions = [0.0, 0.0, 0.0, 0.0]
+rotation = [1.5, {turn}, 0.0]
+translation = [{turn}, 1.0, 4.0]
+fisheye = false
+"""
+OPENCV = """%YAML:1.0
+---
+z_up: 1
+{cameras}
+"""
+CAMERA = """{name}:
+   image_width: 128
+   image_height: 96
+   camera_matrix: !!opencv-matrix
+      rows: 3
+      cols: 3
+      dt: d
+      data: [ 120., 0., 64., 0., 120., 48., 0., 0., 1. ]
+   distortion_coefficients: !!opencv-matrix
+      rows: 1
+      cols: 5
+      dt: d
+      data: [ 0., 0., 0., 0., 0. ]
+   rvec: !!opencv-matrix
+      rows: 3
+      cols: 1
+      dt: d
+      data: [ 1.5, {turn}, 0. ]
+   T: !!opencv-matrix
+      rows: 3
+      cols: 1
+      dt: d
+      data: [ {turn}, 1., 4. ]
+"""
+FRAMES = 8
+
+
+def result() -> PoseResult:
+    """Two people who stand, with angles that can be."""
+    standing = np.repeat(training_data.T_POSE[None].astype(np.float64), FRAMES, axis=0)
+    standing += np.linspace(0, 0.1, FRAMES)[:, None, None]
+    return exports.result_of(exports.track_of(standing), exports.track_of(standing[2:], 2, 2))
+
+
+def write(folder: Path) -> None:
+    """All of them, into a folder."""
+    (folder / "tiny.toml").write_text(TINY)
+    (folder / "keypoints.toml").write_text(KEYPOINTS)
+    for name in ("shards", "prepared", "coco"):
+        (folder / name).mkdir()
+    training_data.write_cmu17(folder / "shards")
+    positions = np.repeat(training_data.T_POSE[None] * 1000, 30, axis=0)
+    np.savez(
+        folder / "prepared" / "cmu17_test_00.npz", positions=positions.astype(np.int16), offsets=np.array([0, 30]),
+        subject=np.array([2]), trial=np.array([1]), segment=np.array([0]), fps=np.float32(50),
+    )  # fmt: skip
+    keypoint_pictures.write_pictures(folder / "coco", COCO_17, 2)
+    keypoint_pictures.write_clips(folder / "clips", get_skeleton("h36m17"), 1, frames=4)
+    recordings = [training_data.recording(number, 20, "test" if number > 1 else "train") for number in range(4)]
+    for recording in recordings:
+        recording.subject, recording.action = "S9", "Walking"
+    training_data.write_store(folder / "store", recordings)
+    lifter = create_lifter("single-branch", width=16, depth=1, frames=9, heads=2)
+    save_lifter(lifter, folder / "w.safetensors", {})
+    result().save(folder / "r.npz")
+    for name in ("v.mp4", "v2.mp4"):
+        with VideoWriter(folder / name, (128, 96), Fraction(25)) as writer:
+            for frame in range(FRAMES):
+                writer.write(np.full((96, 128, 3), 8 * frame, np.uint8), frame / 25)
+    turns = {"a": 0.1, "b": -0.4}
+    (folder / "c.toml").write_text("".join(CALIBRATION.format(name=name, turn=turn) for name, turn in turns.items()))
+    cameras = "".join(CAMERA.format(name=name, turn=turn) for name, turn in turns.items())
+    (folder / "c.yml").write_text(OPENCV.format(cameras=cameras))
+    (folder / "b.csv").write_text(
+        "frame,x0,y0,x1,y1,score,id\n" + "".join(f"{i},20,10,80,90,0.9,1\n" for i in range(8))
+    )
+    boxes = [{"frame": i, "x0": 20, "y0": 10, "x1": 80, "y1": 90, "score": 0.9} for i in range(8)]
+    (folder / "b.json").write_text(str(boxes).replace("'", '"'))
+    checkpoint = Path(__file__).parents[1] / "data" / "lifters" / "mixste" / "ckpt.pt"
+    torch.save({"model_pos": read_checkpoint(checkpoint)}, folder / "p.pt")
+    command = [
+        sys.executable,
+        "-m",
+        "vidpose",
+        "train",
+        "tiny.toml",
+        "--data",
+        "shards",
+        "--out",
+        "run",
+        "--device",
+        "cpu",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    (folder / "run" / "weights.safetensors").unlink()
+    state = torch.load(folder / "run" / "checkpoint.pt", weights_only=True)
+    torch.save(state | {"step": 2}, folder / "run" / "checkpoint.pt")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from vidpose.cli.terminal import say
 from vidpose.datasets import DATASETS, MOTION_SETS
+
+if TYPE_CHECKING:
+    from vidpose.body.tracks import PoseResult
 
 _NAMES = "|".join(DATASETS)
 _ALL = "|".join((*DATASETS, *MOTION_SETS))
@@ -128,21 +133,21 @@ def info(name: str, folder: Path | None, picture: Path | None) -> None:
               help="Weights of the detector, instead of those published.")  # fmt: skip
 @click.option("--keypoints-weights", type=click.Path(path_type=Path), metavar="FILE",
               help="Weights of the keypoint network, instead of those published.")  # fmt: skip
+@click.option("--in-step", is_flag=True, help="A clip network sees all cameras of a recording at once.")
 @click.option("--name", "input_name", help="Name of the input.  [default: the keypoint network's name]")
 @click.option("--device", default="auto", show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
 def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoints: str, detector_weights: Path | None,
-           keypoints_weights: Path | None, input_name: str | None, device: str) -> None:  # fmt: skip
+           keypoints_weights: Path | None, in_step: bool, input_name: str | None, device: str) -> None:  # fmt: skip
     """Find 2D keypoints in the videos of a prepared benchmark, and add them to it as an input.
 
     After an interruption, the same command goes on.
     """
-    from functools import partial
-
     from vidpose.common.devices import choose_device
     from vidpose.common.errors import UsageError
     from vidpose.common.files import alone_in
     from vidpose.datasets import detecting, get_dataset
     from vidpose.datasets.store import Store
+    from vidpose.pipeline.clip_stage import find_in_step
     from vidpose.pipeline.finding import find_people
     from vidpose.pipeline.networks import open_networks
 
@@ -156,9 +161,17 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
         detector, keypoints, detector_weights=detector_weights, keypoints_weights=keypoints_weights,
         device=choose_device(device),
     ) as networks:  # fmt: skip
+        if in_step and not networks.clips:
+            raise UsageError(f"--in-step: {keypoints} looks at every picture alone; leave it out")
+
+        def find(paths: Sequence[Path]) -> Sequence[PoseResult]:
+            if in_step:
+                return find_in_step(paths, networks)
+            return [find_people(path, networks=networks) for path in paths]
+
         detecting.detect(
-            store, videos, dataset.video_names, say, find=partial(find_people, networks=networks),
-            layout=networks.layout, found_by=networks.provenance, name=input_name,
+            store, videos, dataset.video_names, say, find=find, in_step=in_step, layout=networks.layout,
+            found_by=networks.provenance, name=input_name,
         )  # fmt: skip
     say(f"{store.folder}: has the input {input_name!r} now")
 

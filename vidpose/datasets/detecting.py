@@ -30,7 +30,8 @@ def detect(
     video_names: Callable[[StoredClip], Sequence[str]],
     report: Callable[[str], None],
     *,
-    find: Callable[[Path], PoseResult],
+    find: Callable[[Sequence[Path]], Sequence[PoseResult]],
+    in_step: bool = False,
     layout: Skeleton,
     found_by: Mapping[str, str],
     name: str,
@@ -44,7 +45,8 @@ def detect(
         videos: folder of the benchmark's videos.
         video_names: gives the names that a clip's video may have there.
         report: is told of each video.
-        find: gives the people of a video, with keypoints in `layout`.
+        find: gives the people of each of several videos, with keypoints in `layout`.
+        in_step: ask for the videos of all cameras of a recording at once, in the order of the clips; else one by one.
         found_by: names of the `detector` of people and of the network that finds their `keypoints`.
         name: of the input.
 
@@ -62,11 +64,21 @@ def detect(
         "scores": True,
     }
 
+    last: dict[StoredClip, tuple[Path, PoseResult]] = {}
+
+    def find_recording(clip: StoredClip) -> None:
+        together = [other for other in store.clips if _recording(other) == _recording(clip)] if in_step else [clip]
+        paths = [_find(videos, video_names(other)) for other in together]
+        last.clear()
+        last.update(zip(together, zip(paths, find(paths), strict=True), strict=True))
+
     def keypoints_of(clip: StoredClip) -> np.ndarray:
-        video = _find(videos, video_names(clip))
+        if clip not in last:
+            find_recording(clip)
+        video, result = last.pop(clip)
         keypoints = np.full((clip.frames, len(store.layout), 3), [np.nan, np.nan, 0], np.float32)
         best = np.zeros(clip.frames)
-        for track in find(video).tracks:
+        for track in result.tracks:
             positions, scores = track.keypoints, track.scores
             if conversion:
                 positions, scores = conversion(positions, scores)
@@ -80,6 +92,11 @@ def detect(
         return keypoints
 
     store.add_input(name, facts, keypoints_of)
+
+
+def _recording(clip: StoredClip) -> tuple[str, ...]:
+    """What all cameras' clips of one recording have in common."""
+    return clip.part, clip.subject, clip.action, clip.sequence
 
 
 def _conversion(store: Store, layout: Skeleton) -> Conversion | None:

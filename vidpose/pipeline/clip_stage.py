@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.poses import seen_inside
+from vidpose.pipeline.finding import find_people
+from vidpose.pipeline.networks import Networks
 from vidpose.refine.sides import unswap_sides
 from vidpose.video import VideoReader
 from vidpose.views.clock import synchronise
@@ -87,6 +90,18 @@ def look_again(
         tracks = (_seen_again(track, moments_of, *answers[v, track.id], view, finder.layout) for track in view.tracks)
         results.append(replace(view, keypoint_layout=finder.layout.name).with_tracks(tuple(tracks), **together))
     return tuple(results)
+
+
+def find_in_step(videos: Sequence[Path], networks: Networks) -> Sequence[PoseResult]:
+    """The most prominent person of each of several videos in step, seen in all of them at once.
+
+    Raises:
+        VidposeError: more views than the network takes, or see `look_again`.
+    """
+    networks.clips.check_views(", ".join(map(str, videos)), len(videos))
+    alone = replace(networks, clips=None)
+    found = [find_people(video, networks=alone, max_people=1) for video in videos]
+    return look_again(found, networks.clips, one_in_each(found))
 
 
 def one_in_each(views: Sequence[PoseResult]) -> list[Person]:

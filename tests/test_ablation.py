@@ -162,5 +162,5 @@ def test_what_cannot_be_is_said_before_anything_is_trained(options, message, tab
 
 
 def test_a_table_of_several_benchmarks_takes_no_data():
-    with pytest.raises(UsageError, match="h36m, mpi-inf-3dhp; leave out --data"):
+    with pytest.raises(UsageError, match="h36m, mpi-inf-3dhp; leave out `data`"):
         ablate("hybrids-table3", Path("runs"), data=Path("data/h36m"))

@@ -177,7 +177,7 @@ def test_what_is_absent_or_has_no_direction_gives_no_angle():
 def test_every_layout_has_angles_and_segments(layout):
     names = angle_names(layout)
     assert {"left_knee_flexion", "right_hip_flexion", "left_elbow_flexion", "trunk_lean_forward"} <= set(names)
-    assert ("left_ankle_flexion" in names) == (layout is BLAZEPOSE_33)
+    assert ("left_ankle_flexion" in names) == ("left_heel" in layout.joints)
     lengths = segment_lengths(np.full((2, len(layout), 3), np.nan), layout)
     assert len(lengths) == 11
     assert all(length.shape == (2,) for length in lengths.values())
@@ -327,7 +327,7 @@ def test_files_are_kept_unless_told_otherwise(saved, tmp_path):
     kept = saved.with_name("走_angles_3.png")
     kept.write_text("mine")
     refused = run_angles(saved)
-    assert "exists already; give --overwrite" in str(refused.exception)
+    assert "exists already; give `overwrite`" in str(refused.exception)
     assert kept.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["走.npz", "走_angles_3.png"]
     assert run_angles(saved, "--out", tmp_path / "new" / "folder").exit_code == 0

@@ -238,10 +238,10 @@ class TestWeights:
     def test_files_that_are_not_such_weights_are_one_line(self, file, tmp_path):
         with pytest.raises(VidposeError, match=r"w\.safetensors: weights of temporal-relational, not of vit-b; "):
             open_networks(keypoints="vit-b", keypoints_weights=file)
-        with pytest.raises(UsageError, match="--keypoints temporal-relational: no address of its weights is known"):
+        with pytest.raises(UsageError, match="`keypoints=temporal-relational`: no address of its weights is known"):
             open_networks(keypoints="temporal-relational")
         lifter = next(Path(__file__).parents[1].glob("weights/*.safetensors"))
-        with pytest.raises(VidposeError, match="its header is not of a vidpose clip network"):
+        with pytest.raises(VidposeError, match="where a vidpose-clip-network is due"):
             open_networks(keypoints="temporal-relational", keypoints_weights=lifter)
         save_clip_network(network(), tmp_path / "other.safetensors", {"config": {"width": 4}})
         with pytest.raises(VidposeError, match="the weights do not fit temporal-relational"):

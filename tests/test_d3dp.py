@@ -157,7 +157,7 @@ def test_the_number_of_hypotheses_is_an_option(tmp_path):
     weights.draw(5, None)
     assert (weights.lifter.config.hypotheses, weights.lifter.config.steps) == (5, 1)
     save_lifter(create_lifter("mixste", **TINY), tmp_path / "mixste.safetensors", {})
-    with pytest.raises(UsageError, match="mixste gives one answer; --hypotheses and --draw-steps are for d3dp"):
+    with pytest.raises(UsageError, match="mixste gives one answer; `hypotheses` and `draw_steps` are for d3dp"):
         load_weights(tmp_path / "mixste.safetensors").draw(None, 2)
 
 

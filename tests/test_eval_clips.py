@@ -237,9 +237,7 @@ class TestCommand:
         path = write_pictures(tmp_path, COCO_17, 2)
         code, _, errors = run("eval-keypoints", path, "--keypoints", f"temporal-relational={weights['a']}")
         assert code == 2
-        assert (
-            f"{path}: no folder of clips, which temporal-relational looks at; `vidpose synth --motion` makes" in errors
-        )
+        assert f"{path}: no folder of clips, which temporal-relational looks at; `vidpose synth` makes" in errors
 
     def test_runs_without_libraries_for_video_and_without_pycocotools(self, folder, weights):
         program = """

@@ -228,7 +228,7 @@ def test_what_does_not_go_together_is_refused(folder, tmp_path):
     network = create_network("hrnet-w24", width=4, bottleneck_width=4, blocks=1)
     save_network(network, network.processing, path, {})
     assert read_trained(path, "hrnet-w24").network.layout == H36M_17
-    with pytest.raises(VidposeError, match="weights of hrnet-w24, not of hrnet-w32; give --keypoints hrnet-w24"):
+    with pytest.raises(VidposeError, match="weights of hrnet-w24, not of hrnet-w32; give `keypoints=hrnet-w24`"):
         open_networks(keypoints="hrnet-w32", keypoints_weights=path)
     save_network(network, network.processing, path, {"config": {"width": 8}})
     with pytest.raises(VidposeError, match="the weights do not fit hrnet-w24"):

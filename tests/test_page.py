@@ -203,9 +203,9 @@ def test_a_video_that_has_gone_is_said_and_one_that_was_named_must_be_there(save
 def test_no_result_and_nowhere_to_write_are_one_line(saved, tmp_path):
     (tmp_path / "text.npz").write_text("not a result")
     assert "not a vidpose result" in str(run_view(tmp_path / "text.npz").exception)
-    refused = run_view(saved, "--no-open", "--no-video", "--out", tmp_path / "no folder" / "p.html")
+    refused = run_view(saved, "--no-open", "--no-video", "--out", tmp_path / "text.npz" / "p.html")
     assert isinstance(refused.exception, VidposeError)
-    assert "cannot write" in str(refused.exception)
+    assert "text.npz" in str(refused.exception)
     assert "\n" not in str(refused.exception)
 
 

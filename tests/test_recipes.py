@@ -324,5 +324,5 @@ def test_a_single_recipe_is_no_table():
 
 
 def test_code_that_does_not_differ_is_said():
-    with pytest.raises(UsageError, match="leave out --released-code"):
+    with pytest.raises(UsageError, match="leave out `released_code`"):
         read_recipe("single-branch", released_code=True)

@@ -192,4 +192,4 @@ def test_command_refuses_unknown_scenes_and_existing_files(tmp_path) -> None:
     (tmp_path / "workout.mp4").touch()
     existing = CliRunner().invoke(synth, ["workout", "--out", str(tmp_path)])
     assert isinstance(existing.exception, VidposeError)
-    assert "--overwrite" in str(existing.exception)
+    assert "`overwrite`" in str(existing.exception)

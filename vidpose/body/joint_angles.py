@@ -75,8 +75,9 @@ def joint_angles(joints: np.ndarray, layout: Skeleton, up: np.ndarray = CAMERA_U
         flexion, sideways = _swing(elbow - shoulder, -trunk, across_shoulders)
         angles[f"{side}_shoulder_flexion"], angles[f"{side}_shoulder_abduction"] = flexion, outwards * sideways
         angles[f"{side}_shoulder_elevation"] = _between(elbow - shoulder, -trunk)
-        if f"{side}_heel" in at:
-            sole = at[f"{side}_foot_index"] - at[f"{side}_heel"]
+        toe = at.get(f"{side}_foot_index", at.get(f"{side}_big_toe"))
+        if f"{side}_heel" in at and toe is not None:
+            sole = toe - at[f"{side}_heel"]
             angles[f"{side}_ankle_flexion"] = 90 - _between(knee - ankle, sole)
     # The trunk points up where a limb hangs down: turning forward about the same axis takes it the other way.
     level = across_hips - _dot(across_hips, up)[:, None] * up

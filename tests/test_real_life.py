@@ -9,13 +9,16 @@ import numpy as np
 import odd_videos
 import pytest
 from exports import read_trc
+from walkers import walk as walk_of
 
+from vidpose.body.skeletons import BODY_25, H36M_17
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError
 from vidpose.pipeline.choices import Filming, Finding
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.networks import Networks, open_networks
+from vidpose.synth.camera import StudioCamera
 from vidpose.video import VideoReader
 from vidpose.weights.shipped import shipped
 
@@ -231,3 +234,43 @@ def test_fps_of_a_folder_and_names_of_two_cameras(run, walk, tmp_path):
     for camera in ("cam1", "cam2"):
         result = PoseResult.load(tmp_path / "out" / f"{camera}_frames.npz")
         np.testing.assert_allclose(result.source.times, [0, 0.04, 0.08])
+
+
+def test_other_keypoints_of_two_calibrated_cameras_are_triangulated(tmp_path):
+    """OpenPose's folders of two views, and no video: exact keypoints give exact limbs."""
+    times = np.arange(25) / 25
+    world, tables, folders = walk_of(times), "", []
+    for number, place in enumerate(((1.0, -5.0, 1.4), (4.5, 1.5, 2.1))):
+        camera = StudioCamera(848, 480, 700.0, place, (0.0, 0.0, 0.9))
+        seen = (world - np.array(camera.position)) @ camera.rotation.T
+        # OpenCV, and a calibration, count from the centre of the first pixel.
+        pixels = 700 * seen[..., :2] / seen[..., 2:] + (424, 240)
+        keypoints = np.zeros((len(times), 1, 25, 3))
+        for joint, name in enumerate(BODY_25.joints):
+            twin = {"neck": "thorax", "left_eye": "head_top", "right_eye": "head_top"}.get(name, name)
+            if twin in H36M_17.joints:
+                keypoints[:, 0, joint, :2], keypoints[:, 0, joint, 2] = pixels[:, H36M_17.index(twin)], 0.9
+        folders.append(write_openpose_folder(tmp_path / f"cam{number}", keypoints))
+        tables += f"""[cam{number}]
+            name = "cam{number}"
+            size = [848, 480]
+            matrix = [[700.0, 0.0, 423.5], [0.0, 700.0, 239.5], [0.0, 0.0, 1.0]]
+            distortions = [0.0, 0.0, 0.0, 0.0]
+            rotation = {camera.rotation.tolist()}
+            translation = {(-camera.rotation @ np.array(camera.position)).tolist()}
+            """
+    (tmp_path / "c.toml").write_text(tables)
+    job = Job.of(saved=folders, calibration=tmp_path / "c.toml", size="848x480", fps=25, smooth="none")
+    for result in job.run():
+        [track] = result.tracks
+        found = (track.joints + track.roots[:, None]) @ result.camera.to_world[:, :3].T + result.camera.to_world[:, 3]
+        limbs = [H36M_17.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "ankle", "wrist")]
+        assert np.linalg.norm(found - world, axis=-1)[:, limbs].mean() < 0.005
+
+
+def write_openpose_folder(folder: Path, values: np.ndarray) -> Path:
+    folder.mkdir()
+    for frame, row in enumerate(values):
+        people = [{"person_id": [-1], "pose_keypoints_2d": one.ravel().tolist()} for one in row]
+        (folder / f"a_{frame:012d}_keypoints.json").write_text(json.dumps({"version": 1.3, "people": people}))
+    return folder

@@ -224,7 +224,8 @@ class Job:
         layout = None if self.saved else layout_of_keypoints(self.finding.keypoints)
         if layout:
             conversion_for(weights.lifter, layout)
-        cameras = cameras_of(self.calibration, self.sources)[0] if self.calibration else ()
+        sizes = [(one.source.width, one.source.height) for one in self.loaded().saved] or None
+        cameras = cameras_of(self.calibration, self.sources, sizes)[0] if self.calibration else ()
         return weights, smoothing, device, cameras
 
     def _find(

@@ -88,8 +88,13 @@ class _LocatedPerson:
     errors: np.ndarray
 
 
-def cameras_of(calibration: Path, videos: Sequence[Path]) -> tuple[tuple[ViewCamera, ...], str]:
+def cameras_of(
+    calibration: Path, videos: Sequence[Path], sizes: Sequence[tuple[int, int]] | None = None
+) -> tuple[tuple[ViewCamera, ...], str]:
     """The cameras of a calibration file that took these videos, in the videos' pixels.
+
+    Args:
+        sizes: (width, height) of the videos, where that is known already; None: they are opened.
 
     Returns:
         A camera for each video, and "name" or "order": what they were told by (`vidpose.views.assign`).
@@ -103,9 +108,11 @@ def cameras_of(calibration: Path, videos: Sequence[Path]) -> tuple[tuple[ViewCam
         pairs = ", ".join(f"{video.name} is {camera.name!r}" for camera, video in zip(cameras, videos, strict=True))
         log.warning("the videos' names do not tell their cameras, so they are taken in order: %s", pairs)
     fitted = []
-    for camera, video in zip(cameras, videos, strict=True):
-        with VideoReader(video) as reader:
-            fitted.append(camera.for_video(video, (reader.width, reader.height)))
+    for camera, video, size in zip(cameras, videos, sizes or [None] * len(videos), strict=True):
+        if size is None:
+            with VideoReader(video) as reader:
+                size = reader.width, reader.height
+        fitted.append(camera.for_video(video, size))
     return tuple(fitted), told_by
 
 

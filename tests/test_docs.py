@@ -282,6 +282,13 @@ def test_the_api_page_has_every_name_of_the_package():
     assert sorted(shown) == sorted(set(vidpose.__all__) - {"__version__"})
 
 
+def test_make_has_what_the_docs_say_it_makes():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        named = re.findall(r"(?:^ {4}|`)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert targets >= set(named), page.name
+
+
 def test_every_option_of_infer_is_in_a_group():
     import rich_click
 

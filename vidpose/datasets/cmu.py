@@ -57,6 +57,8 @@ _MOST = {"ui-prmd": 1 / 3}
 """Of all frames, at most so many are of a source whose people all do the same few exercises."""
 
 _FPS = 50.0
+_FAR = 1e6
+"""Millimetres from the middle of the room, that nobody gets."""
 _SECONDS = 60.0
 """Longer trials are cut, as in the shards."""
 
@@ -150,8 +152,11 @@ def _read_shard(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
         ends, count = arrays["offsets"], max(len(arrays["offsets"]) - 1, 0)
         if not count or ends[0] != 0 or ends[-1] != len(arrays["positions"]) or (np.diff(ends.astype(int)) < 1).any():
             raise ValueError(f"offsets do not part its {len(arrays['positions'])} frames")
-        if not np.isfinite(arrays["positions"]).all() or not 1 <= arrays["fps"] <= 1000:
-            raise ValueError("positions or fps that are no numbers, or none that can be")
+        positions = arrays["positions"].astype(np.float32)
+        if not (np.abs(positions) <= _FAR).all() or not (np.ptp(positions, axis=1).max(axis=1) >= 1).all():
+            raise ValueError("positions that are no body's, in millimetres")
+        if not 1 <= arrays["fps"] <= 1000:
+            raise ValueError(f"fps is {arrays['fps']}")
         arrays |= {key: shard.read(key, (count,), "i") for key in keys}
         if "source" in shard:
             arrays["source"] = shard.read("source", (count,), "U")

@@ -144,6 +144,8 @@ def base(tmp_path_factory) -> Path:
         if name == "video":
             result.export("openpose", folder / "made" / "x")
             (folder / "made" / "x_openpose").rename(folder / "openpose")
+            for camera in pair:
+                shutil.copytree(folder / "openpose", folder / f"{camera}_json")
             result.export("coco", folder / "made" / "x")
             (folder / "made" / "x_coco.json").rename(folder / "predictions.json")
     shutil.rmtree(folder / "made")

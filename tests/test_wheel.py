@@ -24,7 +24,11 @@ print(len(published_cameras()), len({table.paper for table in published_tables()
 from vidpose.pipeline.table import WEIGHTS
 from vidpose.weights.catalogue import shipped_entries
 for entry in shipped_entries(WEIGHTS).values():
-    entry.weights.checked()
+    entry.shipped.checked()
+    if entry.shipped.graph:
+        entry.shipped.graph.checked()
+from importlib.resources import files
+assert files("vidpose").joinpath("py.typed").is_file()
 for name in ZOO:
     print(vidpose.load_lifter(name).name)
 """

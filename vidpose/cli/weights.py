@@ -82,7 +82,7 @@ def _availability(entry: Entry) -> str:
         return "yes"
     if not file.url:
         return "by hand"
-    return "to fetch" if file.sha256 else "to fetch, --unchecked"
+    return "to fetch" if file.sha256 else "fetch --unchecked"
 
 
 @weights.command()

@@ -113,7 +113,7 @@ def load_network(name: str, tensors: Mapping[str, torch.Tensor]) -> KeypointNetw
     """A network with the weights of a public checkpoint, in eval mode on the CPU; its sizes are those of the tensors.
 
     Args:
-        name: a registered name.
+        name: in `network_table.py`.
         tensors: by their names in the checkpoint.
 
     Raises:

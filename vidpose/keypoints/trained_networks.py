@@ -50,7 +50,7 @@ def open_top_down(opening: Opening, **changes: Any) -> InBoxes:
     """A network of ours, from a file of ours or from a public checkpoint in its layout.
 
     Args:
-        changes: what the processing of its public weights has otherwise than the registered network's.
+        changes: what the processing of its public weights has otherwise than the network's.
 
     Raises:
         VidposeError: see `open_trained`.

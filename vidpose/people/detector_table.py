@@ -36,7 +36,7 @@ DETECTORS: Mapping[str, Entry] = by_name(
             ),
             takes_weights="never",
             licence="Apache-2.0",
-            metric="box AP 22.9 (all classes)",
+            metric="box AP 22.9 (all)",
         ),
         Entry(
             "nanodet:tiles",

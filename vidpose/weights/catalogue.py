@@ -101,7 +101,7 @@ class Entry:
         loader: "module:function" that opens a detector or a keypoint network, called with a `Opening` and `options`;
             "" of what is not opened by its name.
         options: what the loader needs to know besides.
-        arch: the registered network that this one is a configuration of, or that the weights are of; "": none, or the
+        arch: the network of ours that this one is a configuration of, or that the weights are of; "": none, or the
             one of this name.
         weights: ours that come with vidpose, or others' that are published; None: neither.
         takes_weights: "must": it needs a file of weights. "may": its loader knows where else they are. "never".

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vidpose.body.skeletons import MPII_16, Skeleton
-from vidpose.common.inputs import reading, short
+from vidpose.common.inputs import reading
 from vidpose.keypoint_files.joint_names import named_layout
 from vidpose.keypoint_files.keypoint_table import (
     LAYOUTS,
@@ -111,6 +111,3 @@ def _box(instance: dict[str, Any]) -> list[float] | None:
 
 def _depth(value: object) -> int:
     return 1 + _depth(value[0]) if isinstance(value, list) and value else 0
-
-
-__all__ = ["is_mmpose", "read_mmpose", "short"]

@@ -53,18 +53,7 @@ def find_people(
         ) as finder,
     ):
         shots = _shots_of(finding, finder.networks.detector.gives_ids)
-        sightings: dict[int, list[tuple[int, Sighting]]] = {}
-        done, frames = 0, shots(reader)
-        while batch := list(islice(frames, finder.networks.batch)):
-            finder.look_ahead([frame.image for frame, _ in batch], [frame.index for frame, _ in batch])
-            for frame, begins_anew in batch:
-                if begins_anew:
-                    finder.begin_anew()
-                for sighting in finder.step(frame.image, frame.time, frame.index):
-                    sightings.setdefault(sighting.id, []).append((frame.index, sighting))
-                done += 1
-                if progress:
-                    progress(done, reader.num_frames_hint)
+        sightings = _sightings(reader, shots, finder, progress)
         confirmed = finder.confirmed
     source = replace(reader.source(), cuts=tuple(shots.cuts))
     people = {
@@ -97,6 +86,25 @@ def find_people(
     from vidpose.pipeline.clip_stage import look_again
 
     return look_again([found], finder.networks.clips, start=start, end=end, progress=progress)[0]
+
+
+def _sightings(
+    reader: VideoReader, shots: ShotFinder, finder: PeopleFinder, progress: Progress | None
+) -> dict[int, list[tuple[int, Sighting]]]:
+    """Everyone in every frame: by id, the numbers of the frames and what was seen in each."""
+    sightings: dict[int, list[tuple[int, Sighting]]] = {}
+    done, frames = 0, shots(reader)
+    while batch := list(islice(frames, finder.networks.batch)):
+        finder.look_ahead([frame.image for frame, _ in batch], [frame.index for frame, _ in batch])
+        for frame, begins_anew in batch:
+            if begins_anew:
+                finder.begin_anew()
+            for sighting in finder.step(frame.image, frame.time, frame.index):
+                sightings.setdefault(sighting.id, []).append((frame.index, sighting))
+            done += 1
+            if progress:
+                progress(done, reader.num_frames_hint)
+    return sightings
 
 
 def _shots_of(finding: Finding, has_ids: bool) -> ShotFinder:

@@ -113,7 +113,7 @@ class TestBatches:
         batches[0]
         whole = batches[3]
         batches.share = slice(2, 4)
-        for part, of in zip(vars(batches[3]).values(), vars(whole).values(), strict=True):
+        for part, of in zip(batches[3], whole, strict=True):
             torch.testing.assert_close(part, of[2:], equal_nan=True)
 
     def test_who_is_out_of_sight_is_not_present(self, clips):

@@ -74,7 +74,7 @@ def test_cameras_of_a_recording_are_asked_for_together(in_step, store, tmp_path)
 
 def test_views_in_step_are_seen_together(tmp_path, monkeypatch):
     videos = [film(tmp_path / "front.mp4", path(12)), film(tmp_path / "side.mp4", path(12, start=30))]
-    monkeypatch.setattr(clip_stage, "find_people", lambda video, networks, max_people: everywhere(video, 12))
+    monkeypatch.setattr(clip_stage, "find_people", lambda video, finding, networks: everywhere(video, 12))
     finder = ClipFinder(stirred(views=2))
     networks = OnlyClips(finder)
     together = find_in_step(videos, networks)

@@ -23,6 +23,7 @@ from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.poses import seen_inside
+from vidpose.pipeline.choices import Finding
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.networks import Networks
 from vidpose.refine.sides import unswap_sides
@@ -98,10 +99,12 @@ def find_in_step(videos: Sequence[Path], networks: Networks) -> Sequence[PoseRes
     Raises:
         VidposeError: more views than the network takes, or see `look_again`.
     """
-    networks.clips.check_views(", ".join(map(str, videos)), len(videos))
+    clips = networks.clips
+    assert clips is not None
+    clips.check_views(", ".join(map(str, videos)), len(videos))
     alone = replace(networks, clips=None)
-    found = [find_people(video, networks=alone, max_people=1) for video in videos]
-    return look_again(found, networks.clips, one_in_each(found))
+    found = [find_people(video, Finding(max_people=1), networks=alone) for video in videos]
+    return look_again(found, clips, one_in_each(found))
 
 
 def one_in_each(views: Sequence[PoseResult]) -> list[Person]:

@@ -224,7 +224,7 @@ class Job:
         layout = None if self.saved else layout_of_keypoints(self.finding.keypoints)
         if layout:
             conversion_for(weights.lifter, layout)
-        sizes = [(one.source.width, one.source.height) for one in self.loaded().saved] or None
+        sizes = [(one.source.width, one.source.height) for one in self.results()] or None
         cameras = cameras_of(self.calibration, self.sources, sizes)[0] if self.calibration else ()
         return weights, smoothing, device, cameras
 

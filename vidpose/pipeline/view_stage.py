@@ -108,7 +108,8 @@ def cameras_of(
         pairs = ", ".join(f"{video.name} is {camera.name!r}" for camera, video in zip(cameras, videos, strict=True))
         log.warning("the videos' names do not tell their cameras, so they are taken in order: %s", pairs)
     fitted = []
-    for camera, video, size in zip(cameras, videos, sizes or [None] * len(videos), strict=True):
+    known: Sequence[tuple[int, int] | None] = sizes or [None] * len(videos)
+    for camera, video, size in zip(cameras, videos, known, strict=True):
         if size is None:
             with VideoReader(video) as reader:
                 size = reader.width, reader.height

@@ -24,7 +24,7 @@ from vidpose.people.tracker import Tracker
 from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.smoothing import Smoothing
-from vidpose.video.reading import source_of
+from vidpose.video.reading import check_local, source_of
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ def take_in(
         UsageError: nothing tells the picture's size.
         VidposeError: a file is missing, damaged, of no known format, or of another video.
     """
+    check_local(str(path))
     if path.is_file() and path.suffix.lower() == ".npz":
         return PoseResult.load(path)
     table = read_keypoints(path)

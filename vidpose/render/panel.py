@@ -89,6 +89,7 @@ class Panel:
         self._skeleton = skeleton
         self._unit = height / 720
         self._slots = _slots(result.tracks)
+        self._tracks = result.tracks
         self._known = {track.id: known_joints(result, track) for track in result.tracks}
         self._floors = {track.id: _floor(track) for track in result.tracks}
         footer = round(44 * self._unit)
@@ -163,7 +164,11 @@ class Panel:
     def _draw_legend(self, footer: np.ndarray) -> None:
         height = max(8.0, 11 * self._unit)
         middle, x = footer.shape[0] * 0.42, 1.35 * height
-        for name, colour in (("left", LEFT), ("right", RIGHT)):
+        guessed = any(
+            not known[track.lifted].all() for known, track in zip(self._known.values(), self._tracks, strict=True)
+        )
+        sides = (("left", LEFT), ("right", RIGHT), ("not seen", GUESS))
+        for name, colour in sides if guessed else sides[:2]:
             dot(footer, np.array([x + height / 2, middle]), colour, 0.5 * height)
             x += 1.7 * height
             x += text(footer, x, middle, name, TEXT, height) + 1.5 * height

@@ -115,7 +115,7 @@ class TestWithoutThem:
         assert _layout(facts(*COCO_17.joints), "mmpose:net") == COCO_17
         assert _layout(facts(*COCO_17.joints, "head", "neck"), "mmpose:net") == COCO_17
         assert _layout(facts(*MPII_16.joints), "mmpose:net") == MPII_16
-        with pytest.raises(VidposeError, match=r"--keypoints mmpose:net: its 3 joints \(nose, left_ear, left_eye"):
+        with pytest.raises(VidposeError, match=r"`keypoints=mmpose:net`: its 3 joints \(nose, left_ear, left_eye"):
             _layout(facts("nose", "left_ear", "left_eye"), "mmpose:net")
 
 

@@ -34,7 +34,7 @@ class Kind:
 KINDS = (
     Kind("r.npz", (damage.damage_npz,) * 3, (
         "export r.npz --format bvh,c3d,coco,csv,gltf,html,json,mot,openpose,trc --out o", "angles r.npz --out o",
-        "view r.npz --no-open --no-video --out o.html", "render r.npz --video v.mp4 --out o.mp4",
+        "view r.npz --no-open --no-video --out o.html", "render r.npz --video big.mp4 --out o.mp4",
         f"infer --from-keypoints r.npz {_QUICK} --lifter w.safetensors --out o",
     ), 6),
     Kind("w.safetensors", (damage.damage_weights,) * 3, (
@@ -53,7 +53,7 @@ KINDS = (
     Kind("store/index.json", (damage.damage_json,) * 3, (
         "data info h36m --data store --picture o.png",
         "eval --dataset h36m --data store --weights w.safetensors --device cpu --table o.md",
-        "train tiny.toml --data store --set data.dataset=h36m --set data.input=gt --set data.validation=test --out o "
+        "train store.toml --data store --out o "
         "--device cpu",
     ), 2),
     Kind("store/parts/all/clips.json", (damage.damage_json,) * 3, (
@@ -77,13 +77,35 @@ KINDS = (
         "train-keypoints coco/annotations.json --held-out coco/annotations.json --workers 0 --arch keypoints.toml "
         "--device cpu --out o",
     ), 2),
+    Kind("k.safetensors", (damage.damage_weights,) * 3, (
+        "weights info k.safetensors",
+        "eval-keypoints coco/annotations.json --keypoints hrnet-w24=k.safetensors --device cpu",
+    ), 2),
+    Kind("q.safetensors", (damage.damage_weights,) * 3, ("weights info q.safetensors",)),
+    Kind("clips/clip-00000/annotations.json", (damage.damage_json,) * 4, (
+        "train-keypoints clips --held-out clips --arch temporal-relational-small --set steps=1 --set batch=1 "
+        "--frames 2 --workers 0 --device cpu --out o",
+    ), 1),
+    Kind("amc/02.asf", (damage.damage_text,) * 3, ("data prepare cmu --source amc --out o",)),
+    Kind("amc/02_01.amc", (damage.damage_text,) * 3, ("data prepare cmu --source amc --out o",)),
+    Kind("bvh/02_01.bvh", (damage.damage_text,) * 3, ("data prepare cmu --source bvh --out o",)),
+    Kind("bvh/splits.json", (damage.damage_json,), ("data prepare cmu --source bvh --out o",), 0.5),
+    Kind("r.json", (damage.damage_json,) * 3, (
+        f"infer --from-keypoints r.json {_QUICK} --lifter w.safetensors --out o",
+    )),
+    Kind("r.csv", (damage.damage_text,) * 3, (
+        f"infer --from-keypoints r.csv {_QUICK} --lifter w.safetensors --out o",
+    )),
     Kind("b.csv", (damage.damage_text,) * 3, (f"infer v.mp4 --detector boxes:b.csv {_QUICK} --no-fit --out o",), 1),
     Kind("b.json", (damage.damage_json,) * 3, (f"infer v.mp4 --detector boxes:b.json {_QUICK} --no-fit --out o",), 1),
     Kind("c.toml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.toml {_QUICK} --out o",), 2),
     Kind("c.yml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.yml {_QUICK} --out o",), 2),
     Kind("v.mp4", (), (
-        f"infer v.mp4 {_QUICK} --no-fit --out o", "render r.npz --video v.mp4 --out o.mp4",
-        "view r.npz --video v.mp4 --no-open --out o.html",
+        f"infer v.mp4 {_QUICK} --no-fit --out o",
+    )),
+    Kind("big.mp4", (), (
+        "render r.npz --video big.mp4 --out o.mp4",
+        "view r.npz --video big.mp4 --no-open --out o.html",
     ), 2),
 )  # fmt: skip
 

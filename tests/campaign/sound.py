@@ -10,12 +10,20 @@ from pathlib import Path
 
 import exports
 import keypoint_pictures
+import mocap_files
 import numpy as np
 import torch
 import training_data
 
 from vidpose.body.skeletons import COCO_17, get_skeleton
 from vidpose.body.tracks import PoseResult
+from vidpose.export import FORMATS
+from vidpose.keypoints.clips.clip_network import create_clip_network
+from vidpose.keypoints.clips.clip_weights import save_clip_network
+from vidpose.keypoints.clips.temporal_relational import TemporalRelational
+from vidpose.keypoints.hrnet import HRNetW24
+from vidpose.keypoints.keypoint_network import create_network
+from vidpose.keypoints.trained_networks import save_network
 from vidpose.lifters.lifter import create_lifter
 from vidpose.lifters.zoo import save_lifter
 from vidpose.video.writing import VideoWriter
@@ -89,6 +97,8 @@ def result() -> PoseResult:
 def write(folder: Path) -> None:
     """All of them, into a folder."""
     (folder / "tiny.toml").write_text(TINY)
+    data = 'data = { dataset = "h36m", input = "gt", validation = "test", flip = "none" }'
+    (folder / "store.toml").write_text("\n".join([*TINY.splitlines()[:7], data]))
     (folder / "keypoints.toml").write_text(KEYPOINTS)
     for name in ("shards", "prepared", "coco"):
         (folder / name).mkdir()
@@ -107,10 +117,10 @@ def write(folder: Path) -> None:
     lifter = create_lifter("single-branch", width=16, depth=1, frames=9, heads=2)
     save_lifter(lifter, folder / "w.safetensors", {})
     result().save(folder / "r.npz")
-    for name in ("v.mp4", "v2.mp4"):
-        with VideoWriter(folder / name, (128, 96), Fraction(25)) as writer:
+    for name, width, height in (("v.mp4", 128, 96), ("v2.mp4", 128, 96), ("big.mp4", 640, 480)):
+        with VideoWriter(folder / name, (width, height), Fraction(25)) as writer:
             for frame in range(FRAMES):
-                writer.write(np.full((96, 128, 3), 8 * frame, np.uint8), frame / 25)
+                writer.write(np.full((height, width, 3), 8 * frame, np.uint8), frame / 25)
     turns = {"a": 0.1, "b": -0.4}
     (folder / "c.toml").write_text("".join(CALIBRATION.format(name=name, turn=turn) for name, turn in turns.items()))
     cameras = "".join(CAMERA.format(name=name, turn=turn) for name, turn in turns.items())
@@ -120,6 +130,19 @@ def write(folder: Path) -> None:
     )
     boxes = [{"frame": i, "x0": 20, "y0": 10, "x1": 80, "y1": 90, "score": 0.9} for i in range(8)]
     (folder / "b.json").write_text(str(boxes).replace("'", '"'))
+    network = create_network("hrnet-w24", **HRNetW24.tiny)
+    save_network(network, network.processing, folder / "k.safetensors", {})
+    clip_network = create_clip_network("temporal-relational", **TemporalRelational.tiny)
+    save_clip_network(clip_network, folder / "q.safetensors", {})
+    for name in ("amc", "bvh"):
+        (folder / name).mkdir()
+    moves = mocap_files.movement(12)
+    mocap_files.write_asf(folder / "amc" / "02.asf")
+    mocap_files.write_amc(folder / "amc" / "02_01.amc", moves)
+    mocap_files.write_bvh(folder / "bvh" / "02_01.bvh", moves)
+    (folder / "bvh" / "splits.json").write_text('{"train": [], "val": [], "test": [2]}')
+    for path in FORMATS["json"].write(result(), folder / "r") + FORMATS["csv"].write(result(), folder / "r"):
+        assert path.exists(), path
     checkpoint = Path(__file__).parents[1] / "data" / "lifters" / "mixste" / "ckpt.pt"
     torch.save({"model_pos": read_checkpoint(checkpoint)}, folder / "p.pt")
     command = [

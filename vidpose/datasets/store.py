@@ -157,6 +157,9 @@ def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(arrays).astype(np.float32)
 
 
+_FAR = 1e6
+"""Metres from a camera, or pixels, that nothing is away."""
+
 _AGAIN = "prepare the benchmark again"
 
 _Name = Annotated[str, Meta(pattern=r"^[^./\\\x00][^/\\\x00]*$", max_length=200)]
@@ -246,8 +249,8 @@ class Store:
             VidposeError: the file is damaged.
         """
         joints = self._array(clip.part, "joints")[clip.rows]
-        if not np.isfinite(joints[self.valid(clip)]).all():
-            raise VidposeError(f"{self._path(clip.part, 'joints')}: has joints that are no numbers; {_AGAIN}")
+        if not (np.abs(joints[self.valid(clip)]) <= _FAR).all():
+            raise VidposeError(f"{self._path(clip.part, 'joints')}: has joints that cannot be; {_AGAIN}")
         return joints
 
     def keypoints(self, clip: StoredClip, input_name: str) -> np.ndarray:
@@ -259,9 +262,9 @@ class Store:
         if input_name not in self.inputs:
             raise UsageError(f"{self.folder}: no input {input_name!r}; there are {', '.join(self.inputs)}")
         keypoints = self._array(clip.part, f"keypoints-{input_name}")[clip.rows]
-        if np.isinf(keypoints).any():
+        if np.abs(np.nan_to_num(keypoints, posinf=np.inf)).max(initial=0) > _FAR:
             raise VidposeError(
-                f"{self._path(clip.part, f'keypoints-{input_name}')}: has keypoints that are infinite; {_AGAIN}"
+                f"{self._path(clip.part, f'keypoints-{input_name}')}: has keypoints that cannot be; {_AGAIN}"
             )
         return keypoints
 

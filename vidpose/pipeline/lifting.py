@@ -10,6 +10,7 @@ import numpy as np
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.body.stretches import bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
 from vidpose.lifters.running import lift
 from vidpose.lifters.zoo import Weights
@@ -24,6 +25,10 @@ _FEW = 0.4
 
 _GUESS = 0.05
 """The score that a lifter is told of a joint that is guessed: the least that `ImitatedDetector` gives in training."""
+
+
+_FAR = 1e3
+"""Metres from the root, that no joint is away."""
 
 
 def lift_people(
@@ -56,6 +61,11 @@ def lift_people(
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
             whole = complete(keypoints[part], track.times[part], taken)
             lifted = lift(lifter, whole, told[part], size, times=track.times[part])
+            if not (np.abs(lifted[track.seen[part]]) <= _FAR).all():
+                raise VidposeError(
+                    f"{weights.name}: answers with joints that cannot be; the weights are damaged, or their training "
+                    "diverged"
+                )
             lifted[~track.seen[part]] = np.nan
             times = track.times[part]
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)

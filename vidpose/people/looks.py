@@ -29,7 +29,7 @@ def look_at(image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, layout
         keypoints, scores: (P, K, 2) pixels and (P, K), in a layout that has shoulders, hips and knees.
     """
     joints = [layout.index(f"{side}_{j}") for j in ("shoulder", "hip", "knee") for side in ("left", "right")]
-    looks = np.full((len(keypoints), 2, _LIGHT * _COLOUR * _COLOUR), np.nan)
+    looks = unseen(len(keypoints))
     for look, places, sure in zip(looks, keypoints[:, joints], scores[:, joints] >= _SURE, strict=True):
         shoulders, hips, knees = places.reshape(3, 2, 2)
         if sure[:4].all():
@@ -41,6 +41,11 @@ def look_at(image: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, layout
             points = [_between(hips[s] + o * half, knees[s] + o * half)[1:-3] for s in for_thighs for o in (-1, 0, 1)]
             look[1] = _histogram(image, np.concatenate(points))
     return looks
+
+
+def unseen(count: int) -> np.ndarray:
+    """(P, S, N) looks of so many people whom nobody looked at: NaN."""
+    return np.full((count, 2, _LIGHT * _COLOUR * _COLOUR), np.nan)
 
 
 def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 from vidpose.body.regions import Regions
 from vidpose.keypoints.poses import Poses, inside
 from vidpose.people.detections import Detections, PersonDetector
-from vidpose.people.looks import look_at
+from vidpose.people.looks import look_at, unseen
 from vidpose.people.tracker import NOBODY, Tracker
 from vidpose.pipeline.networks import Networks
 
@@ -34,6 +34,7 @@ _SAME_MIDDLE = 0.6  # of a box's circle, how far from its middle somebody's hips
 _UPRIGHT = 0.7  # how much of the way from hips to head is up, of who counts as upright
 _WITNESSED = 0.6  # distance at which a detection shows that somebody followed is there
 _SEARCH_SECONDS = 0.5  # between searches of a detector that does not lead
+_LOOK_EVERY = 5  # frames, of what somebody wears who is alone
 _GONE_SECONDS = 2.0  # without being seen by a detector, after which somebody is gone, unless ...
 _UNMISTAKABLE = 0.85  # ... the keypoints were this confident all the while
 _AT_THE_EDGE = 0.02  # of the picture's height: a box that ends there goes on beyond it
@@ -219,7 +220,10 @@ class _Tracking(Follower):
     def _name(self, image: np.ndarray, time: float, found: _Candidates, known: dict[int, np.ndarray]) -> list[Sighting]:
         """Give the candidates their ids, and remember where to look for them in the next frame."""
         poses = found.poses
-        looks = look_at(image, poses.keypoints, poses.scores, self._keypoints.layout)
+        looks = unseen(len(poses))
+        # Who is alone needs to be known from time to time, for when somebody comes.
+        if len(poses) > 1 or len(known) > 1 or self._steps % _LOOK_EVERY == 0:
+            looks = look_at(image, poses.keypoints, poses.scores, self._keypoints.layout)
         confidence = confidences(poses, image)
         ids = self._tracker.update(time, poses.keypoints, poses.scores, confidence, found.sure, looks)
         people = {int(i): p for p, i in enumerate(ids) if i != NOBODY}
@@ -280,8 +284,10 @@ class RegionsLead(_Tracking):
             missing = self._missing(known, found.poses.regions)
             if not (is_due or len(missing) or not known):
                 continue
-            if is_due or not known or detector is not self.networks.second:
-                detections = detector.detect(image, is_due, index)
+            is_second = detector is self.networks.second
+            if is_due or not known or not is_second:
+                # A thorough search by the second would cost as much as the landmarks of everyone.
+                detections = detector.detect(image, is_due and not is_second, index)
             else:
                 detections = detector.detect_near(image, missing, index)
             seen.append(self._regions_of(detections))

@@ -163,7 +163,8 @@ ONE = {"frames": 1, "last": 0.0, "greys": False}
 
 for _orientation, _order in ((None, "<"), *((number, "<>"[number % 2]) for number in range(1, 9))):
     _name = "a photo with EXIF, of any orientation" if _orientation else "a photo with EXIF that states no orientation"
-    kind(PHONES, _name, "turned upright", Right(corners=UPRIGHT, **ONE))(_photo(_orientation, _order))
+    _answer = "turned upright" if _orientation else "read"
+    kind(PHONES, _name, _answer, Right(corners=UPRIGHT, **ONE))(_photo(_orientation, _order))
 
 
 @kind(PHONES, "a PNG with EXIF", "turned upright", Right(corners=UPRIGHT, **ONE))

@@ -314,14 +314,14 @@ def test_a_clip_is_learned_to_less_than_two_pixels():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"frames": 0}, "0 frames and 4 views; at least 1 of each is due"),
-        ({"keep_ratio": 0.0}, "keep_ratio 0; it is a share, above 0 and at most 1"),
-        ({"keep_ratio": 1.5}, "keep_ratio 1.5"),
+        ({"frames": 0}, "frames is 0; it must be at least 1"),
+        ({"keep_ratio": 0.0}, "keep_ratio is 0.0; it must be more than 0"),
+        ({"keep_ratio": 1.5}, "keep_ratio is 1.5; it must be at most 1"),
         ({"depths": (1, 1, 1, 1)}, r"1 block in stage 3; cropping needs 2, or keep_ratio = 1"),
         ({"size": 96}, "crops of 96 pixels; a multiple of 64 is due"),
         ({"width": 9, "heads": (2, 1, 1, 1)}, "2 heads for a width of 9, which they do not divide"),
         ({"relation_heads": 3}, "3 heads for a width of 64"),
-        ({"heads": (1, 1)}, r"depths \(1, 1, 3, 1\) and heads \(1, 1\); each has one number for each of 4 stages"),
+        ({"heads": (1, 1)}, r"heads is \(1, 1\): expected `array` of length 4"),
         ({"layout": "h36m"}, "unknown joint layout 'h36m'"),
         ({"keep": 1}, "no setting keep"),
     ],

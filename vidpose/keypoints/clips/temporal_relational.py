@@ -147,13 +147,7 @@ class TemporalRelational(ClipNetwork):
 
 
 def _problem(config: TemporalRelational.Config) -> str:
-    """What is impossible about settings; "" for nothing."""
-    if config.frames < 1 or config.views < 1:
-        return f"{config.frames} frames and {config.views} views; at least 1 of each is due"
-    if not 0 < config.keep_ratio <= 1:
-        return f"keep_ratio {config.keep_ratio:g}; it is a share, above 0 and at most 1"
-    if (len(config.depths), len(config.heads)) != (4, 4):
-        return f"depths {config.depths} and heads {config.heads}; each has one number for each of 4 stages"
+    """What does not go together in settings that each can be; "" for nothing."""
     if config.keep_ratio < 1 and config.depths[2] < 2:
         return f"{config.depths[2]} block in stage 3; cropping needs 2, or keep_ratio = 1"
     if config.size % (32 * config.window):

@@ -1,7 +1,7 @@
 """3D human motion from ordinary video.
 
     result = vidpose.infer("video.mp4")             # a PoseResult: tracks with 2D keypoints and 3D joints
-    lifter = vidpose.load_lifter("single-branch")   # a torch.nn.Module
+    lifter = vidpose.load_lifter("martinez")        # a torch.nn.Module
 
 `vidpose` the program does the same, and draws, exports, trains and evaluates.
 """

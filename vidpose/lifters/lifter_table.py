@@ -13,7 +13,7 @@ from typing import Literal
 from vidpose.weights.catalogue import Entry, Paper, Published, by_name, shipped_entries
 from vidpose.weights.shipped import ShippedWeights
 
-DEFAULT = "single-branch"
+DEFAULT = "martinez"
 """The name of the lifter that is used where nobody names one."""
 
 
@@ -175,7 +175,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=1,
             receptive_field=1,
             weights=ShippedWeights(
-                "martinez-cmu17.safetensors", "54bd86509095a9b6043ab5cb583dcd878f58942389d30ae5496b5538e4f8bd7e"
+                "martinez-cmu17-2.safetensors", "fe31d526b4ea09ae6400df0ec21bfbcc0707d06523445c578f3833411201da5a"
             ),
         ),
         LifterEntry(

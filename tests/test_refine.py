@@ -96,3 +96,12 @@ def test_stretches_and_bridges():
     there = np.array([0, 1, 1, 0, 1, 0, 0, 0, 1], bool)
     assert stretches(there) == [slice(1, 3), slice(4, 5), slice(8, 9)]
     assert bridgeable(there, np.arange(9.0), 2.0).tolist() == [False, True, True, True, True, False, False, False, True]
+
+
+@pytest.mark.parametrize("method", ["butterworth:6", "savgol:0.25"])
+def test_long_clips_are_smoothed_in_pieces_to_the_same_curves(method, monkeypatch):
+    times = np.arange(200) / 30
+    curves = np.random.default_rng(0).normal(size=(200, 17, 3))
+    whole = Smoothing.parse(method)(curves, times)
+    monkeypatch.setattr("vidpose.refine.smoothing._AT_ONCE", 4000)
+    np.testing.assert_allclose(Smoothing.parse(method)(curves, times), whole, atol=1e-12)

@@ -132,6 +132,9 @@ _LOOSE = 1e-3
 _LATE = 1e7
 """Seconds, a hundred days, that no video lasts."""
 
+_MAX_SIDE = 32768
+"""Pixels of a side of a picture."""
+
 _FAR = 1e7
 """Pixels, or metres, that nothing is away."""
 
@@ -241,6 +244,23 @@ def _read_track(file: NpzArrays, id_: int, header: _ResultHeader, num_frames: in
         track = replace(track, roots=read("roots", rows, 3), rotations=read("rotations", rows, turned, 4))
     _check_track(track)
     return track
+
+
+def check_result(result: PoseResult) -> None:
+    """See that a result that was made of others' files is one that could be saved and read.
+
+    Raises:
+        ValueError: it is not; says what is wrong.
+    """
+    if not all(1 <= side <= _MAX_SIDE for side in (result.source.width, result.source.height)):
+        raise ValueError(f"a picture of {result.source.width} x {result.source.height} pixels")
+    _check_times("times", result.source.times)
+    for track in result.tracks:
+        for name in ("boxes", "keypoints", "joints", "roots"):
+            array = getattr(track, name)
+            if np.isinf(array).any() or np.abs(np.nan_to_num(array)).max(initial=0) > _FAR:
+                raise ValueError(f"{name} of person {track.id}: a number beyond {_FAR:g}")
+        _check_track(track)
 
 
 def _check_track(track: Track) -> None:

@@ -15,10 +15,12 @@ import numpy as np
 
 from vidpose import __version__
 from vidpose.body.geometry import CAMERA_TO_Z_UP
+from vidpose.body.result_file import check_result
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.inputs import reading
 from vidpose.keypoint_files import KeypointTable, check_kind, read_keypoints
 from vidpose.people.tracker import Tracker
 from vidpose.refine.completing import complete
@@ -40,6 +42,10 @@ _PICTURE, _FILLED = 1000, 0.7
 
 _NEAREST = 2.0
 """Metres, at least, to the nearest joint of that view."""
+
+
+_MOST_FRAMES = 10**7
+"""Between a file's first frame and its last: days of video."""
 
 
 def take_in(
@@ -70,7 +76,22 @@ def take_in(
     check_local(str(path))
     if path.is_file() and path.suffix.lower() == ".npz":
         return PoseResult.load(path)
+    with reading(path, "a file of keypoints that can be"):
+        result = _taken_in(path, video, size, fps, slow_motion)
+        check_result(result)
+    return result
+
+
+def _taken_in(
+    path: Path,
+    video: Path | None,
+    size: tuple[int, int] | None,
+    fps: float | Fraction | None,
+    slow_motion: float | Fraction,
+) -> PoseResult:
     table = read_keypoints(path)
+    if int(table.frames.max()) - int(table.frames.min()) > _MOST_FRAMES:
+        raise ValueError(f"frames from {table.frames.min()} to {table.frames.max()}")
     source = _source(path, table, video, size, fps, slow_motion)
     table = _on_frames(path, table, source, video)
     if table.is_3d:

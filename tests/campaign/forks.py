@@ -155,7 +155,8 @@ def faults(ending: Ending, folder: Path, before: set[str], *, interrupted: bool 
     if ending.code in (1, 2) and not interrupted:
         if not errors and "Usage" not in ending.err:
             yield "no error line"
-        if len(errors) > 1 or (errors and ending.err.splitlines()[-1] != errors[-1]):
+        several = bool(errors) and errors[-1].endswith("videos failed")  # a line each, and how many
+        if (len(errors) > 1 and not several) or (errors and ending.err.splitlines()[-1] != errors[-1]):
             yield "more than one line"
         if errors and len(errors[-1]) > _LATE:
             yield "an endless line"

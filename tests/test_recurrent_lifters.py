@@ -16,7 +16,8 @@ def seq2seq(**settings):
 def test_dropout_is_on_what_is_not_recurrent():
     inputs = torch.randn(4, 5, 32)
     # Nothing goes into the units, nor comes out of them: every pose is the one before, which begins with ones.
-    lost = seq2seq(dropout=1.0, recurrent_dropout=0.0).train()
+    lost = seq2seq(dropout=0.0, recurrent_dropout=0.0).train()
+    lost.drop.p = 1.0
     torch.testing.assert_close(lost.regress(inputs), torch.ones(4, 5, 48))
     # The state goes on undisturbed: what the decoder's unit is given lies between -1 and 1, and is never dropped.
     lifter, given = seq2seq(dropout=0.5, recurrent_dropout=0.0).train(), []
@@ -60,7 +61,7 @@ def test_hybrids_answer_for_all_frames_or_the_centre_one(name):
     keypoints = torch.randn(2, 9, 17, 3)
     assert (whole.predicts, centre.predicts) == ("sequence", "centre")
     torch.testing.assert_close(centre(keypoints), whole(keypoints)[:, 4:5])
-    with pytest.raises(UsageError, match=f"{name}: answers is 'last'; choose from all, centre"):
+    with pytest.raises(UsageError, match="answers is 'last'"):
         create_lifter(name, answers="last")
 
 

@@ -106,7 +106,7 @@ def found(layout, tmp_path) -> PoseResult:
     scores = np.full((25, len(layout)), 0.9, np.float32)
     track = Track.of_keypoints(1, np.arange(25), times, np.tile([200, 200, 400, 400], (25, 1)).astype(np.float32),
                                points, scores)  # fmt: skip
-    source = Source(str(tmp_path / "v.mp4"), 640, 480, 25.0, times)
+    source = Source(str(tmp_path / "v.mp4"), 640, 480, times, None)
     return PoseResult(source, (track,), layout.name, "", {})
 
 

@@ -32,7 +32,6 @@ from typing import Literal
 import torch
 from torch import nn
 
-from vidpose.common.errors import UsageError
 from vidpose.common.settings import Count, Depth, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig
 
@@ -76,8 +75,6 @@ class AnyLength(Lifter):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        if config.answers not in ("all", "centre"):
-            raise UsageError(f"{self.name}: answers is {config.answers!r}; choose from all, centre")
         self.predicts = "sequence" if config.answers == "all" else "centre"
 
     @property

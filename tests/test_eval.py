@@ -246,15 +246,20 @@ def filmed(monkeypatch, film, tmp_path):
 def test_detections_become_an_input(filmed, capsys):
     store, command = filmed
     run(*command)
-    assert "has the input 'blazepose' now" in capsys.readouterr().out
+    assert "has the input 'blazepose-heavy' now" in capsys.readouterr().out
     store = Store(store.folder)
-    found = store.keypoints(store.clips[0], "blazepose")
+    found = store.keypoints(store.clips[0], "blazepose-heavy")
     assert found.shape == (FRAMES, 17, 3)
     assert np.isfinite(found[:FILMED]).all(axis=(1, 2)).mean() > 0.9
     assert np.isnan(found[FILMED:, :, :2]).all()
     assert (found[FILMED:, :, 2] == 0).all()
-    facts = {"detector": "blazepose", "people": "blazepose", "conversion": "blazepose33-h36m17-crown", "scores": True}
-    assert store.inputs["blazepose"] == facts
+    facts = {
+        "detector": "blazepose-heavy",
+        "people": "nanodet",
+        "conversion": "blazepose33-h36m17-crown",
+        "scores": True,
+    }
+    assert store.inputs["blazepose-heavy"] == facts
 
 
 @pytest.mark.parametrize("name", [None, "mine"])
@@ -349,7 +354,7 @@ def test_an_interrupted_preparation_goes_on(tmp_path):
     again = StoreWriter(tmp_path, "cmu", "h36m17")
     assert again.has("a")
     assert not again.has("b")
-    with pytest.raises(UsageError, match="no prepared benchmark"):
+    with pytest.raises(UsageError, match="its preparation was broken off; the same `vidpose data prepare` goes on"):
         Store(tmp_path)
     again.write("b", [recording(1)])
     store = again.finish({}, {"gt": {}})

@@ -5,12 +5,13 @@
 For every video, of the 12 limb joints and 8 limb bones: bone-length variation (standard deviation over mean in time,
 averaged over bones and people), and jitter (mean acceleration, m/s²). Where reference_3d.npz lies beside a video, a
 triangulation, P-MPJPE in millimetres too. vidpose runs with its default smoothing; people are searched once a video.
-BlazePose follows one person. Milliseconds are of lifting and smoothing, a frame of a person. For the CMU test split
-there is `vidpose eval --dataset cmu`.
+BlazePose follows one person, and is left out where mediapipe 0.10.21 is not installed. Milliseconds are of lifting and
+smoothing, a frame of a person. For the CMU test split there is `vidpose eval --dataset cmu`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,9 @@ def main(videos: tuple[Path, ...], lifters: tuple[str, ...]) -> None:
     for video in videos:
         print(f"{video.parent.name}/{video.name}")
         found, reference = find_people(video), video.parent / "reference_3d.npz"
-        methods: list[tuple[str, People, Skeleton]] = [("BlazePose's own", blazepose_world(video), BLAZEPOSE_33)]
+        methods: list[tuple[str, People, Skeleton]] = []
+        if importlib.util.find_spec("mediapipe"):
+            methods.append(("BlazePose's own", blazepose_world(video), BLAZEPOSE_33))
         for name in lifters:
             weights, smoothing = load_weights(name), Smoothing.parse("butterworth:6")
             started = time.monotonic()

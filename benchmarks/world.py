@@ -35,6 +35,7 @@ from vidpose.lifters.lifter_table import DEFAULT
 from vidpose.lifters.zoo import Weights, load_weights
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
+from vidpose.refine.focal import Lens
 from vidpose.refine.place import place
 from vidpose.refine.roots import reprojection_error
 from vidpose.refine.scale import stature
@@ -100,8 +101,10 @@ def cmu(folder: Path, weights: Weights) -> Iterator[str]:
     smoothing = Smoothing.parse("butterworth:6")
     tables: dict[str, Table] = {}
 
-    def measure(name: str, result: PoseResult, truth: np.ndarray, up: np.ndarray, **options: object) -> None:
-        placed = place(result, **options)
+    def measure(
+        name: str, result: PoseResult, truth: np.ndarray, up: np.ndarray, focal: float, **options: object
+    ) -> None:
+        placed = place(result, Lens(focal=focal), **options)
         (track,) = placed.tracks
         table = tables.setdefault(name, Table())
         error = reprojection_error(track.joints, track.roots, track.keypoints, track.scores, placed.camera)
@@ -168,18 +171,18 @@ def measure_video(video: Path, weights: Weights) -> Iterator[str]:
         raise click.UsageError(f"{video}: neither {video.stem}.truth.npz nor reference_3d.npz beside it")
     lifted = lift_people(find_people(video), weights, Smoothing.parse("butterworth:6"))
     convert = get_conversion(lifted.keypoint_layout, H36M_17.name)
-    for name, options in {
-        "true focal length": {"focal": truth.focal},
-        "true focal length and height": {"focal": truth.focal},
-        "focal length x 1.2": {"focal": 1.2 * truth.focal},
-        "assumed focal length": {},
+    for name, lens in {
+        "true focal length": Lens(focal=truth.focal),
+        "true focal length and height": Lens(focal=truth.focal),
+        "focal length x 1.2": Lens(focal=1.2 * truth.focal),
+        "assumed focal length": Lens(),
     }.items():
-        table, placed = Table(), place(lifted, ground=True, **options)
+        table, placed = Table(), place(lifted, lens, ground=True)
         near = {track.id: _nearest(track, truth) for track in placed.tracks}
         if "height" in name:
             if truth.heights is None:
                 continue
-            placed = place(lifted, ground=True, height={i: truth.heights[p] for i, p in near.items()}, **options)
+            placed = place(lifted, lens, ground=True, height={i: truth.heights[p] for i, p in near.items()})
         # Of several tracks of one person the longest counts.
         best = {near[track.id]: track for track in sorted(placed.tracks, key=len)}
         for person, track in best.items():

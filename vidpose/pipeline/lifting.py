@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
-from vidpose.body.stretches import bridgeable, unbroken
+from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
@@ -32,7 +32,7 @@ _FAR = 1e3
 
 
 def lift_people(
-    found: PoseResult, weights: Weights, smoothing: Smoothing, *, max_gap: float = 0.5, device: str = "cpu"
+    found: PoseResult, weights: Weights, smoothing: Smoothing, *, max_gap: float = MAX_GAP, device: str = "cpu"
 ) -> PoseResult:
     """The second half of `infer`: 3D joints for tracks that have 2D keypoints, whatever found them.
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from vidpose.pipeline.choices import Finding
 from vidpose.pipeline.followers import BoxesLead, Follower, IdsGiven, RegionsLead, Sighting
 from vidpose.pipeline.networks import Networks, open_networks
 
@@ -22,7 +23,7 @@ class PeopleFinder:
     def __init__(
         self,
         max_people: int | None = None,
-        min_score: float = 0.3,
+        min_score: float = Finding.min_score,
         gap: float = 0.7,
         *,
         networks: Networks | None = None,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
-from vidpose.body.stretches import bridgeable, unbroken
+from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track, ViewFacts
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.rays import in_camera_frame
@@ -135,7 +135,7 @@ def _in_camera_frames(lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera
 
 
 def merge_views(
-    lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera], smoothing: Smoothing, *, max_gap: float = 0.5
+    lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera], smoothing: Smoothing, *, max_gap: float = MAX_GAP
 ) -> tuple[PoseResult, ...]:
     """Put several views of one scene together.
 

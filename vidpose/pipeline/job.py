@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ class Job:
             from vidpose.video.reading import check_readable
 
             check_readable(video)
-        self._prepare()
+        _ = self._prepared
 
     def check_settings(self) -> None:
         """The part of `check` that opens nothing.
@@ -185,7 +186,7 @@ class Job:
             UsageError, VidposeError: as `check`, or a video cannot be read to its end.
         """
         self.check_settings()
-        weights, smoothing, device, cameras = self._prepare()
+        weights, smoothing, device, cameras = self._prepared
         found: Sequence[PoseResult]
         if self.saved:
             found = self.results()
@@ -209,8 +210,9 @@ class Job:
             return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap))
         return [self._placed(result, video) for result, video in zip(lifted, self.sources, strict=True)]
 
-    def _prepare(self) -> tuple[Weights, Smoothing, str, Sequence[ViewCamera]]:
-        """What every run needs, loaded, and checked against the keypoints that there will be."""
+    @cached_property
+    def _prepared(self) -> tuple[Weights, Smoothing, str, Sequence[ViewCamera]]:
+        """What every run needs, loaded once, and checked against the keypoints that there will be."""
         from vidpose.common.devices import choose_device
         from vidpose.lifters.zoo import load_weights
         from vidpose.pipeline.lifting import conversion_for

@@ -219,6 +219,18 @@ def test_person_normalisation_forgets_place_and_size():
     assert person(scored, (1, 1))[:, :, 0, :2].abs().max() == 0
 
 
+@pytest.mark.parametrize("layout", ["h36m17", "mpi-inf-3dhp17", "humaneva15"])
+def test_person_normalisation_is_about_the_layouts_root(layout):
+    lifter = create_lifter("mixste", **lifter_class("mixste").tiny, layout=layout, normalisation="person")
+    points = torch.rand(1, 9, len(lifter.layout), 3) + 1
+    pelvis = lifter.layout.index("pelvis")
+    normalised = lifter.normalise(points, (640, 480))
+    assert normalised[:, :, pelvis].abs().max() == 0
+    points[:, 4, pelvis] = float("nan")
+    centred = lifter.normalise(points, (640, 480))[0, 4].sum(dim=0)
+    assert centred.abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("name", NORMALISATIONS)
 def test_absent_joints_become_zeros_and_touch_nothing_else(name):
     points = torch.rand(1, 4, 17, 3) + 1

@@ -28,6 +28,14 @@ def lightning() -> dict[str, Any]:
     return {"state_dict": prefixed("model.") | loss, "epoch": 3, "pytorch-lightning_version": "2.6.1", "callbacks": {}}
 
 
+def adam() -> dict[str, Any]:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.Adam([weight], amsgrad=True)
+    weight.sum().backward()
+    optimiser.step()
+    return optimiser.state_dict()
+
+
 WRAPPED: dict[str, Callable[[], Any]] = {
     "plain": lambda: PLAIN,
     "Lightning": lightning,
@@ -38,6 +46,10 @@ WRAPPED: dict[str, Callable[[], Any]] = {
     "model_state_dict": lambda: {"model_state_dict": PLAIN, "optimizer_state_dict": {"state": {}}},
     "net": lambda: {"net": PLAIN, "acc": 0.5},
     "net in front": lambda: {"state_dict": prefixed("net.")},
+    "beside a network of the root's path": lambda: {
+        "model_traj": {"shrink.bias": torch.ones(3)}, "model_pos": PLAIN, "semi_supervised": False,
+    },
+    "a name of their own, and an optimiser": lambda: {"lifter_3d": prefixed("module."), "optim": adam(), "epoch": 7},
     "a namespace of settings": lambda: {
         "args": argparse.Namespace(lr=0.1, out=pathlib.PurePosixPath("runs"), seed=np.float64(3)), "state_dict": PLAIN,
     },
@@ -84,6 +96,11 @@ def test_a_checkpoint_of_averages_alone(tmp_path: Path):
     assert read_checkpoint(saved(tmp_path, averaged)).keys() == {"weight", "bias"}
     assert_holds(read_checkpoint(saved(tmp_path, {"ema": AVERAGES})), AVERAGES)
     assert_holds(read_checkpoint(saved(tmp_path, {"ema": AVERAGES}), prefer="ema"), AVERAGES)
+
+
+def test_two_networks_under_names_of_their_own_are_not_guessed_at(tmp_path: Path):
+    with pytest.raises(VidposeError, match="without tensors, or with them where they are not expected"):
+        read_checkpoint(saved(tmp_path, {"generator": PLAIN, "critic": {"weight": torch.ones(2)}}))
 
 
 def test_averages_that_are_not_there(tmp_path: Path):

@@ -118,7 +118,8 @@ def lift_clip(
     order = order_of(lifter.layout, store.layout)
     times = np.arange(clip.frames) / clip.fps if clip.fps else None
     if isinstance(lifter, HypothesisLifter):
-        drawn = lift_hypotheses(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap)[:, :, order]
+        drawn = lift_hypotheses(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, times=times)
+        drawn = drawn[:, :, order]
         seen = np.array(store.keypoints(clip, input_name))[..., :2]
         return AGGREGATIONS[aggregate](drawn, store, clip, seen)
     lifted = lift(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, metres=False, times=times)

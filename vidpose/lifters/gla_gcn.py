@@ -12,11 +12,13 @@ Where the paper and the released network differ we follow the network, whose wei
   neighbours towards the pelvis and those away from it are told apart by the bones, not by distances.
 * The similarity of eq. 3 is divided by the number of features before the softmax.
 * There is no reconstruction of the whole 3D sequence, and no loss on it (eq. 4).
+* HumanEva's bones of arms and legs are listed from the trunk outwards, all others towards the pelvis.
 * A strided convolution is centred on the first of every three frames, the residual around its module is the middle one.
 
 The authors have a convolution for each of the three graphs, whose biases add up: ours is one. The bias of the keys in
 eq. 3, which cancels in the softmax, is neither here nor imported. An early version of theirs took the joints' numbers
-in its list of bones wrongly; weights trained with it need that other graph, and nothing in a checkpoint tells.
+in its list of bones wrongly; weights trained with it need that other graph, and nothing in a checkpoint tells. So it is with their HumanEva network
+for Mask R-CNN's keypoints, whose graph lacks two bones and whose input is not normalised.
 
 Shape suffixes: B batch, T frames, J joints, C channels, D width, K the three graphs, N features of a joint.
 """
@@ -40,15 +42,23 @@ from vidpose.lifters.videopose3d import check_window
 _GRAPHS = 3
 
 
-def skeleton_graphs(parents: Sequence[int]) -> torch.Tensor:
+_LIMBS_OUTWARDS = {"humaneva15": tuple(range(2, 14))}
+"""Joints whose bones the authors' list for a layout has the other way round than all other bones."""
+
+
+def skeleton_graphs(parents: Sequence[int], turned: Sequence[int] = ()) -> torch.Tensor:
     """A_k of eq. 2: (3, J, J) of each joint itself, of its parent, and of its children, columns summing to 1.
 
     Args:
         parents: of each joint; -1 for the root.
+        turned: joints whose bone goes the other way, so that they are their parent's parent.
     """
     identity_JJ = torch.eye(len(parents))
     # One row more, for the parent that the root has not.
     parent_JJ = torch.eye(len(parents) + 1)[list(parents)][:, :-1].T
+    turned_JJ = torch.zeros_like(parent_JJ)
+    turned_JJ[:, list(turned)] = parent_JJ[:, list(turned)]
+    parent_JJ = parent_JJ - turned_JJ + turned_JJ.T
     graphs_KJJ = torch.stack([identity_JJ, parent_JJ, parent_JJ.T])
     return graphs_KJJ / graphs_KJJ.sum(dim=1, keepdim=True).clamp_min(1)
 
@@ -165,7 +175,9 @@ class GLAGCN(Lifter):
     def __init__(self, config: Config):
         super().__init__(config)
         check_window(config.strides, config.frames)
-        width, shared = config.width, (skeleton_graphs(graph_layout(self.layout).parents), config.dropout)
+        layout = graph_layout(self.layout)
+        graphs_KJJ = skeleton_graphs(layout.parents, _LIMBS_OUTWARDS.get(layout.name, ()))
+        width, shared = config.width, (graphs_KJJ, config.dropout)
         self.input_norm = nn.BatchNorm1d(len(self.layout) * config.channels)
         self.expand = AGCNBlock(config.channels, width, *shared)
         # Two a module, of which the second strides.

@@ -16,6 +16,9 @@ from vidpose.common.registry import check_tensors
 from vidpose.lifters.lifter import Lifter, create_lifter, lifter_class
 from vidpose.weights.untrusted import read_checkpoint
 
+_FRAME_RATES = {"h36m17": 50.0, "h36m16": 50.0, "humaneva15": 60.0}
+"""Frames a second of the data set whose joints a layout has. Those of MPI-INF-3DHP have 25 or 50."""
+
 
 def import_lifter(
     path: Path,
@@ -42,7 +45,7 @@ def import_lifter(
     """
     kind = lifter_class(arch)
     theirs = read_checkpoint(path, prefer=prefer, tell=tell)
-    renamed = {rename(key, kind.authors_keys): tensor for key, tensor in theirs.items()}
+    renamed = {rename(key, (*kind.earlier_keys, *kind.authors_keys)): tensor for key, tensor in theirs.items()}
     try:
         config = kind.infer_config(renamed)
         tensors = kind.from_authors(renamed)
@@ -54,6 +57,9 @@ def import_lifter(
             f"it has no {original(str(error.args[0]), kind)}" if isinstance(error, KeyError) else "shapes do not fit"
         )
         raise VidposeError(f"{path}: not a checkpoint of {arch}: {missing}, but {_some(theirs)}") from None
+    chosen = asdict(kind.Config()) | config | dict(settings or {})
+    if chosen["frames"] != 1:
+        config = {"fps": _FRAME_RATES.get(chosen["layout"], 0.0)} | config
     try:
         lifter = create_lifter(arch, **(config | dict(settings or {})))
     except UsageError as error:
@@ -61,6 +67,8 @@ def import_lifter(
             raise
         raise VidposeError(f"{path}: not a checkpoint of {arch} ({error})") from None
     expected = lifter.state_dict()
+    # PyTorch before 0.4.1 did not count the batches.
+    tensors = {key: value for key, value in expected.items() if key.endswith("num_batches_tracked")} | tensors
     if lacking := expected.keys() - tensors.keys():
         raise VidposeError(f"{path}: lacks keys of {arch}: {_some(original(key, kind) for key in lacking)}")
     if surplus := tensors.keys() - expected.keys():
@@ -77,7 +85,7 @@ def import_lifter(
         raise VidposeError(f"{path}: damaged, or of another kind ({error})") from None
     lifter.load_state_dict(tensors)
     # Of layouts the shapes tell no more than how many joints they have, of strides how many there are.
-    told = (config.keys() - {"layout", "input_layout", "strides"}) | (settings or {}).keys()
+    told = (config.keys() - {"layout", "input_layout", "strides", "fps"}) | (settings or {}).keys()
     report({key: value for key, value in asdict(lifter.config).items() if key not in told})
     return lifter.eval()
 

@@ -66,6 +66,7 @@ class Lifter(nn.Module):
         convolutional: takes windows longer than `config.frames` too, and answers T - frames + 1 of their frames.
         authors_keys: pairs (the authors' part of a parameter's name, ours), applied in order when a checkpoint of
             theirs is imported.
+        earlier_keys: pairs (part of a name in earlier code of theirs, in the later), applied before those.
         tiny: settings of the smallest sensible network, for tests.
         variants: settings of the paper's other configurations, by name.
     """
@@ -76,6 +77,7 @@ class Lifter(nn.Module):
     separate_input: ClassVar[bool] = False
     convolutional: ClassVar[bool] = False
     authors_keys: ClassVar[Sequence[tuple[str, str]]] = ()
+    earlier_keys: ClassVar[Sequence[tuple[str, str]]] = ()
     tiny: ClassVar[Mapping[str, Any]] = {}
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -102,7 +104,8 @@ class Lifter(nn.Module):
 
     def normalise(self, pixels_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
         """Keypoints as `forward` takes them, from (B, T, J, 3) pixels and scores in a picture (width, height)."""
-        return NORMALISATIONS[self.config.normalisation](pixels_BTJC, image_size)[..., : self.config.channels]
+        root = self.input_layout.parents.index(-1)
+        return NORMALISATIONS[self.config.normalisation](pixels_BTJC, image_size, root)[..., : self.config.channels]
 
     @property
     def in_ray_frame(self) -> bool:
@@ -203,11 +206,13 @@ def layouts_of(joints: int, input_joints: int | None = None) -> dict[str, str]:
     """
     names = {"layout": _OF_THE_LITERATURE.get(joints)}
     if input_joints not in (None, joints):
-        names["input_layout"] = _OF_THE_LITERATURE.get(input_joints)
+        # HumanEva's networks see what a detector of COCO's joints found.
+        from_coco = (input_joints, joints) == (17, 15)
+        names["input_layout"] = "coco17" if from_coco else _OF_THE_LITERATURE.get(input_joints)
     return {key: name for key, name in names.items() if name}
 
 
-_OF_THE_LITERATURE = {17: "h36m17", 16: "h36m16", 15: "humaneva15"}
+_OF_THE_LITERATURE = {28: "mpi-inf-3dhp28", 17: "h36m17", 16: "h36m16", 15: "humaneva15"}
 
 
 def input_shape(coordinates: int, joints: int) -> tuple[int, int]:

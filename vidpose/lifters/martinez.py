@@ -23,7 +23,7 @@ from torch import nn
 from vidpose.body.skeletons import get_skeleton
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability
-from vidpose.lifters.lifter import Lifter, LifterConfig
+from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
 
 
 class Standardised(Lifter):
@@ -141,11 +141,17 @@ class Martinez(Standardised):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         width, inputs = tensors["linear1.weight"].shape
         joints = tensors["linear2.weight"].shape[0] // 3
-        return {"channels": inputs // joints, "width": width, "depth": count_blocks(tensors, "blocks")}
+        return {
+            **layouts_of(joints + 1),
+            "channels": inputs // joints,
+            "width": width,
+            "depth": count_blocks(tensors, "blocks"),
+        }
 
     @classmethod
     def from_authors(cls, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return tensors | cls.unit_statistics(cls.infer_config(tensors)["channels"])
+        settings = {"layout": "h36m17"} | cls.infer_config(tensors)
+        return tensors | cls.unit_statistics(settings["channels"], settings["layout"])
 
 
 class Filtered(Martinez):

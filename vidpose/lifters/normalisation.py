@@ -1,5 +1,6 @@
 """2D normalisations, by the name a lifter's config carries. All take and give (B, T, J, 2 or 3) tensors.
 
+They are told the picture's (width, height) and the number of the root joint, whether they need them or not.
 The last channel, when there are three, is the score and is left alone. A joint that is absent (not finite, or with
 score 0) comes out as zeros.
 """
@@ -17,22 +18,23 @@ def present(keypoints_BTJC: torch.Tensor) -> torch.Tensor:
     return finite & (keypoints_BTJC[..., 2] > 0) if keypoints_BTJC.shape[-1] == 3 else finite
 
 
-def person(keypoints_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
+def person(keypoints_BTJC: torch.Tensor, image_size: tuple[int, int], root: int = 0) -> torch.Tensor:
     """The person, wherever and however large in the picture: root-centred in each frame, scaled by the whole window.
 
-    Joint 0 is the root; in a frame without it the mean of the joints present stands in. The unit is the root mean
+    In a frame without the root the mean of the joints present stands in. The unit is the root mean
     square distance of the window's joints from their centres, so `image_size` does not matter.
     """
     there = present(keypoints_BTJC)[..., None]
     xy = torch.where(there, keypoints_BTJC[..., :2], 0.0)
     mean = xy.sum(dim=2, keepdim=True) / there.sum(dim=2, keepdim=True).clamp_min(1)
-    centred = torch.where(there, xy - torch.where(there[:, :, :1], xy[:, :, :1], mean), 0.0)
+    root_BT1 = (slice(None), slice(None), slice(root, root + 1))
+    centred = torch.where(there, xy - torch.where(there[root_BT1], xy[root_BT1], mean), 0.0)
     mean_square = centred.square().sum(dim=(1, 2, 3)) / there.sum(dim=(1, 2, 3)).clamp_min(1)
     normalised = centred / mean_square.sqrt().clamp_min(1e-6)[:, None, None, None]
     return torch.cat([normalised, torch.where(there, keypoints_BTJC[..., 2:], 0.0)], dim=-1)
 
 
-def screen(keypoints_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.Tensor:
+def screen(keypoints_BTJC: torch.Tensor, image_size: tuple[int, int], root: int = 0) -> torch.Tensor:
     """The whole picture: x from -1 to 1 over the width, y in the same unit about the middle (VideoPose3D)."""
     width, height = image_size
     there = present(keypoints_BTJC)[..., None]
@@ -42,7 +44,7 @@ def screen(keypoints_BTJC: torch.Tensor, image_size: tuple[int, int]) -> torch.T
     return torch.where(there, torch.cat([xy, keypoints_BTJC[..., 2:]], dim=-1), 0.0)
 
 
-NORMALISATIONS: Mapping[str, Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]] = {
+NORMALISATIONS: Mapping[str, Callable[[torch.Tensor, tuple[int, int], int], torch.Tensor]] = {
     "person": person,
     "screen": screen,
 }

@@ -83,8 +83,13 @@ def lift_hypotheses(
     *,
     mirror: bool = True,
     overlap: bool = True,
+    times: np.ndarray | None = None,
 ) -> np.ndarray:
     """(H, N, J, 3) float32 metres: each hypothesis of a lifter that draws poses. Arguments as of `lift`."""
+    if times is not None and (own_times := times_at(times, lifter.config.fps)) is not None:
+        there = resampled(keypoints, scores, times, own_times)
+        drawn_HMJD = lift_hypotheses(lifter, *there, image_size, mirror=mirror, overlap=overlap)
+        return np.stack([cubic(own_times, drawn, times) for drawn in drawn_HMJD]).astype(np.float32)
     hypotheses, _ = lifter.drawn
     runners = [_Runner(lifter, image_size, mirror, overlap, number) for number in range(hypotheses)]
     return np.stack([_lift(runner, keypoints, scores, metres=True) for runner in runners])

@@ -116,7 +116,7 @@ class SsrStfBlock(nn.Module):
             self.local = nn.Sequential(*(Former(width, mixer) for mixer in mixers))
         if config.streams != "local":
             if config.attention == "stc":
-                mixers = [STCAttention(width, heads) for _ in range(2)]
+                mixers = [STCAttention(width, heads, "h36m17") for _ in range(2)]
             else:
                 mixers = [Attention(width, heads), TemporalAttention(width, heads)]
             self.global_ = nn.Sequential(*(Former(width, mixer) for mixer in mixers))

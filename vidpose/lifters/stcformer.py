@@ -16,7 +16,8 @@ Where the paper and the released network differ we follow the network, whose wei
   out half of the time.
 * A linear layer follows the concatenation of eq. 7. The MLP has no biases, and dropout.
 
-The order of neighbours that the convolution sees is that of `H36M_17`'s joints: 3 (an ankle) lies beside 4 (a hip).
+The order of neighbours that the convolution sees is that of the layout's joints. In `H36M_17` 3 (an ankle) lies beside
+4 (a hip).
 
 Shape suffixes: B batch, T frames, J joints, C width, H half of it, P width of a head.
 """
@@ -36,8 +37,13 @@ from vidpose.common.settings import Count, Depth, Probability, Ratio
 from vidpose.lifters.lifter import Lifter, LifterConfig
 from vidpose.lifters.transformer import DropPath, Mlp
 
-_PARTS = (0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4)
-"""The part of the body that each joint of `H36M_17` belongs to: trunk and head, a leg, an arm (eq. 8)."""
+_PARTS = {
+    "h36m17": (0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4),
+    "mpi-inf-3dhp17": (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 0, 0, 0),
+}
+"""The part of the body that each joint of a layout belongs to: trunk and head, or one of the limbs (eq. 8)."""
+
+_PART_COUNT = 5
 
 
 class Pathway(nn.Module):
@@ -71,15 +77,15 @@ class Pathway(nn.Module):
 class STCAttention(nn.Module):
     """Spatio-temporal criss-cross attention with the body's structure: (B, T, J, C) -> the same shape (eq. 11)."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, layout: str):
         super().__init__()
         self.heads = heads
         self.spatial = Pathway(width, heads, temporal=False)
         self.temporal = Pathway(width, heads, temporal=True)
-        self.parts = nn.Embedding(max(_PARTS) + 1, width // 2 // heads)
+        self.parts = nn.Embedding(_PART_COUNT, width // 2 // heads)
         self.part_drop = DropPath(0.5)
         self.proj = nn.Linear(width, width)
-        self.register_buffer("part_J", torch.tensor(_PARTS), persistent=False)
+        self.register_buffer("part_J", torch.tensor(_PARTS[layout]), persistent=False)
 
     def forward(self, tokens_BTJC: torch.Tensor) -> torch.Tensor:
         parts_JH = self.parts(self.part_J).repeat(1, self.heads)
@@ -95,7 +101,7 @@ class STCBlock(nn.Module):
         super().__init__()
         width = config.width
         self.norm1 = nn.LayerNorm(width)
-        self.attn = STCAttention(width, config.heads)
+        self.attn = STCAttention(width, config.heads, config.layout)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = Mlp(width, int(width * config.mlp_ratio), config.dropout, bias=False)
 
@@ -123,10 +129,19 @@ class STCFormer(Lifter):
         mlp_ratio: Ratio = 4.0
         dropout: Probability = 0.1
 
-    layouts = ("h36m17",)
+    layouts = tuple(_PARTS)
     tiny = {"frames": 9, "width": 32, "depth": 2}  # noqa: RUF012
     variants = {"large": {"width": 512}}  # noqa: RUF012
     predicts = "centre"
+    earlier_keys = (
+        ("mlpmixer.mixerblocks", "stcformer.stc_block"),
+        ("layer_norm1", "layer_norm"),
+        ("layer_norm2", "idle_norm"),
+        ("cross_att", "stc_att"),
+        ("gate_", "sep2_"),
+        ("mlp1", "mlp"),
+        ("pose_lift", "regress_head"),
+    )
     authors_keys = (
         ("stcformer.stc_block", "blocks"),
         ("stc_att.layer_norm", "norm1"),
@@ -157,6 +172,7 @@ class STCFormer(Lifter):
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         width, channels = tensors["embed.weight"].shape
         return {
+            "layout": "mpi-inf-3dhp17" if _is_earlier(tensors) else "h36m17",
             "channels": channels,
             "width": width,
             "depth": count_blocks(tensors, "blocks"),
@@ -166,16 +182,28 @@ class STCFormer(Lifter):
 
     @classmethod
     def from_authors(cls, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Theirs is one `qkv`, whose rows take turns at q, k and v, and a `proj` of both pathways head by head."""
+        """Theirs is one `qkv`, whose rows take turns at q, k and v, and a `proj` of both pathways head by head.
+
+        The earlier network divides q.k by the square root of C, and has norms and parts that it does not use.
+        """
+        query_scale = 0.5**0.5 if _is_earlier(tensors) else 1.0
         ours = {}
         for key, tensor in tensors.items():
             if ".attn.qkv." in key:
-                pathways = tensor.unflatten(0, (2, -1, 3)).transpose(1, 2).flatten(1, 2)
+                scale_3 = tensor.new_tensor([query_scale, 1, 1]).view(3, *[1] * (tensor.ndim - 1))
+                pathways = (tensor.unflatten(0, (2, -1, 3)) * scale_3).transpose(1, 2).flatten(1, 2)
                 for pathway, rows in zip(("spatial", "temporal"), pathways, strict=True):
                     ours[key.replace("qkv", f"{pathway}.qkv")] = rows
             elif key.endswith(".attn.proj.weight"):
                 head_width = tensors[key.replace("proj", "parts")].shape[1]
                 ours[key] = tensor.unflatten(1, (-1, 2, head_width)).transpose(1, 2).flatten(1)
-            else:
+            elif key.endswith(".parts.weight"):
+                ours[key] = tensor[:_PART_COUNT]
+            elif ".idle_norm." not in key:
                 ours[key] = tensor
         return ours
+
+
+def _is_earlier(tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a checkpoint is of the network that the authors trained on MPI-INF-3DHP."""
+    return any(".idle_norm." in key for key in tensors)

@@ -146,6 +146,10 @@ def _both(content: Any) -> tuple[Tensors, Tensors]:
         return {}, {}
     averaged = next((found for key in _AVERAGED if (found := _within(content.get(key)))), {})
     wrapped = next((found for key in _PLAIN if (found := _within(content.get(key)))), None)
+    if wrapped is None and not averaged and not _named(content):
+        # Under a name of their own: clear where there is one such.
+        candidates = [found for value in content.values() if (found := _within(value))]
+        wrapped = candidates[0] if len(candidates) == 1 else None
     plain, prefixed = _without_prefixes(_named(content) if wrapped is None else wrapped)
     return plain, _without_prefixes(averaged)[0] or prefixed
 

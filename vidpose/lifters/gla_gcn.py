@@ -17,8 +17,8 @@ Where the paper and the released network differ we follow the network, whose wei
 
 The authors have a convolution for each of the three graphs, whose biases add up: ours is one. The bias of the keys in
 eq. 3, which cancels in the softmax, is neither here nor imported. An early version of theirs took the joints' numbers
-in its list of bones wrongly; weights trained with it need that other graph, and nothing in a checkpoint tells. So it is with their HumanEva network
-for Mask R-CNN's keypoints, whose graph lacks two bones and whose input is not normalised.
+in its list of bones wrongly; weights trained with it need that other graph, and nothing in a checkpoint tells. So it is
+with their HumanEva network for Mask R-CNN's keypoints, whose graph lacks two bones and whose input is not normalised.
 
 Shape suffixes: B batch, T frames, J joints, C channels, D width, K the three graphs, N features of a joint.
 """

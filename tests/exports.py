@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
-from vidpose.datasets.mocap.bvh_reader import read_bvh
+from vidpose.keypoint_files.bvh_reader import read_bvh
 
 FPS = 30
 PARENTS = H36M_17.parents

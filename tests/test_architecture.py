@@ -20,7 +20,7 @@ ALLOWED = {
     "video": {"common", "body"},
     **{stage: GROUND for stage in STAGES},
     "keypoint_data": GROUND | {"keypoints"},
-    "datasets": GROUND | {"keypoint_data"},
+    "datasets": GROUND | {"keypoint_data", "keypoint_files"},
     "synth": GROUND,
     "pipeline": GROUND | STAGES,
     "evaluation": GROUND | STAGES | {"keypoint_data", "datasets", "pipeline"},

@@ -13,9 +13,9 @@ from vidpose.common.errors import VidposeError
 from vidpose.datasets.cmu import LAYOUT, PROTOCOLS, load_cmu, prepare
 from vidpose.datasets.cmu_cameras import PUBLISHED, published_cameras
 from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
-from vidpose.datasets.mocap.bvh_reader import read_bvh
 from vidpose.datasets.mocap.cmu_skeleton import CMU_TO_H36M, h36m_of_asf, h36m_of_bvh
 from vidpose.datasets.store import StoreWriter
+from vidpose.keypoint_files.bvh_reader import read_bvh
 
 PELVIS, NOSE, HEAD_TOP = (H36M_17.index(joint) for joint in ("pelvis", "nose", "head_top"))
 

@@ -30,10 +30,10 @@ from vidpose.body.kinematics import orientations, quaternions_of
 from vidpose.body.skeletons import COCO_17, H36M_17
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.datasets.mocap.bvh_reader import read_bvh
 from vidpose.export import FORMATS, Placement, get_formats, place_of
 from vidpose.export.placing import EvenClock
 from vidpose.export.rigid_figure import euler_angles
+from vidpose.keypoint_files.bvh_reader import read_bvh
 
 PLACES = ("world", "camera", "root")
 

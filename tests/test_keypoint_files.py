@@ -264,6 +264,55 @@ def test_mediapipe_landmarks_as_an_array(tmp_path: Path):
         take_in(tmp_path / "c.npy", size=(1920, 1080))
 
 
+@pytest.mark.parametrize(
+    "shape", ["x1", "x0", "landmark_0_x", "LEFT_HIP_x", "leftHipX", "pose_0_x in a class", "long", "names"]
+)
+def test_mediapipe_landmarks_as_a_table(tmp_path: Path, shape: str):
+    values = people(33)[:, 0] / [1920, 1080, 1]
+    style = {
+        "x1": lambda number, axis: f"{axis}{number + 1}",
+        "x0": lambda number, axis: f"{axis}{number}",
+        "landmark_0_x": lambda number, axis: f"landmark_{number}_{'visibility' if axis == 'v' else axis}",
+        "LEFT_HIP_x": lambda number, axis: f"{BLAZEPOSE_33.joints[number].upper()}_{axis}",
+        "leftHipX": lambda number, axis: (
+            "".join(word.capitalize() for word in BLAZEPOSE_33.joints[number].split("_")) + axis.upper()
+        ),
+        "pose_0_x in a class": lambda number, axis: f"Pose_{number}_{axis}",
+    }
+    listed: list[list[Any]]
+    if shape in ("long", "names"):
+        listed = [["frame", "landmark_id" if shape == "long" else "landmark", "x", "y", "z", "visibility"]]
+        for frame, row in enumerate(values):
+            for number, (x, y, score) in enumerate(row):
+                listed.append([frame, number if shape == "long" else BLAZEPOSE_33.joints[number], x, y, 0.1, score])
+    else:
+        name = style[shape]
+        before = ["class"] if shape.endswith("class") else ["frame", "timestamp_ms"]
+        listed = [before + [name(number, axis) for number in range(33) for axis in "xyzv"]]
+        for frame, row in enumerate(values):
+            cells = [cell for x, y, score in row for cell in (x, y, -0.2, score)]
+            listed.append((["sit"] if before == ["class"] else [frame, 40 * frame]) + cells)
+    with open(tmp_path / "a.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(listed)
+    found = PoseResult.from_mediapipe(tmp_path / "a.csv", size=(1920, 1080), fps=25)
+    [track] = found.tracks
+    np.testing.assert_allclose(track.keypoints, people(33)[:, 0, :, :2], atol=1e-2)
+    np.testing.assert_allclose(track.scores, values[..., 2], atol=1e-6)
+    np.testing.assert_allclose(found.source.times, np.arange(FRAMES) / 25)
+
+
+def test_a_table_of_some_landmarks_leaves_the_others_absent(tmp_path: Path):
+    names = ["left_shoulder", "right_shoulder", "left_hip", "right_hip", "left_knee", "right_knee"]
+    lines = [",".join(f"{name}_{axis}" for name in names for axis in "xy")]
+    lines += [",".join(str(100 + frame + 7 * number) for number in range(12)) for frame in range(5)]
+    lines[3] = "," * 11
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    [track] = take_in(tmp_path / "a.csv", size=(640, 480), fps=30).tracks
+    assert track.seen.tolist() == [True, True, False, True, True]
+    assert track.scores[0].sum() == 6
+    assert track.keypoints[0, BLAZEPOSE_33.index("right_knee")].tolist() == [170, 177]
+
+
 # DeepLabCut
 
 
@@ -522,3 +571,59 @@ def test_names_choose_the_layout_that_holds_them():
 def test_rates_are_ratios(tmp_path: Path):
     found = take_in(openpose(tmp_path / "op", people(25)), size=(1920, 1080), fps=29.97)
     assert found.source.fps == Fraction(2997, 100)
+
+
+# What vidpose writes
+
+
+@pytest.mark.parametrize("place", ["world", "camera"])
+@pytest.mark.parametrize("name", ["bvh", "gltf", "trc", "c3d", "csv"])
+def test_joints_that_were_exported_come_back_within_a_millimetre(tmp_path: Path, name: str, place: str):
+    walker, other = world_joints(60), world_joints(40, 1)
+    result = result_of(track_of(walker), track_of(other, 2, 9), place=place)
+    paths = FORMATS[name].write(result, tmp_path / "walk")
+    back = [track for path in paths for track in take_in(path).tracks]
+    assert [len(track) for track in back] == [60, 40]
+    for track, world in zip(back, (walker, other), strict=True):
+        # The camera that they are seen from afterwards is level, and elsewhere; a CSV has the frame of the first one.
+        there = (track.joints + track.roots[:, None]) * (1, -1, -1)
+        right = expected(world, "camera" if name == "csv" else place)
+        assert np.abs(there - there[:1, :1] - right + right[:1, :1]).max() < 1e-3
+        np.testing.assert_allclose(np.diff(track.times), 1 / FPS, atol=1e-5)
+        assert (track.joint_scores > 0).all()
+
+
+def test_people_of_one_gltf_keep_their_frames(tmp_path: Path):
+    result = result_of(track_of(world_joints(30)), track_of(world_joints(20, 1), 2, 25))
+    [path] = FORMATS["gltf"].write(result, tmp_path / "walk")
+    found = take_in(path)
+    assert [track.frames.tolist() for track in found.tracks] == [list(range(30)), list(range(25, 45))]
+    assert found.joints_given
+    # Both stand where they stood to each other.
+    first, second = (track.roots[track.frames == 27][0] for track in found.tracks)
+    before = expected(world_joints(30), "world")[27, 0] - expected(world_joints(20, 1), "world")[2, 0]
+    np.testing.assert_allclose((first - second) * (1, -1, -1), before, atol=1e-3)
+
+
+def test_a_pause_in_a_gltf_is_no_frame(tmp_path: Path):
+    times = np.arange(40) / FPS + np.where(np.arange(40) >= 15, 3, 0)
+    result = result_of(track_of(world_joints(40)), times=times)
+    [path] = FORMATS["gltf"].write(result, tmp_path / "walk")
+    [track] = take_in(path).tracks
+    np.testing.assert_allclose(track.times, times, atol=1e-5)
+
+
+def test_a_bvh_in_the_video_s_own_steps_of_time(tmp_path: Path):
+    result = result_of(track_of(world_joints(30), first=5))
+    [path] = FORMATS["bvh"].write(result, tmp_path / "walk")
+    found = take_in(path)
+    assert found.source.fps == FPS
+    assert found.source.num_frames == 30
+    assert PoseResult.from_keypoints(path).joint_layout == H36M_17.name
+
+
+@pytest.mark.parametrize(("name", "said"), [("mot", "the angles of joints"), ("html", "a page to look at")])
+def test_what_holds_no_joints_says_what_to_give(tmp_path: Path, name: str, said: str):
+    [path] = FORMATS[name].write(result_of(track_of(world_joints(10))), tmp_path / "walk")
+    with pytest.raises(VidposeError, match=f"{said}.*give the .npz of the same run, or its JSON, CSV, TRC, C3D, BVH"):
+        take_in(path)

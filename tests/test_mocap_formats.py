@@ -7,9 +7,9 @@ from mocap_files import UNIT, write_amc, write_asf, write_bvh
 from scipy.spatial.transform import Rotation
 
 from vidpose.common.errors import VidposeError
-from vidpose.datasets.mocap.animation import rotations
 from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
-from vidpose.datasets.mocap.bvh_reader import read_bvh
+from vidpose.keypoint_files.animation import rotations
+from vidpose.keypoint_files.bvh_reader import read_bvh
 
 SMALL_ASF = """
 :units
@@ -236,5 +236,12 @@ def test_a_broken_bvh_is_one_line(tmp_path, old, new, problem):
 
 
 def test_an_absent_file_is_one_line(tmp_path):
-    with pytest.raises(VidposeError, match=r"02\.asf: cannot be read \(No such file"):
+    with pytest.raises(VidposeError, match=r"02\.asf: no such file"):
         read_asf(tmp_path / "02.asf")
+
+
+def test_a_word_without_end_is_cut_off_in_the_error(tmp_path):
+    (tmp_path / "a.bvh").write_text(f"HIERARCHY\nROOT hips\n{{\nOFFSET {'a' * 5000} 0 0\n}}\nMOTION\nFrames: 1\n")
+    with pytest.raises(VidposeError, match=r"a\.bvh, line 4: numbers were expected, not 'aaa") as error:
+        read_bvh(tmp_path / "a.bvh")
+    assert len(str(error.value)) < 400

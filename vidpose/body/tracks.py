@@ -201,8 +201,8 @@ class PoseResult:
         """What another program found, as a result that `vidpose.infer(from_keypoints=...)` lifts.
 
         Which format it is, the file says: a folder of OpenPose's JSON, results of AlphaPose or COCO, predictions of
-        MMPose or rtmlib, MediaPipe's landmarks, DeepLabCut's CSV or HDF5, TRC and C3D (joints in 3D, which need no
-        lifting), and what vidpose writes (docs/formats.md). The methods after this one read one format each.
+        MMPose or rtmlib, MediaPipe's landmarks, DeepLabCut's CSV or HDF5, TRC, C3D, BVH and `.glb` (joints in 3D, which
+        need no lifting), and what vidpose writes (docs/formats.md). The methods after this one read one format each.
 
         Args:
             path: of the file or folder.
@@ -248,7 +248,7 @@ class PoseResult:
 
     @staticmethod
     def from_mediapipe(path: str | Path, **how: Any) -> PoseResult:
-        """MediaPipe's landmarks, JSON or `.npy`; `how`, and what may go wrong, as of `from_keypoints`."""
+        """MediaPipe's landmarks, JSON, CSV or `.npy`; `how`, and what may go wrong, as of `from_keypoints`."""
         from vidpose.pipeline.keypoint_intake import take_in_kind
 
         return take_in_kind("mediapipe", path, **how)
@@ -273,6 +273,20 @@ class PoseResult:
         from vidpose.pipeline.keypoint_intake import take_in_kind
 
         return take_in_kind("c3d", path, **how)
+
+    @staticmethod
+    def from_bvh(path: str | Path, **how: Any) -> PoseResult:
+        """Joints in 3D from a BVH of ours; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("bvh", path, **how)
+
+    @staticmethod
+    def from_gltf(path: str | Path, **how: Any) -> PoseResult:
+        """Joints in 3D from a `.glb` of ours; `how`, and what may go wrong, as of `from_keypoints`."""
+        from vidpose.pipeline.keypoint_intake import take_in_kind
+
+        return take_in_kind("gltf", path, **how)
 
     def with_tracks(self, tracks: tuple[Track, ...], **provenance: str | int | float | None) -> PoseResult:
         """The same result with other tracks, and with entries added to its provenance."""

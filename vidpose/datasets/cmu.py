@@ -27,11 +27,11 @@ from vidpose.common.inputs import read_json, reading
 from vidpose.common.npz import open_npz
 from vidpose.datasets.cmu_cameras import PUBLISHED, VirtualCamera, published_cameras
 from vidpose.datasets.mocap.asf_amc import Asf, read_amc, read_asf
-from vidpose.datasets.mocap.bvh_reader import read_bvh
 from vidpose.datasets.mocap.cmu_skeleton import CMU_TO_H36M, h36m_of_asf, h36m_of_bvh
 from vidpose.datasets.mocap.straightening import straighten
 from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Recording, Store, StoreWriter
+from vidpose.keypoint_files.bvh_reader import read_bvh
 
 LAYOUT = "h36m17"
 

@@ -11,15 +11,17 @@ from vidpose.common.inputs import read_json, read_text, reading
 from vidpose.keypoint_files.coco_results import is_coco, read_coco
 from vidpose.keypoint_files.deeplabcut import is_deeplabcut, read_deeplabcut_csv, read_deeplabcut_h5
 from vidpose.keypoint_files.keypoint_table import KeypointTable
+from vidpose.keypoint_files.landmark_csv import is_landmark_csv, read_landmark_csv
 from vidpose.keypoint_files.markers import read_c3d, read_trc
 from vidpose.keypoint_files.mediapipe_landmarks import is_mediapipe, read_landmark_array, read_mediapipe
 from vidpose.keypoint_files.mmpose_predictions import is_mmpose, read_mmpose
 from vidpose.keypoint_files.openpose_folder import is_openpose, read_openpose
 from vidpose.keypoint_files.own_files import is_own_csv, is_own_json, read_own_csv, read_own_json
+from vidpose.keypoint_files.skeletons_in_motion import read_bvh_joints, read_gltf
 
 FORMATS = (
     "a folder of OpenPose's JSON", "AlphaPose's and COCO's results", "predictions of MMPose and rtmlib",
-    "MediaPipe's landmarks", "DeepLabCut's CSV and HDF5", "TRC", "C3D", "what vidpose writes",
+    "MediaPipe's landmarks", "DeepLabCut's CSV and HDF5", "TRC", "C3D", "BVH", "binary glTF", "what vidpose writes",
 )  # fmt: skip
 """In words, for messages."""
 
@@ -35,10 +37,20 @@ _JSON = (
 _OF_SUFFIX = {
     ".trc": ("trc", read_trc),
     ".c3d": ("c3d", read_c3d),
+    ".bvh": ("bvh", read_bvh_joints),
+    ".glb": ("gltf", read_gltf),
     ".h5": ("deeplabcut", read_deeplabcut_h5),
     ".hdf5": ("deeplabcut", read_deeplabcut_h5),
     ".npy": ("mediapipe", read_landmark_array),
 }
+
+_NO_JOINTS = {
+    ".mot": "the angles of joints, but not where they are",
+    ".html": "a page to look at",
+    ".rrd": "a scene to look at",
+    ".gltf": "a glTF whose numbers are elsewhere; save it as .glb",
+}
+"""Suffixes of files about bodies that do not hold joints, and what they hold."""
 
 _SAME = {"alphapose": "coco"}
 """Kinds that nothing tells apart."""
@@ -76,6 +88,10 @@ def _reader(path: Path) -> tuple[str, Callable[[], KeypointTable]]:
     if suffix in _OF_SUFFIX and not path.is_dir():
         kind, read = _OF_SUFFIX[suffix]
         return kind, partial(read, path)
+    if suffix in _NO_JOINTS and path.exists():
+        raise VidposeError(
+            f"{path}: {_NO_JOINTS[suffix]}; give the .npz of the same run, or its JSON, CSV, TRC, C3D, BVH or .glb"
+        )
     if suffix == ".csv":
         with reading(path, "a table of keypoints"):
             head = read_text(path)[:_HEAD]
@@ -83,6 +99,8 @@ def _reader(path: Path) -> tuple[str, Callable[[], KeypointTable]]:
             return "vidpose", partial(read_own_csv, path)
         if is_deeplabcut(head):
             return "deeplabcut", partial(read_deeplabcut_csv, path)
+        if is_landmark_csv(head):
+            return "mediapipe", partial(read_landmark_csv, path)
     if suffix == ".json":
         with reading(path, "JSON of keypoints"):
             content = read_json(path)

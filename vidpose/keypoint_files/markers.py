@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidpose.body.geometry import Z_UP_TO_Y_UP
 from vidpose.body.skeletons import H36M_17, Skeleton, get_conversion
 from vidpose.common.errors import UsageError
 from vidpose.common.inputs import read_text, reading, short
@@ -19,9 +20,6 @@ from vidpose.keypoint_files.joint_names import named_layout
 from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable
 
 _METRES = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3, "dm": 0.1}
-_Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-"""(3, 3) from Y up to Z up."""
-
 _TALLEST = 4.0
 """Metres that a body is high at most; a marker file whose bodies are higher is in other units than it says."""
 
@@ -51,13 +49,7 @@ def read_trc(path: Path) -> KeypointTable:
         points = values[:, 2:].reshape(len(values), len(names), 3) * scale
         # Many programs write zeros for a marker that was not seen.
         points[(points == 0).all(axis=-1)] = np.nan
-        return _table(
-            names,
-            points @ _Y_UP.T,
-            _rate(header.get("DataRate")),
-            values[:, 1],
-            int(values[0, 0]) if len(values) else 0,
-        )
+        return points_table(names, points @ Z_UP_TO_Y_UP, rate_of(header.get("DataRate")), values[:, 1])
 
 
 def read_c3d(path: Path) -> KeypointTable:
@@ -82,10 +74,9 @@ def read_c3d(path: Path) -> KeypointTable:
         residuals = np.array(file["data"]["meta_points"]["residuals"][0]).T[:, : len(names)]
         points[(residuals < 0) | (points == 0).all(axis=-1)] = np.nan
         if about.get("Y_SCREEN", {}).get("value", ["+Z"])[0] == "+Y":
-            points = points @ _Y_UP.T
-        rate = float(about["RATE"]["value"][0])
-        first = int(file["header"]["points"]["first_frame"])
-        return _table(names, points, _rate(rate), first / rate + np.arange(len(points)) / rate, first)
+            points = points @ Z_UP_TO_Y_UP
+        rate = rate_of(float(about["RATE"]["value"][0]))
+        return points_table(names, points, rate, np.arange(len(points)) / float(rate))
 
 
 def _scale(units: str) -> float:
@@ -94,7 +85,12 @@ def _scale(units: str) -> float:
     return _METRES[units.lower()]
 
 
-def _rate(stated: object) -> Fraction:
+def rate_of(stated: object) -> Fraction:
+    """Frames a second, from whatever a file says.
+
+    Raises:
+        ValueError: it cannot be.
+    """
     try:
         rate = Fraction(str(stated).strip()).limit_denominator(100_000)
     except (ValueError, ZeroDivisionError):
@@ -104,24 +100,20 @@ def _rate(stated: object) -> Fraction:
     return rate
 
 
-def _table(names: Sequence[str], points: np.ndarray, rate: Fraction, times: np.ndarray, first: int) -> KeypointTable:
+def points_table(names: Sequence[str], points: np.ndarray, rate: Fraction, times: np.ndarray) -> KeypointTable:
     """One person, in Human3.6M's joints.
 
     Args:
         points: (F, markers, 3) metres, Z up, NaN where absent.
         times: (F,) seconds.
-        first: number of the first frame.
+
+    Raises:
+        ValueError: they are no body's.
     """
     if not len(points) or len(points) > MAX_FRAMES:
         raise ValueError(f"{len(points)} frames")
     joints, scores, layout = as_h36m(names, points)
-    heights = np.nanmax(np.where(np.isfinite(joints[..., 2]), joints[..., 2], np.nan), axis=1, initial=-np.inf)
-    low = np.nanmin(np.where(np.isfinite(joints[..., 2]), joints[..., 2], np.nan), axis=1, initial=np.inf)
-    known = np.isfinite(heights) & np.isfinite(low)
-    if not known.any():
-        raise ValueError("none of its joints is ever there")
-    if np.median((heights - low)[known]) > _TALLEST:
-        raise ValueError(f"a body {np.median((heights - low)[known]):.0f} m high; its units are not what it says")
+    check_heights(joints)
     there = np.isfinite(joints).all(axis=-1).any(axis=1)
     frames = np.flatnonzero(there)
     steady = len(times) == len(points) and np.isfinite(times).all() and (np.diff(times) > 0).all()
@@ -130,6 +122,21 @@ def _table(names: Sequence[str], points: np.ndarray, rate: Fraction, times: np.n
         layout, frames, np.ones(len(frames), np.int64), joints[there], scores[there],
         num_frames=len(points), times=moments, fps=rate,
     )  # fmt: skip
+
+
+def check_heights(joints: np.ndarray) -> None:
+    """See that bodies (F, 17, 3), Z up, are as high as bodies are.
+
+    Raises:
+        ValueError: they are higher; or no joint is ever there.
+    """
+    heights = np.nanmax(np.where(np.isfinite(joints[..., 2]), joints[..., 2], np.nan), axis=1, initial=-np.inf)
+    low = np.nanmin(np.where(np.isfinite(joints[..., 2]), joints[..., 2], np.nan), axis=1, initial=np.inf)
+    known = np.isfinite(heights) & np.isfinite(low)
+    if not known.any():
+        raise ValueError("none of its joints is ever there")
+    if np.median((heights - low)[known]) > _TALLEST:
+        raise ValueError(f"a body {np.median((heights - low)[known]):.0f} m high; its units are no metres")
 
 
 def as_h36m(names: Sequence[str], points: np.ndarray) -> tuple[np.ndarray, np.ndarray, Skeleton]:

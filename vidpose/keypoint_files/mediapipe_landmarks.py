@@ -2,12 +2,12 @@
 
 "Pose landmark detection guide": a landmark has `x` and `y` as shares of the picture's sides, `z`, and `visibility`.
 Read are JSON lists of frames, wherever in a frame its landmarks are, and arrays (`.npy`) of frames, or frames and
-people, by 33 landmarks by x, y, z and, if there is one, visibility.
+people, by 33 landmarks by x, y, z and, if there is one, visibility. `landmark_csv` reads tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def read_mediapipe(path: Path, content: Any) -> KeypointTable:
         consecutive = numbers == list(range(first, first + len(numbers)))
         if len(times) == len(moments) and consecutive and (np.diff(times) > 0).all():
             facts["times"] = times
-        return _table(rows, facts)
+        return landmark_table(rows, facts)
 
 
 def read_landmark_array(path: Path) -> KeypointTable:
@@ -79,10 +79,11 @@ def read_landmark_array(path: Path) -> KeypointTable:
             for person in range(values.shape[1])
             if np.isfinite(values[frame, person]).all() and values[frame, person, :, :2].any()
         ]
-        return _table(rows, {"num_frames": len(values)})
+        return landmark_table(rows, {"num_frames": len(values)})
 
 
-def _table(rows: list[tuple[int, None, np.ndarray]], facts: dict[str, Any]) -> KeypointTable:
+def landmark_table(rows: Sequence[tuple[int, int | None, np.ndarray]], facts: dict[str, Any]) -> KeypointTable:
+    """Rows of 33 landmarks, in pixels or as shares of the picture's sides; raises as `table_of`."""
     table = table_of(BLAZEPOSE_33, rows, **facts)
     # Landmarks may lie a little outside; whoever has made pixels of them has numbers far above.
     is_share = float(np.nanmedian(np.abs(table.keypoints))) <= 2

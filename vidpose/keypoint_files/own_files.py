@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.geometry import CAMERA_TO_Z_UP
 from vidpose.body.skeletons import H36M_17, get_skeleton
 from vidpose.common.inputs import read_text, reading
 from vidpose.keypoint_files.keypoint_table import KeypointTable, floats, frame_number, table_of
 from vidpose.keypoint_files.markers import as_h36m
-
-_CAMERA_TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 def is_own_json(content: Any) -> bool:
@@ -104,7 +103,7 @@ def read_own_csv(path: Path) -> KeypointTable:
             layout,
             numbers,
             people,
-            joints[there] @ _CAMERA_TO_Z_UP.T,
+            joints[there] @ CAMERA_TO_Z_UP.T,
             own[there],
             num_frames=max(frames) + 1,
             times=_all_times(times, max(frames) + 1),

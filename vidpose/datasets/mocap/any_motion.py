@@ -16,8 +16,8 @@ from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
-from vidpose.datasets.mocap.bvh_reader import read_bvh
 from vidpose.datasets.mocap.skeleton_names import SkeletonMap, find_joints
+from vidpose.keypoint_files.bvh_reader import read_bvh
 
 SUFFIXES = (".bvh", ".amc", ".c3d", ".trc", ".npz")
 

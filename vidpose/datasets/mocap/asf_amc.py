@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.common.errors import VidposeError
-from vidpose.datasets.mocap.animation import Animation, bad_line, numbered_words, numbers, rotations
+from vidpose.keypoint_files.animation import Animation, bad_line, numbered_words, numbers, rotations
 
 _METRES_AN_INCH = 0.0254
 _ROOT = "root"

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidpose.body.skeletons import H36M_17, Conversion, Skeleton
 from vidpose.common.errors import VidposeError
-from vidpose.datasets.mocap.animation import Animation
+from vidpose.keypoint_files.animation import Animation
 
 CMU = Skeleton(
     "cmu",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.common.errors import VidposeError
-from vidpose.datasets.mocap.animation import Animation, bad_line, numbered_words, numbers, rotations
+from vidpose.keypoint_files.animation import Animation, bad_line, numbered_words, numbers, rotations
 
 _CHANNELS = {f"{axis.upper()}{kind}": f"{kind[0]}{axis}" for kind in ("position", "rotation") for axis in "xyz"}
 

@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.common.errors import VidposeError
+from vidpose.common.inputs import read_bytes, reading
+
+_LONGEST = 200
+"""Characters of an error that anybody reads."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class Animation:
 
 
 def bad_line(path: Path, number: int, problem: str) -> VidposeError:
-    """The error of one line of a text file; lines count from 1."""
+    """The error of one line of a text file; lines count from 1. What is quoted of it may be without end."""
+    if len(problem) > _LONGEST:
+        problem = f"{problem[:_LONGEST]}..."
     return VidposeError(f"{path}, line {number}: {problem}")
 
 
@@ -51,11 +57,9 @@ def numbered_words(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         VidposeError: the file cannot be read.
     """
-    try:
+    with reading(path, "a text of motion capture"):
         # Comments may be in any encoding; what matters is ASCII.
-        text = path.read_text(encoding="ascii", errors="replace")
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot be read ({error.strerror})") from None
+        text = read_bytes(path).decode("ascii", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
         if words := line.partition("#")[0].split():
             yield number, words

@@ -40,6 +40,7 @@ def adjacency_products(layers: int, frames: int) -> float:
         ("stcformer", "large", 18.93, 81.4),
         ("motionbert", "", 42.47, 185.4),
         ("motionbert", "lite", 16.00, 71.0),
+        ("graformer", "16-joints", 0.654, None),
         ("motionagformer", "xs", 2.24, None),
         ("motionagformer", "s", 4.82, 7.9 - adjacency_products(26, 81)),
         ("motionagformer", "", 11.72, 64.5 - adjacency_products(16, 243)),

@@ -142,6 +142,37 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=243,
         ),
         LifterEntry(
+            "attention-tcn",
+            "lifter",
+            Paper(
+                "Attention Mechanism Exploits Temporal Contexts: Real-Time 3D Human Pose Reconstruction",
+                "CVPR 2020",
+                45.1,
+                "CPN, T=243, Table 1",
+            ),
+            network="vidpose.lifters.attention_tcn:AttentionTCN",
+            parameters=14_520_363,
+            macs_per_frame=95_912_376,
+            frames=243,
+            receptive_field=243,
+            predicts="centre",
+        ),
+        LifterEntry(
+            "graformer",
+            "lifter",
+            Paper(
+                "GraFormer: Graph-Oriented Transformer for 3D Pose Estimation",
+                "CVPR 2022",
+                51.8,
+                "detected 2D, T=1, Table 1",
+            ),
+            network="vidpose.lifters.graformer:GraFormer",
+            parameters=654_344,
+            macs_per_frame=12_602_406,
+            frames=1,
+            receptive_field=1,
+        ),
+        LifterEntry(
             "videopose3d",
             "lifter",
             Paper(

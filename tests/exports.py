@@ -88,14 +88,18 @@ def result_of(*tracks: Track, place: str = "world", times: np.ndarray | None = N
     return PoseResult(source, tracks, BLAZEPOSE_33.name, H36M_17.name, {"vidpose": "0"}, camera)
 
 
-def expected(world: np.ndarray, place: str) -> np.ndarray:
-    """(N, 17, 3) y up, of joints in the world: put together axis by axis."""
+def expected(world: np.ndarray, place: str, floor: bool = True) -> np.ndarray:
+    """(N, 17, 3) y up, of joints in the world: put together axis by axis; if there is no world, on the feet."""
     if place == "world":
         x, y, z = np.moveaxis(world, -1, 0)
         return np.stack([x, z, -y], axis=-1)
     x, y, z = np.moveaxis((world - CAMERA_PLACE) @ CAMERA_IN_WORLD, -1, 0)
     seen = np.stack([x, -y, -z], axis=-1)
-    return seen if place == "camera" else seen - seen[:, :1]
+    seen = seen if place == "camera" else seen - seen[:, :1]
+    if not floor:
+        return seen
+    # A tenth of the frames may be below; a standing ankle is 8 cm high.
+    return seen - (0, np.percentile(seen[..., 1].min(axis=1), 10) - 0.08, 0)
 
 
 def read_trc(path: Path) -> tuple[dict[str, str], np.ndarray, np.ndarray]:
@@ -105,7 +109,10 @@ def read_trc(path: Path) -> tuple[dict[str, str], np.ndarray, np.ndarray]:
     assert lines[4][2:5] == ["X1", "Y1", "Z1"]
     assert lines[5] == [""]
     assert lines[-1] == [""]
-    rows = np.array([[float(cell or "nan") for cell in line] for line in lines[6:-1]])
+    width = 2 + 3 * int(header["NumMarkers"])
+    # OpenSim takes an empty cell at the end for none, unless a tab follows it.
+    assert all(len(line) == width + (not line[width - 1]) for line in lines[6:-1])
+    rows = np.array([[float(cell or "nan") for cell in line[:width]] for line in lines[6:-1]])
     assert len(rows) == int(header["NumFrames"])
     scale = {"m": 1.0, "mm": 1e-3}[header["Units"]]
     return header, rows[:, 1], rows[:, 2:].reshape(len(rows), int(header["NumMarkers"]), 3) * scale

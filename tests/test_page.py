@@ -115,8 +115,9 @@ def test_people_with_roots_stand_where_the_camera_sees_them(two_people):
     scene = ViewerScene.of(replace(placed, camera=PinholeCamera((100.0, 100.0), (80.0, 60.0))))
     assert scene.place is Placement.CAMERA
     [floor] = scene.floors
-    assert floor.z == pytest.approx(-0.2 - 0.9)
-    np.testing.assert_allclose(scene.joints[1][0, 0], [0.5, 4.0, -0.2], atol=1e-6)
+    assert floor.z == 0
+    # The ankles are 0.9 m below the pelvis, and 8 cm above the floor.
+    np.testing.assert_allclose(scene.joints[1][0, 0], [0.5, 4.0, 0.9 + 0.08], atol=1e-6)
 
 
 def test_a_page_begins_a_second_before_the_first_person_and_ends_one_after_the_last(tmp_path):

@@ -292,22 +292,25 @@ class PoseResult:
         """The same result with other tracks, and with entries added to its provenance."""
         return replace(self, tracks=tracks, provenance={**self.provenance, **provenance})
 
-    def export(self, format: str, path: str | Path) -> list[Path]:
+    def export(self, format: str, path: str | Path, **chosen: Any) -> list[Path]:
         """Write this result for other programs; gives the files. What is there already is replaced.
 
         Args:
             format: a name of `vidpose.export.FORMATS`: "bvh", "gltf", "trc" and so on.
             path: folder and beginning of the files' names, as in "out/walk" or "out/walk.bvh". A format with a file a
                 person puts `_person1` and so on behind it.
+            chosen: what may be chosen about the format: for "trc", "mot" and "opensim", `heading`, in degrees.
 
         Raises:
-            UsageError: there is no such format, or it cannot hold this result's joint layout.
+            UsageError: there is no such format, it has no such choice, or it cannot hold this result's joint layout.
             VidposeError: a file cannot be written.
         """
-        from vidpose.export import get_formats
+        from vidpose.export import check_choices, get_formats
 
-        (chosen,) = get_formats((format,)).values()
-        return chosen.write(self, chosen.stem_of(Path(path)))
+        formats = get_formats((format,))
+        check_choices(chosen, formats)
+        (writer,) = formats.values()
+        return writer.write(self, writer.stem_of(Path(path)), **chosen)
 
     def render(self, video: str | Path, path: str | Path) -> Path:
         """Draw the overlay: the skeletons on the video, and in 3D beside it. Gives `path`, an `.mp4` or `.mkv`.

@@ -24,13 +24,25 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: that of RESULT]")
 @click.option("--person", "people", type=int, multiple=True, metavar="ID",
               help="Only this person. Give it several times for several.")  # fmt: skip
+@click.option("--heading", type=click.FloatRange(-360, 360), metavar="DEGREES",
+              help="For OpenSim: turn everybody by this, about the vertical, and leave them where they are. "
+                   "[default: each looks along x, near the origin]")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
-def export(result: Path, formats: tuple[str, ...], out: Path | None, people: tuple[int, ...], overwrite: bool) -> None:
+def export(
+    result: Path,
+    formats: tuple[str, ...],
+    out: Path | None,
+    people: tuple[int, ...],
+    heading: float | None,
+    overwrite: bool,
+) -> None:
     """Write RESULT, a .npz from `vidpose infer`, in other programs' formats."""
     from vidpose.body.tracks import PoseResult
-    from vidpose.export import get_formats, has_pose, place_of
+    from vidpose.export import check_choices, get_formats, has_pose, place_of
 
     chosen = get_formats(formats)
+    choices = {"heading": heading}
+    check_choices(choices, chosen)
     loaded = _with_people(PoseResult.load(result), result, people)
     if not any(has_pose(track) for track in loaded.tracks):
         for name, format_ in chosen.items():
@@ -43,7 +55,7 @@ def export(result: Path, formats: tuple[str, ...], out: Path | None, people: tup
     make_folder(stem.parent)
     check_outputs([path for format_ in chosen.values() for path in format_.paths(loaded, stem)], overwrite)
     for format_ in chosen.values():
-        say(f"wrote {', '.join(map(str, format_.write(loaded, stem)))}")
+        say(f"wrote {', '.join(map(str, format_.write(loaded, stem, **choices)))}")
     if any(format_.joints for format_ in chosen.values()):
         say(f"positions are {place_of(loaded).value}")
 

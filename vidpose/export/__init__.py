@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError, did_you_mean
@@ -22,6 +23,7 @@ from vidpose.export.html import write_html
 from vidpose.export.json import write_json
 from vidpose.export.mot import write_mot
 from vidpose.export.openpose import write_openpose
+from vidpose.export.opensim import write_opensim
 from vidpose.export.placing import Placement, has_pose, place_of
 from vidpose.export.trc import write_trc
 
@@ -37,12 +39,14 @@ class ExportFormat:
         write_all: writes everybody to a path; None for a format with a file a person.
         write_person: writes one person to a path, for a format with a file a person.
         joints: it is of 3D joints, and there is nothing to write of somebody without.
+        choices: names of what a user may choose about it: keyword arguments that its function takes.
     """
 
     suffix: str
-    write_all: Callable[[PoseResult, Path], None] | None = None
-    write_person: Callable[[PoseResult, Track, Path], None] | None = None
+    write_all: Callable[..., None] | None = None
+    write_person: Callable[..., None] | None = None
     joints: bool = False
+    choices: frozenset[str] = frozenset()
 
     def paths(self, result: PoseResult, stem: Path) -> list[Path]:
         """The files, or the folder, that `write` would make."""
@@ -57,27 +61,29 @@ class ExportFormat:
             return sorted(stem.parent.glob(f"{glob.escape(stem.name)}_person[0-9]*{self.suffix}"))
         return [path for path in (_with(stem, self.suffix),) if path.exists()]
 
-    def write(self, result: PoseResult, stem: Path) -> list[Path]:
+    def write(self, result: PoseResult, stem: Path, **chosen: Any) -> list[Path]:
         """Write a result; gives the files, or the folder.
 
         Args:
             result: whose people shall be written.
             stem: folder and beginning of the files' names, as in `out/walk`.
+            chosen: what the user chose, by name; what is not of `choices` is another format's, and passed over.
 
         Raises:
             UsageError: the format cannot hold the result's joint layout.
             VidposeError: a file cannot be written.
         """
         people, paths = _people(result, self.joints), self.paths(result, stem)
+        chosen = {name: value for name, value in chosen.items() if name in self.choices}
         for track in result.tracks:
             if self.joints and not has_pose(track):
                 log.warning("person %d has no 3D pose, and is left out of %s", track.id, self.suffix)
         if self.write_person:
             for track, path in zip(people, paths, strict=True):
-                self.write_person(result, track, path)
+                self.write_person(result, track, path, **chosen)
         elif paths:
             assert self.write_all is not None
-            self.write_all(result, paths[0])
+            self.write_all(result, paths[0], **chosen)
         return paths
 
     def stem_of(self, path: Path) -> Path:
@@ -106,9 +112,10 @@ FORMATS: dict[str, ExportFormat] = {
     "gltf": ExportFormat(".glb", write_all=write_gltf, joints=True),
     "html": ExportFormat(".html", write_all=write_page),
     "json": ExportFormat(".json", write_all=write_json),
-    "mot": ExportFormat(".mot", write_person=write_mot, joints=True),
+    "mot": ExportFormat(".mot", write_person=write_mot, joints=True, choices=frozenset({"heading"})),
     "openpose": ExportFormat("_openpose", write_all=write_openpose),
-    "trc": ExportFormat(".trc", write_person=write_trc, joints=True),
+    "opensim": ExportFormat("_opensim", write_person=write_opensim, joints=True, choices=frozenset({"heading"})),
+    "trc": ExportFormat(".trc", write_person=write_trc, joints=True, choices=frozenset({"heading"})),
 }
 """Name on the command line -> the format."""
 
@@ -128,6 +135,18 @@ def get_formats(names: Iterable[str]) -> dict[str, ExportFormat]:
     return found
 
 
+def check_choices(chosen: Mapping[str, object], formats: Mapping[str, ExportFormat]) -> None:
+    """See that what was chosen is about one of these formats; what is None was not chosen.
+
+    Raises:
+        UsageError: it is not; says which formats it is about.
+    """
+    for name, value in chosen.items():
+        if value is not None and not any(name in format_.choices for format_ in formats.values()):
+            takers = ", ".join(other for other, format_ in FORMATS.items() if name in format_.choices)
+            raise UsageError(f"`{name}={value}`: not about {', '.join(formats)}; it is about {takers}")
+
+
 def _people(result: PoseResult, with_joints: bool) -> list[Track]:
     return [track for track in result.tracks if has_pose(track) or not with_joints]
 
@@ -141,6 +160,7 @@ __all__ = [
     "FORMATS",
     "ExportFormat",
     "Placement",
+    "check_choices",
     "get_formats",
     "has_pose",
     "place_of",

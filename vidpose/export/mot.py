@@ -1,9 +1,10 @@
 """OpenSim motion files (`.mot`): joint angles under the coordinate names of OpenSim's full-body models.
 
-The format is described in the OpenSim documentation, "Motion (.mot) Files". Names, axes and signs are those of
-Rajagopal et al., "Full-body musculoskeletal model for muscle-driven simulation of human gait", 2016
-(`Rajagopal2016.osim`): a body's x is forward, y up, z to its right; a ball joint turns about z, x and y in that order;
-knees flex positively. Left out are ankles, feet, forearm rotation and wrists, which 17 joints do not define.
+The format is described in the OpenSim documentation, "Motion (.mot) Files". Names, axes and signs are those of the
+model that `vidpose.export.rajagopal` describes: a body's x is forward, y up, z to its right; a ball joint turns about
+z, x and y in that order; knees flex positively. Angles are those at which that model's own bones, which are a few degrees
+off these axes, point where the person's do. Left out are ankles, feet, forearm rotation and wrists, which 17 joints do
+not define.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
-from vidpose.export.placing import EvenClock, place_of
+from vidpose.export.placing import EvenClock, facing_x, place_of, placed_joints
+from vidpose.export.rajagopal import ARM, HIP, LEG, ModelLimb, ModelSizes
 from vidpose.export.rigid_figure import Figure, euler_angles
 
 _TO_OPENSIM = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
@@ -31,16 +34,24 @@ _STRAIGHT = 0.17
 """Sine of the bend, 10 degrees, at which a limb's plane decides half of how its upper bone rolls."""
 
 
-def write_mot(result: PoseResult, track: Track, path: Path) -> None:
+_CALM = 0.02
+"""Weight, beside the square of the cosine of how far an arm is out to the side, of an even `arm_flex`."""
+
+
+def write_mot(result: PoseResult, track: Track, path: Path, heading: float | None = None) -> None:
     """Write one person's joint angles in degrees and the place of the pelvis in metres, y up.
 
     The format knows no absent values: short gaps are bridged by interpolation, through longer ones the last are held.
+
+    Args:
+        heading: as `vidpose.export.placing.facing_x` has it.
 
     Raises:
         UsageError: no rest pose is known for the result's layout.
         VidposeError: the file cannot be written.
     """
     clock, figure = EvenClock.of(result.source), Figure.of(result, track)
+    figure = figure.moved(*facing_x(result, placed_joints(result, track, "y", guessed=True), heading))
     times = clock.times_of(clock.frames_of(track))
     columns = {"time": times, **coordinates(figure.at(times))}
     lines = [
@@ -54,24 +65,26 @@ def write_mot(result: PoseResult, track: Track, path: Path) -> None:
 
 
 def coordinates(figure: Figure) -> dict[str, np.ndarray]:
-    """(K,) degrees, and metres for the pelvis' place, of OpenSim's coordinates."""
+    """(K,) degrees, and metres for the place of the pelvis' origin, of OpenSim's coordinates."""
     turned = dict(zip(figure.layout.joints, figure.turns.swapaxes(0, 1), strict=True))
     pelvis, torso = turned["pelvis"] @ _TO_OPENSIM.T, turned["thorax"] @ _TO_OPENSIM.T
     values = _ball(pelvis, "pelvis_tilt", "pelvis_list", "pelvis_rotation")
-    values |= dict(zip(("pelvis_tx", "pelvis_ty", "pelvis_tz"), figure.roots.T, strict=True))
+    origin = figure.roots - pelvis @ (HIP * (1, 1, 0) * ModelSizes.of(figure.joints(), figure.layout).pelvis)
+    values |= dict(zip(("pelvis_tx", "pelvis_ty", "pelvis_tz"), origin.T, strict=True))
     for side, mark, sign in (("right", "r", 1), ("left", "l", -1)):
-        femur, tibia = (turned[f"{side}_{joint}"] @ _TO_OPENSIM.T for joint in ("hip", "knee"))
-        femur = _in_plane(femur, tibia)
+        bones = [turned[f"{side}_{joint}"] @ _TO_OPENSIM.T for joint in ("hip", "knee")]
+        femur, flexion = _limb(LEG if side == "right" else LEG.mirrored(), *bones)
         names = (f"hip_flexion_{mark}", f"hip_adduction_{mark}", f"hip_rotation_{mark}")
         values |= _ball(_between(pelvis, femur), *names, sign=sign)
-        values[f"knee_angle_{mark}"] = -_hinge(_between(femur, tibia))
+        values[f"knee_angle_{mark}"] = np.degrees(flexion)
     values |= _ball(_between(pelvis, torso), "lumbar_extension", "lumbar_bending", "lumbar_rotation")
     for side, mark, sign in (("right", "r", 1), ("left", "l", -1)):
         hanging = _ARM_DOWN[side].T @ _TO_OPENSIM.T
-        humerus, ulna = turned[f"{side}_shoulder"] @ hanging, turned[f"{side}_elbow"] @ hanging
-        humerus = _in_plane(humerus, ulna)
-        values |= _ball(_between(torso, humerus), f"arm_flex_{mark}", f"arm_add_{mark}", f"arm_rot_{mark}", sign=sign)
-        values[f"elbow_flex_{mark}"] = _hinge(_between(humerus, ulna))
+        bones = [turned[f"{side}_{joint}"] @ hanging for joint in ("shoulder", "elbow")]
+        humerus, flexion = _limb(ARM if side == "right" else ARM.mirrored(), *bones)
+        names = (f"arm_flex_{mark}", f"arm_add_{mark}", f"arm_rot_{mark}")
+        values |= _ball(_between(torso, humerus), *names, sign=sign, calm=_CALM)
+        values[f"elbow_flex_{mark}"] = np.degrees(flexion)
     return values
 
 
@@ -79,21 +92,46 @@ def _between(parent: np.ndarray, child: np.ndarray) -> np.ndarray:
     return parent.swapaxes(-1, -2) @ child
 
 
-def _in_plane(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """The upper bone, rolled about itself until the hinge's plane holds the lower one; a straight limb has no plane."""
-    x, _, z = _between(upper, lower)[:, :, 1].T
-    square = x**2 + z**2
-    roll = -np.arctan2(z * np.sign(x), np.abs(x)) * square / (square + _STRAIGHT**2)
-    return upper @ Rotation.from_euler("y", roll[:, None]).as_matrix()
+def _limb(limb: ModelLimb, upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How the model's upper bone is turned, (K, 3, 3), and its hinge, (K,) radians, for its limb to point as ours does.
+
+    Args:
+        upper, lower: (K, 3, 3) our bones, which point along -y.
+    """
+    above, below = -upper[..., 1], -lower[..., 1]
+    along = limb.upper / np.linalg.norm(limb.upper)
+    # The least turn that points the model's bone as ours; then a roll about it, until the hinge's plane holds the lower
+    # one. A straight limb has no plane.
+    tilt = Rotation.align_vectors(along, np.array([0.0, -1, 0]))[0].as_matrix()
+    bone = upper @ tilt.T
+    flexion = limb.flexion(np.arctan2(np.linalg.norm(np.cross(above, below), axis=-1), (above * below).sum(axis=-1)))
+    there = (bone @ limb.bent(flexion)[..., None])[..., 0]
+    aside = [one - (one * above).sum(axis=-1, keepdims=True) * above for one in (there, below)]
+    roll = np.arctan2((np.cross(*aside) * above).sum(axis=-1), (aside[0] * aside[1]).sum(axis=-1))
+    square = np.square(aside[1]).sum(axis=-1)
+    roll *= square / (square + _STRAIGHT**2)
+    return Rotation.from_rotvec(roll[:, None] * above).as_matrix() @ bone, flexion
 
 
-def _hinge(turns: np.ndarray) -> np.ndarray:
-    """Degrees between the two bones of a hinge about z, which point along -y; with the sign of the turn about z."""
-    x, y, z = turns[:, :, 1].T
-    return np.copysign(np.degrees(np.arctan2(np.hypot(x, z), y)), -x)
+def _ball(
+    turns: np.ndarray, about_z: str, about_x: str, about_y: str, sign: int = 1, calm: float = 0
+) -> dict[str, np.ndarray]:
+    """The three angles of a ball joint; on the left, the sign of those that are mirrored is turned over.
 
-
-def _ball(turns: np.ndarray, about_z: str, about_x: str, about_y: str, sign: int = 1) -> dict[str, np.ndarray]:
-    """The three angles of a ball joint; on the left, the sign of those that are mirrored is turned over."""
-    z, x, y = euler_angles(turns).T
-    return {about_z: z, about_x: sign * x, about_y: sign * y}
+    Args:
+        turns: (K, 3, 3).
+        calm: how much the angle about z, which has no value where the bone lies along z, is held near the last one
+            there; the others then make up for it. 0: not at all.
+    """
+    z, x, y = np.radians(euler_angles(turns)).T
+    if calm and len(z) > 1:
+        weights = np.square(np.cos(x))
+        bands = np.zeros((2, len(z)))
+        bands[1] = weights + calm * np.array([1, *[2] * (len(z) - 2), 1])
+        bands[0, 1:] = -calm
+        z = solveh_banded(bands, weights * z)
+        rest = Rotation.from_euler("z", -z[:, None]).as_matrix() @ turns
+        x = x + (np.arctan2(rest[:, 2, 1], rest[:, 1, 1]) - x + np.pi) % (2 * np.pi) - np.pi
+        rest = Rotation.from_euler("x", -x[:, None]).as_matrix() @ rest
+        y = np.unwrap(np.arctan2(rest[:, 0, 2] - rest[:, 2, 0], rest[:, 0, 0] + rest[:, 2, 2]))
+    return {about_z: np.degrees(z), about_x: sign * np.degrees(x), about_y: sign * np.degrees(y)}

@@ -7,12 +7,12 @@ Bones have the median lengths of the track. They are turned as the fitted body's
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from vidpose.body.kinematics import matrices_of, orientations, rest_offsets
+from vidpose.body.kinematics import matrices_of, orientations, pose, rest_offsets
 from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.body.stretches import jumps
@@ -88,6 +88,14 @@ class Figure:
             Slerp(self.times, Rotation.from_matrix(keys))(within).as_matrix() for keys in self.turns.swapaxes(0, 1)
         ]
         return Figure(self.layout, self.offsets, times, np.stack(turns, axis=1), roots)
+
+    def joints(self) -> np.ndarray:
+        """(K, J, 3) metres in the exported frame."""
+        return pose(self.offsets, self.turns, self.roots, self.layout)
+
+    def moved(self, turn: np.ndarray, shift: np.ndarray) -> Figure:
+        """The figure after a rotation (3, 3) of all it is in, and then a way (3,)."""
+        return replace(self, turns=turn @ self.turns, roots=self.roots @ turn.T + shift)
 
     def held(self) -> Figure:
         """The figure with a keyframe more before each jump of time ends: a viewer then shows no way between."""

@@ -17,9 +17,6 @@ _BETWEEN = 1.4
 _FLOOR_REACH = 1.0
 """Metres from the middle to the border of the floor that each person then has."""
 
-_LOW = 10
-"""Per cent of the frames whose lowest joint may be below a floor that nobody found: where people are is uncertain."""
-
 
 @dataclass(frozen=True)
 class Floor:
@@ -45,7 +42,7 @@ class ViewerScene:
             side, from left to right as in the picture, each with the lowest joint on the floor.
         joints: (N, J, 3) metres by the person's id, a row for every row of the track; NaN where absent.
         low, high: (3,) the corners of where nearly all joints are.
-        floors: at least one, all of one height. Where only the camera is known, one under everybody, as if the camera
+        floors: at least one, all at height 0. Where only the camera is known, one under everybody, as if the camera
             stood level.
     """
 
@@ -102,9 +99,5 @@ def _floors(joints: Mapping[int, np.ndarray], place: Placement, low: np.ndarray,
     if place is Placement.ROOT:
         middles = {round(float(np.nanmedian(one[:, 0, 0])), 3) for one in joints.values()}
         return tuple(Floor(x, 0.0, 0.0, _FLOOR_REACH) for x in sorted(middles) or [0.0])
-    height = 0.0
-    if place is Placement.CAMERA:
-        lowest = np.concatenate([one[..., 2].min(axis=1) for one in joints.values()])
-        height = float(np.nanpercentile(lowest, _LOW))
     x, y = np.rint((low + high) / 2)[:2]
-    return (Floor(float(x), float(y), height, float(np.ceil((high - low)[:2].max() / 2 + 0.5))),)
+    return (Floor(float(x), float(y), 0.0, float(np.ceil((high - low)[:2].max() / 2 + 0.5))),)

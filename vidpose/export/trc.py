@@ -1,7 +1,7 @@
 """Track Row Column files (`.trc`): joints as the markers that OpenSim and biomechanics programs read.
 
 The format is described in the OpenSim documentation, "Marker (.trc) Files". Y is up, metres. A joint that is absent, or
-was never seen, has empty cells.
+was never seen, has empty cells. Markers of Human3.6M's joints have the names that OpenSim's models give them.
 """
 
 from __future__ import annotations
@@ -13,19 +13,26 @@ import numpy as np
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
-from vidpose.export.placing import EvenClock, placed_joints
+from vidpose.export.placing import EvenClock, facing_x, placed_joints
+from vidpose.export.rajagopal import MARKERS
 
 
-def write_trc(result: PoseResult, track: Track, path: Path) -> None:
+def write_trc(result: PoseResult, track: Track, path: Path, heading: float | None = None) -> None:
     """Write one person's joints. Frames count from 1 at the video's first; times are the video's.
+
+    Args:
+        heading: as `vidpose.export.placing.facing_x` has it.
 
     Raises:
         VidposeError: the file cannot be written.
     """
-    clock, names = EvenClock.of(result.source), get_skeleton(result.joint_layout).joints
-    joints, frames = clock.sample(track, placed_joints(result, track, "y")), clock.frames_of(track)
+    clock = EvenClock.of(result.source)
+    names = [MARKERS.get(joint, joint) for joint in get_skeleton(result.joint_layout).joints]
+    turn, shift = facing_x(result, placed_joints(result, track, "y", guessed=True), heading)
+    joints = clock.sample(track, placed_joints(result, track, "y") @ turn.T + shift)
+    frames = clock.frames_of(track)
     rate = f"{clock.rate:.6g}"
-    lines = [
+    lines: list[tuple[str, ...]] = [
         ("PathFileType", "4", "(X/Y/Z)", path.name),
         ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
          "OrigNumFrames"),
@@ -35,7 +42,9 @@ def write_trc(result: PoseResult, track: Track, path: Path) -> None:
         (),
     ]  # fmt: skip
     for frame, time, row in zip(frames, clock.times_of(frames), joints.reshape(len(frames), -1), strict=True):
-        lines.append((str(frame + 1), f"{time:.6f}", *("" if np.isnan(value) else f"{value:.6f}" for value in row)))
+        cells = ["" if np.isnan(value) else f"{value:.6f}" for value in row]
+        # OpenSim counts no empty cell at the end of a line, unless a tab follows.
+        lines.append((str(frame + 1), f"{time:.6f}", *cells, *(() if cells[-1] else ("",))))
     with replacing(path) as partial:
         partial.write_text(
             "".join("\t".join(line) + "\n" for line in lines), encoding="utf-8", errors="backslashreplace", newline="\n"

@@ -14,7 +14,8 @@ _SAME = {
     "head": "head_top", "headtop": "head_top", "topofhead": "head_top", "crown": "head_top", "vertex": "head_top",
     "forehead": "head_top", "neckbase": "neck", "chest": "thorax", "foot": "ankle", "bigtoe": "big_toe",
     "smalltoe": "small_toe", "toe": "big_toe", "footindex": "foot_index", "hand": "wrist", "torso": "spine",
-    "upperneck": "upper_neck", "eyeinner": "eye_inner", "eyeouter": "eye_outer",
+    "hjc": "hip", "kjc": "knee", "ajc": "ankle", "sjc": "shoulder", "ejc": "elbow", "wjc": "wrist",
+    "midshoulder": "thorax", "upperneck": "upper_neck", "eyeinner": "eye_inner", "eyeouter": "eye_outer",
 }  # fmt: skip
 """Other words for parts, without their side."""
 

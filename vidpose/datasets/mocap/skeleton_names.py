@@ -25,20 +25,21 @@ from vidpose.common.errors import UsageError
 
 _LIMBS: Mapping[str, Sequence[str]] = {
     # Of each joint, schemes in order; those of one row belong together where a name means two things.
-    "hip": ("SIDEupleg", "SIDEupperleg", "SIDEthigh", "thighSIDE", "upperlegSIDE", "SIDEfemur", "SIDEhip", "hipSIDE"),
+    "hip": ("SIDEupleg", "SIDEupperleg", "SIDEthigh", "thighSIDE", "upperlegSIDE", "SIDEfemur", "SIDEhip", "hipSIDE",
+            "SIDEhjc"),
     "knee": ("SIDEleg", "SIDElowerleg", "SIDEshin", "SIDEcalf", "shinSIDE", "calfSIDE", "lowerlegSIDE", "SIDEtibia",
-             "SIDEknee", "kneeSIDE"),
-    "ankle": ("SIDEfoot", "footSIDE", "SIDEankle", "ankleSIDE"),
+             "SIDEknee", "kneeSIDE", "SIDEkjc"),
+    "ankle": ("SIDEfoot", "footSIDE", "SIDEankle", "ankleSIDE", "SIDEajc"),
     "shoulder": ("SIDEarm", "SIDEuparm", "SIDEuarm", "SIDEupperarm", "SIDEshldr", "upperarmSIDE", "SIDEhumerus",
-                 "SIDEshoulder", "shoulderSIDE"),
+                 "SIDEshoulder", "shoulderSIDE", "SIDEsjc"),
     "elbow": ("SIDEforearm", "SIDEfarm", "SIDElowerarm", "forearmSIDE", "lowerarmSIDE", "SIDEradius", "SIDEelbow",
               "elbowSIDE"),
-    "wrist": ("SIDEhand", "handSIDE", "SIDEwrist", "wristSIDE"),
+    "wrist": ("SIDEhand", "handSIDE", "SIDEwrist", "wristSIDE", "SIDEwjc"),
 }  # fmt: skip
 _SIDES = {"left": ("left", "l"), "right": ("right", "r")}
 _TRUNK: Mapping[str, Sequence[str]] = {
     "pelvis": ("pelvis", "midhip", "hip", "hips", "root"),
-    "thorax": ("thorax", "lowerneck", "neck", "neck1", "neckbase", "spine004"),
+    "thorax": ("thorax", "midshoulder", "lowerneck", "neck", "neck1", "neckbase", "spine004"),
     "head": ("head", "upperneck", "skull", "spine006"),
     "head_top": ("headtopend", "headtop", "headend", "headendsite", "crown", "headnub"),
     "nose": ("nose",),

@@ -7,11 +7,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from vidpose.body.kinematics import HINGES, bone_lengths, matrices_of, orientations, pose, relative, rest_offsets
 from vidpose.body.skeletons import COCO_17, H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.common.errors import UsageError
+from vidpose.refine import agreement as agreement_module
 from vidpose.refine import fit as fit_module
 from vidpose.refine.agreement import SPREAD, Agreement, Evidence, Spread, best_body
 from vidpose.refine.fit import fit, fit_track
@@ -288,6 +290,23 @@ def test_a_result_without_a_camera_or_a_rest_pose_is_refused(scene: Scene):
 
 
 @pytest.mark.slow
+def test_the_solver_keeps_to_one_thread(scene: Scene, monkeypatch: pytest.MonkeyPatch):
+    """Threads of BLAS that wait in a loop took 50 times the processor time of the fit."""
+    threads = []
+    solve = agreement_module.solveh_banded
+
+    def solving(*args, **options):
+        threads.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return solve(*args, **options)
+
+    monkeypatch.setattr(agreement_module, "solveh_banded", solving)
+    with threadpool_limits(limits=2, user_api="blas"):
+        if not any(library["user_api"] == "blas" for library in threadpool_info()):
+            pytest.skip("this BLAS has no threads that can be set")
+        scene.fitted()
+    assert set(threads) == {1}
+
+
 def test_time_grows_with_the_length():
     def seconds(length: int) -> float:
         scene = scene_at(np.arange(25 * length) / 25)

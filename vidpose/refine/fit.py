@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_limits
 
 from vidpose.body.kinematics import quaternions_of, rest_directions, rest_offsets
 from vidpose.body.skeletons import get_skeleton
@@ -59,6 +60,8 @@ def fit(result: PoseResult, height: Heights | None = None, max_gap: float = MAX_
     return result.with_tracks(tuple(tracks), fit="body")
 
 
+# BLAS splits each small solve among threads that spin while they wait: on two busy cores, 50 times the processor time.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def fit_track(
     track: Track,
     keypoints: np.ndarray,

@@ -3,9 +3,9 @@
 - `IdsGiven`: the detector knows who is who; everyone is looked at in their box.
 - `BoxesLead`: boxes that hug bodies are where a network that takes boxes looks; the last frame says where only between
   runs of the detector, and for whom it misses.
-- `RegionsLead`: the keypoints of one frame say where to look in the next, better than a box; the detector looks for
-  newcomers now and then, and for everyone in a frame in which somebody known is missing or nobody is there. Whom no
-  detector has seen for a while is gone: a landmark network alone follows a shadow for as long as one likes.
+- `RegionsLead`: the keypoints of one frame say where to look in the next, better than a box; the detectors, in turn,
+  look for newcomers now and then, and for everyone in a frame in which somebody known is missing or nobody is there.
+  Whom none has seen for a while is gone: a landmark network alone follows a shadow for as long as one likes.
 
 A person whom the detector is not sure of may be somebody known, and nobody new.
 """
@@ -270,24 +270,25 @@ class RegionsLead(_Tracking):
     def __init__(self, networks: Networks, min_score: float, gap: float, detect_every: int | None) -> None:
         super().__init__(networks, min_score, gap)
         self._detect_every = detect_every
-        self._searched = -np.inf
+        self._detectors = [detector for detector in (self._detector, networks.second) if detector]
+        self._searches, self._searched = 0, -np.inf
         self._witnessed: dict[int, float] = {}
         self._gone: dict[int, float] = {}
 
     def step(self, image: np.ndarray, time: float, index: int) -> list[Sighting]:
-        is_due = self._is_due(time)
+        due = self._due(time)
         self._steps += 1
         known = self._expected(time)
         found = self._follow(image, known, np.empty((0, 2, 2)))
         seen = []
-        for detector in filter(None, (self._detector, self.networks.second)):
+        for detector in self._detectors:
             missing = self._missing(known, found.poses.regions)
-            if not (is_due or len(missing) or not known):
+            if not (detector is due or len(missing) or not known):
                 continue
             is_second = detector is self.networks.second
-            if is_due or not known or not is_second:
+            if detector is due or not known or not is_second:
                 # A thorough search by the second would cost as much as the landmarks of everyone.
-                detections = detector.detect(image, is_due and not is_second, index)
+                detections = detector.detect(image, detector is due and not is_second, index)
             else:
                 detections = detector.detect_near(image, missing, index)
             seen.append(self._regions_of(detections))
@@ -303,13 +304,17 @@ class RegionsLead(_Tracking):
     def gone_since(self, id_: int) -> float:
         return self._gone.get(id_, np.inf)
 
-    def _is_due(self, time: float) -> bool:
-        """Whether the detector is to look for everyone in this frame."""
+    def _due(self, time: float) -> PersonDetector | None:
+        """The detector that is to look for everyone in this frame, if one is: they take turns."""
         if self._detect_every:
-            return self._steps % self._detect_every == 0
-        is_due = time - self._searched >= _SEARCH_SECONDS
-        self._searched = time if is_due else self._searched
-        return is_due
+            is_due = self._steps % self._detect_every == 0
+        else:
+            is_due = time - self._searched >= _SEARCH_SECONDS
+        if not is_due:
+            return None
+        self._searched = time
+        self._searches += 1
+        return self._detectors[(self._searches - 1) % len(self._detectors)]
 
     def _missing(self, known: dict[int, np.ndarray], taken: np.ndarray) -> np.ndarray:
         """(M, 2, 2) where those known should be whom nobody has been found near, if fewer were found than are known."""

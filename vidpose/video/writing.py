@@ -29,7 +29,7 @@ _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 
 # An overlay should cost little beside the detection. The next slower preset takes nearly twice the time, for a file
 # half the size; B-frames and weighted prediction cost a fifth, and save a tenth.
-_X264_OPTIONS: dict[str, object] = {"preset": "superfast", "crf": "23", "bf": "0", "weightp": "0"}
+_X264_OPTIONS: dict[str, object] = {"preset": "superfast", "crf": "23", "bf": "0", "weightp": "0", "subq": "0"}
 _BITS_PER_PIXEL = 0.15
 """For the encoders that take a bit rate instead of a quality."""
 

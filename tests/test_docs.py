@@ -298,7 +298,7 @@ def test_every_option_of_infer_is_in_a_group():
 
     grouped = {option for group in rich_click.rich_click.OPTION_GROUPS["*infer"] for option in group["options"]}
     options = {parameter.opts[0] for parameter in infer.params if parameter.param_type_name == "option"}
-    assert options - grouped == {"--device"}
+    assert options - grouped == {"--device", "--threads"}
 
 
 def test_the_workflow_tests_every_python_that_is_supported():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -77,6 +78,8 @@ def infer(
     """
     start, end = chosen_times(time_range, start_time, end_time)
     finding = replace(finding, start=start, end=end)
+    if finding.threads:
+        os.environ["OMP_NUM_THREADS"] = str(finding.threads)  # read when torch is first imported
     job = Job(videos, from_keypoints, finding, filming, lifting, placing, calibration, device)
     _check_given(context, job)
     finding.check(videos)

@@ -32,6 +32,8 @@ finding_options = bundled(
            help="Cuts to another shot, where people end: auto looks for them, none has none, FILE lists them."),
     option(Finding, "--in-step", is_flag=True,
            help="The VIDEOs show one person at the same moments. A clip network looks at all views at once."),
+    option(Finding, "--threads", type=click.IntRange(min=1), metavar="N",
+           help="Threads of the CPU that the networks use. Fewer leave room for others, and take less in all."),
 )  # fmt: skip
 
 filming_options = bundled(

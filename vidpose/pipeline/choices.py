@@ -47,6 +47,7 @@ class Finding:
         cuts: "auto": people end where the picture changes to another shot (`vidpose.video.shots`); "none": they do not;
             else a file of where they end. With boxes that have ids, "auto" looks for no cuts: the file says who is who.
         in_step: the videos show one person at the same moments, and a clip network looks at all of them at once.
+        threads: of the CPU, for each of BlazePose's networks and NanoDet; None: as many as there are.
     """
 
     detector: str = "nanodet"
@@ -60,11 +61,13 @@ class Finding:
     min_score: float = 0.3
     cuts: str | Path = "auto"
     in_step: bool = False
+    threads: int | None = None
 
     def check(self, videos: Sequence[Path]) -> None:
         """Raises UsageError where a number cannot be, or so many videos are too many or too few."""
         check_range("detect_every", self.detect_every, 1)
         check_range("max_people", self.max_people, 1)
+        check_range("threads", self.threads, 1)
         check_range("min_score", self.min_score, 0, 1)
         check_range("start", self.start, 0)
         check_range("end", self.end, 0)
@@ -97,6 +100,7 @@ class Finding:
             detector_weights=self.detector_weights,
             keypoints_weights=self.keypoints_weights,
             device=device,
+            threads=self.threads,
         )
 
 

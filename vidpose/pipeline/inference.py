@@ -31,6 +31,7 @@ class Settings(TypedDict, total=False):
     max_people: int | None
     min_score: float
     cuts: str | Path
+    threads: int | None
     fps: float | None
     slow_motion: float
     size: tuple[int, int] | str | None

@@ -31,7 +31,7 @@ ALLOWED = {
 REACHES_UP = {"vidpose.body.tracks": {"render", "export", "pipeline"}}
 """The one exception: methods of `PoseResult`, where people look for them, hand over to rooms above, at the call."""
 
-RUNS_THE_PROGRAM = {"vidpose.training.ablation"}
+RUNS_THE_PROGRAM = {"vidpose.training.ablation", "vidpose.training.keypoint_ablation"}
 """Files that start the program itself, a process a row, and so spell its options."""
 
 FLAG = re.compile(r"(?<![\w-])--[a-z]")

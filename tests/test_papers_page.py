@@ -9,7 +9,9 @@ import torch
 
 from vidpose.evaluation.published import published_tables
 from vidpose.keypoints.clips.clip_network import clip_network_names, create_clip_network
+from vidpose.keypoints.keypoint_network import create_network
 from vidpose.lifters import create_lifter
+from vidpose.training.keypoint_ablation import keypoint_table_names, read_keypoint_table
 from vidpose.training.keypoint_recipe import read_keypoint_recipe
 from vidpose.training.recipe import read_recipe, recipe_names, rows_of
 
@@ -50,18 +52,21 @@ def test_every_figure_is_on_the_page(paper):
 
 def test_there_are_commands():
     assert len(LINES) > 30
-    assert {shlex.split(line)[1] for line in LINES} >= {"ablate", "train", "eval", "train-keypoints", "eval-keypoints"}
+    assert {shlex.split(line)[1] for line in LINES} >= {"ablate", "train", "eval", "infer", "data"}
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_what_a_command_trains_can_be_built(line):
     words = shlex.split(line, comments=True)
     settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
-    if words[1] == "train-keypoints":
-        recipe = read_keypoint_recipe(words[words.index("--arch") + 1], settings)
-        assert recipe.arch in clip_network_names()
-        with torch.device("meta"):
-            create_clip_network(recipe.arch, **recipe.model)
+    if words[1] == "ablate" and words[2] in keypoint_table_names():
+        for row in read_keypoint_table(words[2]).rows.values():
+            recipe = read_keypoint_recipe(row.recipe, row.settings)
+            with torch.device("meta"):
+                if recipe.arch in clip_network_names():
+                    create_clip_network(recipe.arch, **recipe.model)
+                else:
+                    create_network(recipe.arch, **recipe.model)
     elif words[1] in ("ablate", "train"):
         rows = [f"{words[2]}/{row}" for row in rows_of(words[2])] if words[1] == "ablate" else [words[2]]
         for row in rows:

@@ -28,9 +28,9 @@ ELSEWHERE = {
     ("mixste", "1 (bottom)"): "MPJVE of Table 1's networks",
     ("ssr-stf", "I (bottom)"): "P-MPJPE of Table I's networks",
     ("ssr-stf", "VII"): "a body mesh, which no lifter here gives",
-    ("temporal-relational", "I"): "2D keypoints in the picture",
+    ("temporal-relational", "I"): "2D networks: `recipes/keypoint-tables`",
     ("temporal-relational", "II (bottom)"): "P-MPJPE of Table II (top)'s network",
-    ("temporal-relational", "III"): "2D keypoints in the picture",
+    ("temporal-relational", "III"): "2D networks: `recipes/keypoint-tables`",
 }
 """Tables with rows of a paper's own method that no recipe is for, and why."""
 

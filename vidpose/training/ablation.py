@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +98,7 @@ def ablate(
         VidposeError: a training failed, or a run is of another recipe.
     """
     names = rows_of(table)
-    unknown = [row for row in rows if row not in names]
-    if unknown:
-        raise UsageError(f"{table}: no row {', '.join(unknown)}; there are {', '.join(names)}")
+    check_rows(table, rows, names)
     recipes = {row: read_recipe(f"{table}/{row}", work.settings, work.released_code) for row in rows or names}
     trained_on = {recipe.data.dataset for recipe in recipes.values()}
     if data and len(trained_on) > 1:
@@ -116,6 +114,12 @@ def ablate(
     for suffix in (".md", ".json"):
         write_table(made, folder / f"table{suffix}")
     return made
+
+
+def check_rows(table: str, rows: Sequence[str], names: Iterable[str]) -> None:
+    """See that a table has the rows that are asked for; raises UsageError where it has not."""
+    if unknown := [row for row in rows if row not in names]:
+        raise UsageError(f"{table}: no row {', '.join(unknown)}; there are {', '.join(names)}")
 
 
 def _benchmark(recipe: Recipe, folders: Mapping[str, Path], eval_data: Path) -> _Benchmark:

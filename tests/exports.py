@@ -35,6 +35,13 @@ BONES = {
 """Metres from each joint's parent: a T pose, y up, that faces z, with the left to x."""
 
 
+BONE_AT = (
+    "pelvis", "thigh_r", "calf_r", "foot_r", "thigh_l", "calf_l", "foot_l", "spine", "chest", "head", "head_end",
+    "upperarm_l", "lowerarm_l", "hand_l", "upperarm_r", "lowerarm_r", "hand_r",
+)  # fmt: skip
+"""The bone that begins at each joint of `H36M_17`."""
+
+
 def world_joints(rows: int = 60, seed: int = 0) -> np.ndarray:
     """(rows, 17, 3) metres, z up: a body of rigid bones that walks along a line, waves, and bends its knees deep."""
     time, nowhere = np.arange(rows) / FPS, np.zeros(rows)
@@ -142,8 +149,8 @@ def read_c3d(path: Path) -> tuple[object, np.ndarray, np.ndarray]:
 def bvh_joints(path: Path) -> np.ndarray:
     """(N, 17, 3) joints of `H36M_17`, by forward kinematics in the order of the file's channels."""
     animation, _ = read_bvh(path)
-    ends = {f"{H36M_17.joints[parent]} end": joint for joint, parent in enumerate(PARENTS)}
-    order = [ends[name] if name in ends else AT(name) for name in animation.names]
+    ends = {f"{BONE_AT[parent]} end": joint for joint, parent in enumerate(PARENTS)}
+    order = [ends[name] if name in ends else BONE_AT.index(name) for name in animation.names]
     return animation.positions[:, np.argsort(order)]
 
 
@@ -163,9 +170,8 @@ def gltf_joints(path: Path, person: int = 1) -> tuple[np.ndarray, np.ndarray]:
         node = file.nodes[number]
         shift = moved.get((number, "translation"), np.array([node.translation]))
         place = place + turn.apply(np.zeros_like(place) + shift)
-        joints[:, AT(node.name)] = place
-        if (number, "rotation") in moved:
-            turn = turn * Rotation.from_quat(moved[number, "rotation"])
+        joints[:, BONE_AT.index(node.name)] = place
+        turn = turn * Rotation.from_quat(moved.get((number, "rotation"), np.array([node.rotation])))
         for child in node.children or ():
             visit(child, place, turn)
 

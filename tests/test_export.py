@@ -145,7 +145,7 @@ def test_a_fitted_bodys_rotations_are_written_as_they_are(name: str, tmp_path: P
     path = write(result_of(fitted, place="camera"), name, tmp_path)
     if name == "bvh":
         animation, _ = read_bvh(path)
-        read = animation.rotations[:, animation.names.index("left_elbow")]
+        read = animation.rotations[:, animation.names.index("lowerarm_l")]
         np.testing.assert_allclose(read, np.diag([1, -1, -1]) @ turned[:, AT("left_elbow")], atol=1e-5)
     assert np.linalg.norm(joints_of(path, name) - expected(world_joints(20), "camera"), axis=-1).max() < 1e-3
 
@@ -255,7 +255,7 @@ def test_gaps_are_bridged_by_turning_evenly(name: str, tmp_path: Path):
         return
     animation, fps = read_bvh(path)
     assert (len(animation.positions), fps) == (12, FPS)
-    for joint in ("pelvis", "left_elbow"):
+    for joint in ("pelvis", "lowerarm_l"):
         turns = Rotation.from_matrix(animation.rotations[:, animation.names.index(joint)])
         steps = (turns[4:9] * turns[3:8].inv()).magnitude()
         np.testing.assert_allclose(steps, steps.mean(), rtol=1e-3)
@@ -275,17 +275,54 @@ def test_gltf_holds_everybody_with_a_skin_that_fits_their_bones(tmp_path: Path):
         # At rest each inverse bind matrix takes its joint to the origin.
         rest = {}
         for number in skin.joints:
-            node = file.nodes[number]
+            node, own = file.nodes[number], np.eye(4)
             parent = next((i for i in skin.joints if number in (file.nodes[i].children or ())), None)
-            rest[number] = np.array(node.translation) + rest[parent] if parent is not None else np.zeros(3)
-        binds = gltf_numbers(file, skin.inverseBindMatrices).reshape(-1, 4, 4)
-        np.testing.assert_allclose(binds[:, 3, :3], -np.array([rest[i] for i in skin.joints]), atol=1e-6)
+            own[:3, :3] = Rotation.from_quat(node.rotation).as_matrix()
+            own[:3, 3] = np.zeros(3) if parent is None else node.translation
+            rest[number] = own if parent is None else rest[parent] @ own
+        binds = gltf_numbers(file, skin.inverseBindMatrices).reshape(-1, 4, 4).transpose(0, 2, 1)
+        np.testing.assert_allclose(binds @ [rest[i] for i in skin.joints], np.tile(np.eye(4), (17, 1, 1)), atol=1e-6)
+        # A bone's y runs along it: to the knee, to the elbow, up the trunk.
+        for bone, end in (
+            ("thigh_r", "calf_r"),
+            ("upperarm_l", "lowerarm_l"),
+            ("pelvis", "spine"),
+            ("head", "head_end"),
+        ):
+            start, end = (next(rest[i] for i in skin.joints if file.nodes[i].name == name) for name in (bone, end))
+            along = end[:3, 3] - start[:3, 3]
+            np.testing.assert_allclose(start[:3, 1], along / np.linalg.norm(along), atol=1e-6)
         assert file.nodes[skin.skeleton].name == "pelvis"
         mesh = next(mesh for mesh in file.meshes if mesh.name == f"person {person}")
         colours = {file.materials[primitive.material].name: primitive for primitive in mesh.primitives}
         left = gltf_numbers(file, colours["left"].attributes.POSITION)
         right = gltf_numbers(file, colours["right"].attributes.POSITION)
         assert left[:, 0].mean() > 0.1 > -0.1 > right[:, 0].mean()
+
+
+@pytest.mark.parametrize(
+    ("bones", "thigh", "hand"),
+    [("mixamo", "mixamorig:RightUpLeg", "mixamorig:LeftHand"), ("rigify", "thigh.R", "hand.L"),
+     ("vrm", "rightUpperLeg", "leftHand"), ("plain", "thigh_r", "hand_l")],
+)  # fmt: skip
+def test_bones_are_called_as_a_rig_has_them(bones: str, thigh: str, hand: str, tmp_path: Path):
+    result = result_of(track_of(world_joints(3)))
+    (path,) = result.export("gltf", tmp_path / "a", bones=bones)
+    names = [node.name for node in pygltflib.GLTF2().load(str(path)).nodes]
+    assert names[2] == thigh
+    assert hand in names
+    (path,) = result.export("bvh", tmp_path / "a", bones=bones)
+    animation, _ = read_bvh(path)
+    assert animation.names[1] == thigh
+
+
+def test_names_that_no_rig_has_are_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"`bones=vmr`: no such names; did you mean vrm\? known are plain, mixamo"):
+        result_of(track_of(world_joints(3))).export("gltf", tmp_path / "a", bones="vmr")
+
+
+def test_glb_is_gltf():
+    assert get_formats(["glb", "gltf"]) == {"gltf": FORMATS["gltf"]}
 
 
 # Time

@@ -299,7 +299,8 @@ class PoseResult:
             format: a name of `vidpose.export.FORMATS`: "bvh", "gltf", "trc" and so on.
             path: folder and beginning of the files' names, as in "out/walk" or "out/walk.bvh". A format with a file a
                 person puts `_person1` and so on behind it.
-            chosen: what may be chosen about the format: for "trc", "mot" and "opensim", `heading`, in degrees.
+            chosen: what may be chosen about the format: `heading`, degrees, for "trc", "mot" and "opensim";
+                `bones`, a name of `vidpose.export.BONE_NAMES`, for "bvh" and "gltf".
 
         Raises:
             UsageError: there is no such format, it has no such choice, or it cannot hold this result's joint layout.

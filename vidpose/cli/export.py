@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from vidpose.cli.listed import ListedOption, format_names
+from vidpose.cli.listed import ListedOption, bone_schemes, format_names
 from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs, make_folder
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: that of RESULT]")
 @click.option("--person", "people", type=int, multiple=True, metavar="ID",
               help="Only this person. Give it several times for several.")  # fmt: skip
+@click.option("--bones", metavar="NAMES", cls=ListedOption, listing=bone_schemes,
+              help="For BVH and glTF: how bones are called: {}.  [default: plain]")  # fmt: skip
 @click.option("--heading", type=click.FloatRange(-360, 360), metavar="DEGREES",
               help="For OpenSim: turn everybody by this, about the vertical, and leave them where they are. "
                    "[default: each looks along x, near the origin]")  # fmt: skip
@@ -33,6 +35,7 @@ def export(
     formats: tuple[str, ...],
     out: Path | None,
     people: tuple[int, ...],
+    bones: str | None,
     heading: float | None,
     overwrite: bool,
 ) -> None:
@@ -41,7 +44,7 @@ def export(
     from vidpose.export import check_choices, get_formats, has_pose, place_of
 
     chosen = get_formats(formats)
-    choices = {"heading": heading}
+    choices = {name: value for name, value in (("bones", bones), ("heading", heading)) if value is not None}
     check_choices(choices, chosen)
     loaded = _with_people(PoseResult.load(result), result, people)
     if not any(has_pose(track) for track in loaded.tracks):

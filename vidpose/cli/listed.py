@@ -36,6 +36,13 @@ def format_names() -> str:
     return ", ".join(FORMATS)
 
 
+def bone_schemes() -> str:
+    """What bones can be called."""
+    from vidpose.export import BONE_NAMES
+
+    return ", ".join(BONE_NAMES)
+
+
 def filter_names() -> str:
     """The smoothing filters with the units of their parameters."""
     from vidpose.refine.smoothing import list_filters

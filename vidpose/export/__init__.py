@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError, did_you_mean
+from vidpose.export.bone_names import BONE_NAMES, bone_names
 from vidpose.export.bvh import write_bvh
 from vidpose.export.c3d import write_c3d
 from vidpose.export.coco import write_coco
@@ -105,11 +107,11 @@ def write_page(result: PoseResult, path: Path) -> None:
 
 
 FORMATS: dict[str, ExportFormat] = {
-    "bvh": ExportFormat(".bvh", write_person=write_bvh, joints=True),
+    "bvh": ExportFormat(".bvh", write_person=write_bvh, joints=True, choices=frozenset({"bones"})),
     "c3d": ExportFormat(".c3d", write_person=write_c3d, joints=True),
     "coco": ExportFormat("_coco.json", write_all=write_coco),
     "csv": ExportFormat(".csv", write_all=write_csv),
-    "gltf": ExportFormat(".glb", write_all=write_gltf, joints=True),
+    "gltf": ExportFormat(".glb", write_all=write_gltf, joints=True, choices=frozenset({"bones"})),
     "html": ExportFormat(".html", write_all=write_page),
     "json": ExportFormat(".json", write_all=write_json),
     "mot": ExportFormat(".mot", write_person=write_mot, joints=True, choices=frozenset({"heading"})),
@@ -119,6 +121,9 @@ FORMATS: dict[str, ExportFormat] = {
 }
 """Name on the command line -> the format."""
 
+_ALSO = {"glb": "gltf"}
+"""Other names of formats."""
+
 
 def get_formats(names: Iterable[str]) -> dict[str, ExportFormat]:
     """The formats of these names, each once, in their order. A name may be several with commas between.
@@ -127,7 +132,7 @@ def get_formats(names: Iterable[str]) -> dict[str, ExportFormat]:
         UsageError: there is none of a name; says which is near.
     """
     found = {}
-    for name in (name.strip() for listed in names for name in listed.split(",")):
+    for name in (_ALSO.get(name.strip(), name.strip()) for listed in names for name in listed.split(",")):
         if name not in FORMATS:
             advice = f"{did_you_mean(name, FORMATS)}known are {', '.join(FORMATS)}"
             raise UsageError(f"format {name!r}: no such format; {advice}")
@@ -136,13 +141,15 @@ def get_formats(names: Iterable[str]) -> dict[str, ExportFormat]:
 
 
 def check_choices(chosen: Mapping[str, object], formats: Mapping[str, ExportFormat]) -> None:
-    """See that what was chosen is about one of these formats; what is None was not chosen.
+    """See that what was chosen is there, and about one of these formats.
 
     Raises:
         UsageError: it is not; says which formats it is about.
     """
     for name, value in chosen.items():
-        if value is not None and not any(name in format_.choices for format_ in formats.values()):
+        if name == "bones":
+            bone_names(str(value), H36M_17)
+        if not any(name in format_.choices for format_ in formats.values()):
             takers = ", ".join(other for other, format_ in FORMATS.items() if name in format_.choices)
             raise UsageError(f"`{name}={value}`: not about {', '.join(formats)}; it is about {takers}")
 
@@ -157,6 +164,7 @@ def _with(stem: Path, suffix: str) -> Path:
 
 
 __all__ = [
+    "BONE_NAMES",
     "FORMATS",
     "ExportFormat",
     "Placement",

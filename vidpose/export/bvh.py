@@ -6,7 +6,7 @@ at rest the skeleton is a T pose that faces +z. Joints that end a limb are end s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +14,30 @@ import numpy as np
 from vidpose.body.kinematics import relative
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
+from vidpose.export.bone_names import BONE_NAMES, bone_names
 from vidpose.export.placing import EvenClock
 from vidpose.export.rigid_figure import EULER, Figure, euler_angles
 
 _ROTATIONS = " ".join(f"{axis}rotation" for axis in EULER)
 
 
-def write_bvh(result: PoseResult, track: Track, path: Path) -> None:
+def write_bvh(result: PoseResult, track: Track, path: Path, bones: str = BONE_NAMES[0]) -> None:
     """Write one person's motion, from their first frame to their last. Short gaps are bridged by
     interpolation; through longer ones the last pose is held.
 
+    Args:
+        bones: how bones are called (`vidpose.export.bone_names`).
+
     Raises:
-        UsageError: no rest pose is known for the result's layout.
+        UsageError: no such names, or no rest pose is known for the result's layout.
         VidposeError: the file cannot be written.
     """
     clock, figure = EvenClock.of(result.source), Figure.of(result, track)
     figure = figure.at(clock.times_of(clock.frames_of(track)))
     turning = [joint for joint in _in_order(figure, figure.layout.parents.index(-1)) if _children(figure, joint)]
     angles = euler_angles(relative(figure.turns, figure.layout)[:, turning])
-    lines = ["HIERARCHY", *_hierarchy(figure, figure.layout.parents.index(-1), 0), "MOTION"]
+    names = bone_names(bones, figure.layout)
+    lines = ["HIERARCHY", *_hierarchy(figure, names, figure.layout.parents.index(-1), 0), "MOTION"]
     lines += [f"Frames: {len(figure.times)}", f"Frame Time: {1 / clock.rate:.9f}"]
     for row in np.concatenate([figure.roots, angles.reshape(len(angles), -1)], axis=1):
         lines.append(" ".join(f"{value:.6f}" for value in row))
@@ -51,17 +56,17 @@ def _in_order(figure: Figure, joint: int) -> Iterator[int]:
         yield from _in_order(figure, child)
 
 
-def _hierarchy(figure: Figure, joint: int, depth: int) -> Iterator[str]:
+def _hierarchy(figure: Figure, names: Sequence[str], joint: int, depth: int) -> Iterator[str]:
     indent, children = "\t" * depth, _children(figure, joint)
     if depth == 0:
         kind, channels = "ROOT", f"CHANNELS 6 Xposition Yposition Zposition {_ROTATIONS}"
     else:
         kind, channels = "JOINT", f"CHANNELS 3 {_ROTATIONS}"
-    yield indent + (f"{kind} {figure.layout.joints[joint]}" if children else "End Site")
+    yield indent + (f"{kind} {names[joint]}" if children else "End Site")
     yield indent + "{"
     yield indent + "\tOFFSET " + " ".join(f"{value:.6f}" for value in figure.offsets[joint])
     if children:
         yield f"{indent}\t{channels}"
     for child in children:
-        yield from _hierarchy(figure, child, depth + 1)
+        yield from _hierarchy(figure, names, child, depth + 1)
     yield indent + "}"

@@ -1,15 +1,16 @@
 """Binary glTF (`.glb`): everybody's skeleton in one animated scene, for Blender, Unity, Godot and the browser.
 
 Khronos, "glTF 2.0 Specification". Y is up, metres, seconds. Each person is a skin of simple bones, orange on the right
-and blue on the left as in the overlay, in a T pose that faces +z at rest. Keyframes are the video's own frames at their
-own times; through a short gap the viewer turns bones evenly, through a longer one they are still.
+and blue on the left as in the overlay, in a T pose that faces +z at rest. A bone's own y runs along it, as Blender has
+it, and its z to the front. Keyframes are the video's own frames at their own times; through a short gap the viewer
+turns bones evenly, through a longer one they are still.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from vidpose.body.kinematics import quaternions_of, relative
 from vidpose.body.tracks import PoseResult
 from vidpose.common.files import replacing
+from vidpose.export.bone_names import BONE_NAMES, bone_names
 from vidpose.export.placing import has_pose, place_of
 from vidpose.export.rigid_figure import Figure
 
@@ -34,17 +36,21 @@ _BONE = np.array([[0, 0, 0], [0.15, 0.07, 0], [0.15, 0, 0.07], [0.15, -0.07, 0],
 _FACES = np.array([[0, 2, 1], [0, 3, 2], [0, 4, 3], [0, 1, 4], [5, 1, 2], [5, 2, 3], [5, 3, 4], [5, 4, 1]])
 
 
-def write_gltf(result: PoseResult, path: Path) -> None:
+def write_gltf(result: PoseResult, path: Path, bones: str = BONE_NAMES[0]) -> None:
     """Write everybody who was lifted.
 
+    Args:
+        bones: how bones are called (`vidpose.export.bone_names`).
+
     Raises:
-        UsageError: no rest pose is known for the result's layout.
+        UsageError: no such names, or no rest pose is known for the result's layout.
         VidposeError: the file cannot be written.
     """
     scene = _Scene()
     for track in result.tracks:
         if has_pose(track):
-            scene.add(f"person {track.id}", Figure.of(result, track).held())
+            figure = Figure.of(result, track).held()
+            scene.add(f"person {track.id}", figure, bone_names(bones, figure.layout))
     content = scene.as_json(str(result.provenance.get("vidpose")), place_of(result).value)
     with replacing(path) as partial, open(partial, "wb") as file:
         file.writelines(_glb(content, scene.data))
@@ -73,30 +79,33 @@ class _Scene:
     channels: list[dict[str, Any]] = field(default_factory=list)
     samplers: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, name: str, figure: Figure) -> None:
+    def add(self, name: str, figure: Figure, titles: Sequence[str]) -> None:
         layout, first = figure.layout, len(self.nodes) + 1
+        axes = _axes(figure)
         root = layout.parents.index(-1)
         joints = range(first, first + len(layout))
         self.roots += [first - 1, first + len(layout)]
         self.nodes.append({"name": name, "children": [joints[root]]})
-        for joint, title in enumerate(layout.joints):
-            offset = figure.roots[0] if joint == root else figure.offsets[joint]
-            node = {"name": title, "translation": offset.tolist()}
+        turns = quaternions_of(relative(axes[None], layout))[0]
+        for joint, title in enumerate(titles):
+            offset = figure.roots[0] if joint == root else figure.offsets[joint] @ axes[layout.parents[joint]]
+            node = {"name": title, "translation": offset.tolist(), "rotation": np.roll(turns[joint], -1).tolist()}
             children = [joints[child] for child, parent in enumerate(layout.parents) if parent == joint]
             self.nodes.append(node | ({"children": children} if children else {}))
         self.nodes.append({"name": f"{name} bones", "mesh": len(self.meshes), "skin": len(self.skins)})
         rest = _rest(figure)
         self.meshes.append({"name": name, "primitives": self._bones(figure, rest)})
-        binds = np.tile(np.eye(4, dtype=np.float32), (len(layout), 1, 1))
-        binds[:, 3, :3] = -rest
+        binds = np.tile(np.eye(4), (len(layout), 1, 1))
+        binds[:, :3, :3] = axes  # glTF stores columns first, which turns the opposite rotation over once more
+        binds[:, 3, :3] = -np.einsum("jd,jde->je", rest, axes)
         inverse_binds = self._numbers(binds, "MAT4", _FLOAT)
         self.skins.append({"joints": list(joints), "skeleton": joints[root], "inverseBindMatrices": inverse_binds})
-        self._animate(figure, joints, root)
+        self._animate(figure, axes, joints, root)
 
-    def _animate(self, figure: Figure, joints: range, root: int) -> None:
+    def _animate(self, figure: Figure, axes: np.ndarray, joints: range, root: int) -> None:
         times = self._numbers(figure.times, "SCALAR", _FLOAT, bounds=True)
         self._channel(times, joints[root], "translation", self._numbers(figure.roots, "VEC3", _FLOAT))
-        quaternions = np.roll(quaternions_of(relative(figure.turns, figure.layout)), -1, axis=-1)
+        quaternions = np.roll(quaternions_of(relative(figure.turns @ axes, figure.layout)), -1, axis=-1)
         for joint in sorted(set(figure.layout.parents) - {-1}):
             self._channel(times, joints[joint], "rotation", self._numbers(quaternions[:, joint], "VEC4", _FLOAT))
 
@@ -165,6 +174,25 @@ def _rest(figure: Figure) -> np.ndarray:
             if parent >= 0:
                 rest[joint] = rest[parent] + figure.offsets[joint]
     return rest
+
+
+def _axes(figure: Figure) -> np.ndarray:
+    """(J, 3, 3) the rest pose's own axes of each bone, in columns: y along it, z as far to the front as that allows.
+
+    Where several bones leave a joint, y is along the one in the middle of the body. What nothing leaves goes on as the
+    bone that it ends.
+    """
+    layout = figure.layout
+    along = figure.offsets.copy()
+    for joint, title in enumerate(layout.joints):
+        children = [child for child, parent in enumerate(layout.parents) if parent == joint]
+        middle = [child for child in children if _side(layout.joints[child]) == _side(title)] or children
+        if middle:
+            along[joint] = figure.offsets[middle[0]]
+    y = along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-12)
+    z = np.array([0.0, 0, 1]) - y * y[:, 2:]
+    z /= np.linalg.norm(z, axis=-1, keepdims=True)
+    return np.stack([np.cross(y, z), y, z], axis=-1)
 
 
 def _bone(start: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 The format is described in the OpenSim documentation, "Motion (.mot) Files". Names, axes and signs are those of the
 model that `vidpose.export.rajagopal` describes: a body's x is forward, y up, z to its right; a ball joint turns about
-z, x and y in that order; knees flex positively. Angles are those at which that model's own bones, which are a few degrees
-off these axes, point where the person's do. Left out are ankles, feet, forearm rotation and wrists, which 17 joints do
-not define.
+z, x and y in that order; knees flex positively. Angles are those at which that model's own bones, a few degrees off
+these axes, point where the person's do. Ankles, feet, forearm rotation and wrists are left out: 17 joints do not define
+them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,55 @@
+"""What other programs call bones: a bone is named after what it is, and begins at the joint that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vidpose.body.skeletons import Skeleton
+from vidpose.common.errors import UsageError, did_you_mean
+
+_TRUNK = ("pelvis", "spine", "thorax", "nose", "head_top")
+_LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+
+_SCHEMES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Mapping[str, str]]] = {
+    # For trunk and limbs in the order above; `{}` is the side.
+    "plain": (
+        ("pelvis", "spine", "chest", "head", "head_end"),
+        ("thigh_{}", "calf_{}", "foot_{}", "upperarm_{}", "lowerarm_{}", "hand_{}"),
+        {"left": "l", "right": "r"},
+    ),
+    "mixamo": (
+        ("mixamorig:Hips", "mixamorig:Spine", "mixamorig:Spine2", "mixamorig:Head", "mixamorig:HeadTop_End"),
+        ("mixamorig:{}UpLeg", "mixamorig:{}Leg", "mixamorig:{}Foot", "mixamorig:{}Arm", "mixamorig:{}ForeArm",
+         "mixamorig:{}Hand"),
+        {"left": "Left", "right": "Right"},
+    ),
+    "rigify": (
+        ("spine", "spine.001", "spine.003", "spine.006", "spine.006_end"),
+        ("thigh.{}", "shin.{}", "foot.{}", "upper_arm.{}", "forearm.{}", "hand.{}"),
+        {"left": "L", "right": "R"},
+    ),
+    "vrm": (
+        ("hips", "spine", "upperChest", "head", "head_end"),
+        ("{}UpperLeg", "{}LowerLeg", "{}Foot", "{}UpperArm", "{}LowerArm", "{}Hand"),
+        {"left": "left", "right": "right"},
+    ),
+}  # fmt: skip
+
+BONE_NAMES = tuple(_SCHEMES)
+"""Of the schemes there are; the first is the default."""
+
+
+def bone_names(scheme: str, layout: Skeleton) -> list[str]:
+    """What the bones that leave each joint of a layout are called; a joint that no scheme knows keeps its name.
+
+    Raises:
+        UsageError: there is no such scheme; says which is near.
+    """
+    if scheme not in _SCHEMES:
+        advice = f"{did_you_mean(scheme, BONE_NAMES)}known are {', '.join(BONE_NAMES)}"
+        raise UsageError(f"`bones={scheme}`: no such names; {advice}")
+    trunk, limbs, sides = _SCHEMES[scheme]
+    names = dict(zip(_TRUNK, trunk, strict=True))
+    for side, spelt in sides.items():
+        names |= {f"{side}_{joint}": name.format(spelt) for joint, name in zip(_LIMBS, limbs, strict=True)}
+    return [names.get(joint, joint) for joint in layout.joints]

@@ -218,8 +218,8 @@ def test_figures_are_drawn_for_lifters_that_attend_and_those_that_do_not(store, 
     run("eval", "--dataset", "cmu", "--data", store.folder, "--weights", weights, "--weights", other, "--figures",
         tmp_path / "figures", "--device", "cpu")  # fmt: skip
     drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
-    assert drawn == {"distribution", "joints", "poses", "noise", "length", "attention-run"}
-    assert capsys.readouterr().out.count("wrote") == 6
+    assert drawn == {"distribution", "joints", "poses", "noise", "length", "costs", "attention-run"}
+    assert capsys.readouterr().out.count("wrote") == 7
 
 
 FILMED = 20

@@ -20,10 +20,14 @@ from vidpose.evaluation.figures import (
     draw_joints,
     draw_poses,
 )
+from vidpose.evaluation.tradeoff_figures import Tradeoff, draw_costs, draw_inputs, reported_on_both
 from vidpose.lifters import create_lifter, lifter_names
 from vidpose.lifters.lifter import lifter_class
 from vidpose.lifters.stcformer import Pathway
 from vidpose.lifters.transformer import Attention
+
+MIXSTE = Tradeoff("mixste", 33_000_000, 400.0, 50.0, 40.9, 30.0)
+SMALL = Tradeoff("small", 1_000_000, 9000.0, 60.0)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -304,3 +308,25 @@ def test_attention_of_every_lifter(name):
         assert (weights >= 0).all()
     # Nothing is left in the lifter.
     assert not any(module._forward_pre_hooks for module in lifter.modules() if module is not lifter)
+
+
+def test_costs_are_frames_a_second_and_parameters(drawn, tmp_path):
+    draw_costs([MIXSTE, SMALL], tmp_path / "costs.png", title="h36m, cpn")
+    rates, sizes = drawn[0].axes
+    measured = [line for line in rates.lines if line.get_label() in ("mixste", "small")]
+    assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in measured] == [(400, 50), (9000, 60)]
+    hollow = [line for line in sizes.lines if line.get_fillstyle() == "none"]
+    assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in hollow] == [(33, 40.9)]
+    assert (tmp_path / "costs.png").read_bytes().startswith(PNG)
+
+
+def test_errors_on_detected_and_on_true_2d(drawn, tmp_path):
+    reported = reported_on_both("h36m")
+    assert reported["SSR-STF (T=243)"] == (37.4, 12.8)
+    draw_inputs([MIXSTE, SMALL], reported, tmp_path / "inputs.png", title="h36m, cpn")
+    [axes] = drawn[0].axes
+    [ours] = axes.collections
+    assert ours.get_offsets().tolist() == [[50.0, 30.0]]
+    numbered = {line.get_label(): (float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines}
+    assert numbered == reported
+    assert axes.lines[0].get_label() == "SSR-STF (T=243)"

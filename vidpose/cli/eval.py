@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--table", "table_files", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
               help="Write the table to this file: .md, .csv, .tex or .json.")  # fmt: skip
 @click.option("--figures", type=click.Path(file_okay=False, path_type=Path),
-              help="Draw to this folder: distribution of errors, joints, poses, noise, attention.")  # fmt: skip
+              help="Draw to this folder: errors, joints, poses, noise, costs, attention.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def eval(
     dataset: str, folder: Path | None, lifters: tuple[str, ...], keypoints: bool, input_name: str | None,
@@ -186,8 +186,11 @@ class _Job:
             by_level[noise] = summaries[name]
             return {level: by_level[level]["averages"][0]["mpjpe"] for level in sorted(by_level)}
 
+        def on_truth(name: str) -> float:
+            return replace(self, input_name="gt").run(loaded[name], noise)["averages"][0]["mpjpe"]
+
         built = {name: weights.lifter for name, weights in loaded.items()}
-        return draw_all(folder, self.store, self.protocol, built, summaries, self.input_name, sweep)
+        return draw_all(folder, self.store, self.protocol, built, summaries, self.input_name, sweep, on_truth)
 
 
 def _label(name: str, names: tuple[str, ...]) -> str:

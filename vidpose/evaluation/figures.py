@@ -35,8 +35,8 @@ _STYLE = {
     "legend.frameon": False,
 }
 
-_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vP*"
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vP*"
 
 # Left and right as `vidpose.render` has them, blue and orange, but dark enough for paper; the torso as in SSR-STF,
 # Fig. 5.
@@ -88,7 +88,7 @@ def draw_distribution(summaries: Mapping[str, Mapping[str, Any]], path: Path) ->
     shown = limit // step
     with figure_file(path, 7, 4) as figure:
         axes = figure.subplots()
-        for (name, summary), shares_B, colour in zip(summaries.items(), shares_SB, cycle(_SERIES), strict=False):
+        for (name, summary), shares_B, colour in zip(summaries.items(), shares_SB, cycle(SERIES), strict=False):
             steps = np.append(np.pad(shares_B, (0, shown))[:shown], shares_B[shown:].sum())
             edges = step * np.arange(len(steps) + 1)
             label = f"{name} (mean {summary['averages'][0]['mpjpe']:.1f} mm)"
@@ -116,7 +116,7 @@ def draw_joints(summaries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     width = 0.8 / len(summaries)
     with figure_file(path, max(7, 0.8 * len(parts)), 4) as figure:
         axes = figure.subplots()
-        for i, ((name, summary), colour) in enumerate(zip(summaries.items(), cycle(_SERIES), strict=False)):
+        for i, ((name, summary), colour) in enumerate(zip(summaries.items(), cycle(SERIES), strict=False)):
             errors: dict[str, list[float]] = {part: [] for part in parts}
             for row in summary["joints"]:
                 errors[part_name(row["joint"])].append(row["mpjpe"])
@@ -147,7 +147,7 @@ def draw_curve(points: Mapping[str, Mapping[float, float]], path: Path, *, x_lab
     """
     with figure_file(path, 6, 4) as figure:
         axes = figure.subplots()
-        looks = cycle(zip(_SERIES, _MARKERS, strict=True))
+        looks = cycle(zip(SERIES, MARKERS, strict=True))
         for (name, curve), (colour, marker) in zip(points.items(), looks, strict=False):
             places = sorted(curve)
             axes.plot(places, [curve[x] for x in places], color=colour, marker=marker, linewidth=1.8, label=name)

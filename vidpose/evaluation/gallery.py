@@ -16,6 +16,7 @@ from vidpose.datasets.store import Store, StoredClip
 from vidpose.evaluation import figures
 from vidpose.evaluation.attention import attention_maps
 from vidpose.evaluation.evaluate import lift_clip
+from vidpose.evaluation.tradeoff_figures import draw_costs, draw_inputs, reported_on_both, tradeoff
 from vidpose.lifters import Lifter
 
 _POSES = 4
@@ -29,15 +30,18 @@ def draw_all(
     summaries: Mapping[str, Mapping[str, Any]],
     input_name: str,
     noise_sweep: Callable[[str], Mapping[float, float]],
+    on_truth: Callable[[str], float],
 ) -> Iterator[Path]:
-    """Draw distribution, joints, poses, robustness to noise and attention; gives the files as they are written.
+    """Draw distribution, joints, poses, robustness to noise, costs and attention; gives the files as they are written.
 
-    Error against sequence length is drawn where the lifters have windows of different lengths.
+    Error against sequence length is drawn where the lifters have windows of different lengths, and against the error on
+    true 2D where the benchmark has it besides.
 
     Args:
         lifters: in eval mode, by the names that `summaries` has.
         summaries: of `Results`, all of this store, protocol and input.
         noise_sweep: of a lifter's name: MPJPE in millimetres by the pixels of noise.
+        on_truth: of a lifter's name: MPJPE in millimetres on the input `gt`.
     """
     of = f"{store.name}, {input_name}"
     figures.draw_distribution(summaries, folder / "distribution.png")
@@ -60,6 +64,19 @@ def draw_all(
         title = f"{of}: error against sequence length"
         figures.draw_curve(curve, folder / "length.png", x_label="Frames of the window", title=title)
         yield folder / "length.png"
+    has_truth = input_name != "gt" and "gt" in store.inputs
+    costs = [
+        tradeoff(
+            name, lifter, summaries[name]["averages"][0]["mpjpe"], store, clips[0], input_name,
+            on_truth(name) if has_truth else None,
+        )
+        for name, lifter in lifters.items()
+    ]  # fmt: skip
+    draw_costs(costs, folder / "costs.png", title=of)
+    yield folder / "costs.png"
+    if has_truth:
+        draw_inputs(costs, reported_on_both(store.name), folder / "inputs.png", title=of)
+        yield folder / "inputs.png"
     for name, lifter in lifters.items():
         path = folder / f"attention-{name}.png"
         try:

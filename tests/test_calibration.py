@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.synth.camera import StudioCamera as SynthCamera
@@ -352,9 +353,72 @@ def test_freemocap_and_anipose_have_their_world_where_a_camera_is(tmp_path):
     assert np.linalg.norm(second.position - first.position) == pytest.approx(right)
 
 
-def test_vicon_is_refused_with_the_reason(tmp_path):
-    with pytest.raises(VidposeError, match=r"a Vicon \.xcp, whose makers say nowhere which way its cameras are turned"):
-        read("<Cameras><Camera DEVICEID='1'/></Cameras>", tmp_path, "a.xcp")
+VICON = {
+    "-1": ((3000, -4000, 1800), (965.2, 530.4), (-3e-8, 4e-15, 0)),
+    "2": ((-3500, -3000, 2200), (950, 545), (2e-8, 0, 0)),
+}
+"""DEVICEID -> place in millimetres, principal point, and terms of the lens."""
+
+
+def vicon_pose(place: tuple[float, ...]) -> np.ndarray:
+    """(3, 3) from the world to a camera there that looks at the origin, its picture upright."""
+    forward = -np.array(place) / np.linalg.norm(place)
+    right = np.cross(forward, [0, 0, 1])
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(forward, right), forward])
+
+
+def vicon_xcp(turned: bool = False) -> str:
+    cameras = []
+    for name, (place, centre, terms) in VICON.items():
+        rotation = Rotation.from_matrix(vicon_pose(place))
+        orientation = (rotation.inv() if turned else rotation).as_quat()
+        cameras.append(
+            f'<Camera DEVICEID="{name}" ISDV="2" TYPE="Vue" SENSOR_SIZE="1920 1080" PIXEL_ASPECT_RATIO="1"><KeyFrames>'
+            f'<KeyFrame FOCAL_LENGTH="1500" ORIENTATION="{" ".join(map(str, orientation))}" '
+            f'POSITION="{" ".join(map(str, place))}" PRINCIPAL_POINT="{centre[0]} {centre[1]}" '
+            f'VICON_RADIAL2="Vicon3Parameter {centre[0]} {centre[1]} {" ".join(map(str, terms))}"/>'
+            "</KeyFrames></Camera>"
+        )
+    infrared = cameras[0].replace('ISDV="2"', 'ISDV="0"').replace('ID="-1"', 'ID="77"')
+    return f'<?xml version="1.0" encoding="UTF-8"?><Cameras VERSION="1.0">{"".join(cameras)}{infrared}</Cameras>'
+
+
+def test_vicon_sees_points_where_its_lens_puts_them(tmp_path):
+    calibration = read(vicon_xcp(), tmp_path, "a.xcp")
+    assert [camera.name for camera in calibration.cameras] == ["-1", "2"]
+    for camera, (place, centre, terms) in zip(calibration.cameras, VICON.values(), strict=True):
+        np.testing.assert_allclose(camera.position, np.array(place) / 1000, atol=1e-9)
+        assert camera.z_up
+        pixels = np.stack(np.meshgrid([20.0, 500, 1000, 1880], [20.0, 600, 1060]), axis=-1)
+        aside = pixels - centre
+        square = (aside**2).sum(axis=-1, keepdims=True)
+        ideal = aside * (1 + terms[0] * square + terms[1] * square**2) / 1500
+        np.testing.assert_allclose(camera.ideal(pixels + 0.5), ideal, atol=0.3 / 1500)
+        # What is at the origin of the world is in the middle of the picture.
+        np.testing.assert_allclose((camera.rotation @ np.zeros(3) + camera.translation)[:2], 0, atol=1e-9)
+
+
+def test_vicon_turned_the_other_way_is_refused(tmp_path):
+    with pytest.raises(VidposeError, match=r"camera '(-1|2)' looks away from where the others look"):
+        read(vicon_xcp(turned=True), tmp_path, "a.xcp")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Vicon3Parameter 965.2", "Vicon3Parameter 900", "its lens has another centre"),
+        ('FOCAL_LENGTH="1500"', 'FOCAL_LENGTH="x"', "could not convert"),
+        ("ORIENTATION", "TURNED", "ORIENTATION of camera '-1' is missing"),
+        ("-3e-08", "-3e-06", "its lens folds the picture over"),
+        ("SENSOR_SIZE", "SIZE", "SENSOR_SIZE of camera '-1' is missing"),
+        ('POSITION="3000', 'POSITION="nan', "POSITION is 'nan"),
+    ],
+)
+def test_a_damaged_vicon_is_one_line(old, new, message, tmp_path):
+    with pytest.raises(VidposeError, match=message) as error:
+        read(vicon_xcp().replace(old, new), tmp_path, "a.xcp")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("content", [b"\x80\x04K\x01.", b"\xff\xfe\x00\x01", b"PK\x03\x04\xe9"])

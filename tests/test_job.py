@@ -46,6 +46,7 @@ def same(one: PoseResult, other: PoseResult) -> bool:
         ({"max_people": 0}, "`max_people=0`"),
         ({"detect_every": 0}, "`detect_every=0`"),
         ({"max_gap": -1}, "`max_gap=-1`"),
+        ({"max_gap": float("inf")}, "`max_gap=inf`"),
         ({"start": 3, "end": 2}, "`end=2`"),
         ({"lifter": "nobody"}, "nobody"),
         ({"detector": "nobody"}, "nobody"),

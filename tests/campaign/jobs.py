@@ -141,7 +141,7 @@ def odd_options(cli: click.Group, rng: Random) -> list[str]:
     command, _ = _found(cli, words)
     # A browser that opens, and a compiler that takes minutes, are left out.
     options = [option for option in command.params if isinstance(option, click.Option)]
-    options = [option for option in options if option.name not in ("opening", "compile", "rerun")] or [None]
+    options = [option for option in options if option.name not in ("opening", "compiled", "rerun")] or [None]
     option = options[rng.integers(len(options))]
     if option is None:
         return [*words, OPTIONS[rng.integers(len(OPTIONS))]]

@@ -28,7 +28,7 @@ ProgressOf = Callable[[str, str], AbstractContextManager[Progress]]
 
 def check_range(name: str, value: float | None, low: float, high: float = math.inf) -> None:
     """Raises UsageError where a setting has a value that is not from `low` to `high`."""
-    if value is not None and not low <= value <= high:
+    if value is not None and not (low <= value <= high and math.isfinite(value)):
         wanted = f"from {low:g} to {high:g}" if high < math.inf else f"of {low:g} or more"
         raise UsageError(f"`{name}={value}`: a number {wanted} is wanted")
 
@@ -124,8 +124,8 @@ class Filming:
         """Raises UsageError where a number cannot be."""
         for name in ("fps", "slow_motion"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < 1e6:
-                raise UsageError(f"`{name}={value}`: a positive number is wanted")
+            if value is not None and not 1e-3 <= value < 1e6:
+                raise UsageError(f"`{name}={value}`: a number from 0.001 to a million is wanted")
         _ = self.picture
 
     @property

@@ -1,4 +1,4 @@
-"""Calibration files: Qualisys (.qca.txt), OpenCV (.yml, .yaml, .xml), and the .toml of Anipose and its kin.
+"""Calibration files: Qualisys' .qca.txt, Vicon's .xcp, OpenCV's .yml, .yaml and .xml, the .toml of Anipose and its kin.
 
 Which one a file is, its content says. OpenCV and Qualisys count pixels from the centre of the first one; vidpose from
 the corner of the picture, so half a pixel is added to each principal point.
@@ -20,6 +20,7 @@ import numpy as np
 from vidpose.common.errors import VidposeError, one_line
 from vidpose.common.inputs import read_text, reading, short
 from vidpose.views.cameras import Calibration, ViewCamera
+from vidpose.views.vicon import check_turned, vicon_cameras
 
 log = logging.getLogger(__name__)
 
@@ -60,33 +61,38 @@ def load_calibration(path: Path) -> Calibration:
 
 
 _KNOWN = (
-    "a Qualisys .qca.txt, an OpenCV .yml or .xml, and a .toml of Pose2Sim, Anipose, FreeMoCap or Caliscope are read"
+    "a Qualisys .qca.txt, a Vicon .xcp, an OpenCV .yml or .xml, and a .toml of Pose2Sim, Anipose, FreeMoCap or "
+    "Caliscope are read"
 )
 
 
 def _reader(content: str) -> Callable[[str], tuple[ViewCamera, ...]]:
     start = content.lstrip()
     if start.startswith("<"):
-        return _read_opencv if "<opencv_storage" in start[:1000] else _read_qualisys
+        return _read_opencv if "<opencv_storage" in start[:1000] else _read_xml
     return _read_opencv if start.startswith("%YAML") else _read_toml
 
 
-def _read_qualisys(content: str) -> tuple[ViewCamera, ...]:
+def _read_xml(content: str) -> tuple[ViewCamera, ...]:
+    """Qualisys' or Vicon's, both in XML."""
+    if "<!DOCTYPE" in content:
+        raise ValueError("XML with a document type, which no calibration has")
+    root = ElementTree.fromstring(content.encode())  # noqa: S314, without a document type there are no entities
+    if root.tag == "Cameras":
+        cameras = tuple(_camera(**facts, z_up=True) for facts in vicon_cameras(root))
+        check_turned(cameras)
+        return cameras
+    if root.tag != "calibration":
+        raise ValueError(f"XML of another kind, <{root.tag}>")
+    return _read_qualisys(root)
+
+
+def _read_qualisys(root: ElementTree.Element) -> tuple[ViewCamera, ...]:
     """Qualisys Track Manager's export. Focal lengths and principal points are in 1/64 pixel, positions in millimetres.
 
     Its camera frame has y up and z backward, which half a turn about x sets right; r11 to r33 turn the world into it.
     The distortion is OpenCV's: a number without a unit, not to be divided by 64.
     """
-    if "<!DOCTYPE" in content:
-        raise ValueError("XML with a document type, which no calibration has")
-    root = ElementTree.fromstring(content)  # noqa: S314, without a document type there are no entities to expand
-    if root.tag == "Cameras":
-        raise ValueError(
-            "a Vicon .xcp, whose makers say nowhere which way its cameras are turned; calibrate the videos themselves, "
-            "or give Pose2Sim's .toml"
-        )
-    if root.tag != "calibration":
-        raise ValueError(f"XML of another kind, <{root.tag}>")
     cameras = []
     for camera in root.iterfind("cameras/camera"):
         name = camera.get("serial", "")

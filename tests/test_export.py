@@ -202,9 +202,15 @@ def test_c3d_says_units_rate_names_and_axes(tmp_path: Path):
     assert reader.get("VIDPOSE:POSITIONS").string_value == Placement.WORLD.value
 
 
-def test_c3d_refuses_more_frames_than_it_can_count(tmp_path: Path):
-    with pytest.raises(VidposeError, match=r"C3D counts 65535 frames, but person 1 is there for 65535"):
-        write(result_of(track_of(world_joints(65535))), "c3d", tmp_path)
+def test_more_frames_than_a_c3d_can_count_are_several_files(tmp_path: Path):
+    world = np.tile(world_joints(1000), (66, 1, 1))
+    paths = FORMATS["c3d"].write(result_of(track_of(world)), tmp_path / "walk")
+    assert [path.name for path in paths] == ["walk_person1.c3d", "walk_person1_part2.c3d"]
+    assert FORMATS["c3d"].present(tmp_path / "walk") == paths
+    first, second = (ezc3d.c3d(str(path)) for path in paths)
+    points = np.concatenate([file["data"]["points"][:3] for file in (first, second)], axis=2).transpose(2, 1, 0) / 1000
+    np.testing.assert_allclose(points, world, atol=1e-4)
+    assert second["parameters"]["VIDPOSE"]["START"]["value"][0] == pytest.approx(65534 / FPS, abs=1e-3)
 
 
 def test_c3d_of_somebody_late_counts_from_the_first_frame_and_says_when_that_was(tmp_path: Path):

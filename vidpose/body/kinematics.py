@@ -14,6 +14,7 @@ Shape suffixes: N frames, J joints, C children of a joint, D the 3 of a position
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -40,6 +41,9 @@ HINGES: Mapping[str, tuple[float, float, float]] = {
 
 _STRAIGHT = 0.3
 """Weight, beside the sine of the bend, of where a straight limb's hinge would be: half of it all at 17 degrees."""
+
+_AT_ONCE = 4096
+"""Frames whose bones are turned together: on the way, each takes twenty times what is left of it."""
 
 _ROUNDS = 5
 """Between the pelvis' and the thorax' orientations and the shape of the bones that leave them; 3 are enough."""
@@ -141,7 +145,9 @@ def orientations(joints: np.ndarray, layout: Skeleton) -> np.ndarray:
     there_N = np.isfinite(joints).all(axis=(1, 2))
     if not there_N.any():
         return turned_NJDD
-    turned_NJDD[there_N] = _Body(joints[there_N].astype(np.float64), layout).turned()
+    body, rows_N = _Body(joints[there_N].astype(np.float64), layout), np.flatnonzero(there_N)
+    for start in range(0, len(rows_N), _AT_ONCE):
+        turned_NJDD[rows_N[start : start + _AT_ONCE]] = body.some(slice(start, start + _AT_ONCE)).turned()
     return turned_NJDD
 
 
@@ -170,6 +176,14 @@ class _Body:
         back_DD = _kabsch(rest_CD[None], self.offsets_JD[children])[0]
         self.offsets_JD[children] = self.offsets_JD[children] @ back_DD.T
         return _kabsch(bones_NCD, self.offsets_JD[children])
+
+    def some(self, rows: slice) -> _Body:
+        """The same body in some of its frames."""
+        part = copy(self)
+        part.joints_NJD = self.joints_NJD[rows]
+        part.at = {joint: points_ND[rows] for joint, points_ND in self.at.items()}
+        part.trunk = {joint: turned_NDD[rows] for joint, turned_NDD in self.trunk.items()}
+        return part
 
     def bone(self, start: str, end: str) -> np.ndarray:
         return _unit(self.at[end] - self.at[start])
@@ -210,10 +224,11 @@ def relative(orientations: np.ndarray, layout: Skeleton) -> np.ndarray:
     return turns_NJDD
 
 
-def quaternions_of(matrices: np.ndarray) -> np.ndarray:
+def quaternions_of(matrices: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
     """(N, ..., 3, 3) rotations to (N, ..., 4) unit quaternions, the real part first, that do not jump in sign.
 
-    Each has the sign nearer to the last frame's that has one; NaN stays NaN.
+    Each has the sign nearer to the last frame's that has one, the first to those (..., 4) `before` it, if these are
+    given; NaN stays NaN.
     """
     flat = matrices.reshape(-1, 3, 3)
     quaternions = np.full((len(flat), 4), np.nan)
@@ -224,6 +239,8 @@ def quaternions_of(matrices: np.ndarray) -> np.ndarray:
     rows = np.isfinite(quaternions).all(axis=tuple(range(1, quaternions.ndim)))
     steps = (quaternions[rows][1:] * quaternions[rows][:-1]).sum(axis=-1, keepdims=True)
     quaternions[np.flatnonzero(rows)[1:]] *= np.cumprod(np.where(steps < 0, -1.0, 1.0), axis=0)
+    if before is not None and rows.any():
+        quaternions *= np.where((quaternions[rows][0] * before).sum(axis=-1, keepdims=True) < 0, -1.0, 1.0)
     return quaternions
 
 

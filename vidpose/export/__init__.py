@@ -17,7 +17,7 @@ from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.export.bone_names import BONE_NAMES, bone_names
 from vidpose.export.bvh import write_bvh
-from vidpose.export.c3d import write_c3d
+from vidpose.export.c3d import c3d_paths, write_c3d
 from vidpose.export.coco import write_coco
 from vidpose.export.csv import write_csv
 from vidpose.export.gltf import write_gltf
@@ -40,6 +40,7 @@ class ExportFormat:
         suffix: what the names of its files end in.
         write_all: writes everybody to a path; None for a format with a file a person.
         write_person: writes one person to a path, for a format with a file a person.
+        paths_of: the files that `write_person` then makes; None: the one.
         joints: it is of 3D joints, and there is nothing to write of somebody without.
         choices: names of what a user may choose about it: keyword arguments that its function takes.
     """
@@ -47,6 +48,7 @@ class ExportFormat:
     suffix: str
     write_all: Callable[..., None] | None = None
     write_person: Callable[..., None] | None = None
+    paths_of: Callable[[PoseResult, Track, Path], list[Path]] | None = None
     joints: bool = False
     choices: frozenset[str] = frozenset()
 
@@ -54,6 +56,8 @@ class ExportFormat:
         """The files, or the folder, that `write` would make."""
         people = _people(result, self.joints)
         if self.write_person:
+            if self.paths_of:
+                return [path for track in people for path in self.paths_of(result, track, self._path(stem, track.id))]
             return [self._path(stem, track.id) for track in people]
         return [_with(stem, self.suffix)] if people or not self.joints else []
 
@@ -81,8 +85,8 @@ class ExportFormat:
             if self.joints and not has_pose(track):
                 log.warning("person %d has no 3D pose, and is left out of %s", track.id, self.suffix)
         if self.write_person:
-            for track, path in zip(people, paths, strict=True):
-                self.write_person(result, track, path, **chosen)
+            for track in people:
+                self.write_person(result, track, self._path(stem, track.id), **chosen)
         elif paths:
             assert self.write_all is not None
             self.write_all(result, paths[0], **chosen)
@@ -108,7 +112,7 @@ def write_page(result: PoseResult, path: Path) -> None:
 
 FORMATS: dict[str, ExportFormat] = {
     "bvh": ExportFormat(".bvh", write_person=write_bvh, joints=True, choices=frozenset({"bones"})),
-    "c3d": ExportFormat(".c3d", write_person=write_c3d, joints=True),
+    "c3d": ExportFormat(".c3d", write_person=write_c3d, paths_of=c3d_paths, joints=True),
     "coco": ExportFormat("_coco.json", write_all=write_coco),
     "csv": ExportFormat(".csv", write_all=write_csv),
     "gltf": ExportFormat(".glb", write_all=write_gltf, joints=True, choices=frozenset({"bones"})),

@@ -27,6 +27,9 @@ from vidpose.export.rigid_figure import Figure
 _COLOURS = {"left": (0.05, 0.35, 1.0), "right": (1.0, 0.23, 0.03), "centre": (0.78, 0.81, 0.86)}
 """Linear RGB."""
 
+_AT_ONCE = 4096
+"""Keyframes that are turned together."""
+
 _FLOAT, _BYTE, _SHORT = 5126, 5121, 5123
 _ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
 
@@ -105,7 +108,7 @@ class _Scene:
     def _animate(self, figure: Figure, axes: np.ndarray, joints: range, root: int) -> None:
         times = self._numbers(figure.times, "SCALAR", _FLOAT, bounds=True)
         self._channel(times, joints[root], "translation", self._numbers(figure.roots, "VEC3", _FLOAT))
-        quaternions = np.roll(quaternions_of(relative(figure.turns @ axes, figure.layout)), -1, axis=-1)
+        quaternions = _quaternions(figure, axes)
         for joint in sorted(set(figure.layout.parents) - {-1}):
             self._channel(times, joints[joint], "rotation", self._numbers(quaternions[:, joint], "VEC4", _FLOAT))
 
@@ -163,6 +166,17 @@ class _Scene:
             "animations": [{"name": "motion", "channels": self.channels, "samplers": self.samplers}],
             "accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": len(self.data)}],
         }  # fmt: skip
+
+
+def _quaternions(figure: Figure, axes: np.ndarray) -> np.ndarray:
+    """(K, J, 4) float32, the real part last, of each joint's `axes` against its parent's."""
+    quaternions = np.empty((*figure.turns.shape[:2], 4), np.float32)
+    before = None
+    for start in range(0, len(quaternions), _AT_ONCE):
+        turns = relative(figure.turns[start : start + _AT_ONCE] @ axes, figure.layout)
+        some = quaternions_of(turns, before)
+        quaternions[start : start + len(some)], before = np.roll(some, -1, axis=-1), some[-1]
+    return quaternions
 
 
 def _rest(figure: Figure) -> np.ndarray:

@@ -9,7 +9,7 @@ changes nothing, so the windows do not show and time grows with the length.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -83,25 +83,33 @@ def fit_track(
     if not track.lifted.any():
         log.warning("person %d has no 3D joints to fit a body to", track.id)
         return track
-    joints, roots = np.full(track.joints.shape, np.nan), np.full(track.roots.shape, np.nan)
-    rotations = np.full((*track.joints.shape[:2], 4), np.nan)
+    joints, roots = np.full(track.joints.shape, np.nan, np.float32), np.full(track.roots.shape, np.nan, np.float32)
+    rotations = np.full((*track.joints.shape[:2], 4), np.nan, np.float32)
     offsets = _symmetric_offsets(track.joints)
     path = root_path(track.joints, keypoints, scores, camera, track.times, max_gap)
     for part in unbroken(track.lifted, track.times, max_gap):
-        lifted, start = track.joints[part].astype(np.float64), path[part]
-        placed = np.isfinite(start).all()
+        start = path[part]
+        placed = bool(np.isfinite(start).all())
         start = start if placed else np.tile((0.0, 0.0, _ANYWHERE), (len(start), 1))
-        seen = scores[part] * placed
-        evidence = Evidence.of(lifted, keypoints[part], seen, start, track.times[part], camera)
-        near = _bridged(lifted, scores[part], track.times[part])
-        body = _fitted(Body.of_joints(offsets, near, start), evidence)
-        joints[part], rotations[part] = body.joints(), quaternions_of(body.orientations())
-        roots[part] = body.roots if placed else np.nan
+        near = _bridged(track.joints[part].astype(np.float64), scores[part], track.times[part])
+        body = Body.of_joints(offsets, near, start)
+        del near
+
+        def evidence(rows: slice, part: slice = part, start: np.ndarray = start, placed: bool = placed) -> Evidence:
+            own = slice(part.start + rows.start, part.start + rows.stop)
+            lifted, seen = track.joints[own].astype(np.float64), scores[own] * placed
+            return Evidence.of(lifted, keypoints[own], seen, start[rows], track.times[own], camera)
+
+        before = None
+        for rows, fitted in _fitted(body, evidence, track.times[part]):
+            own = slice(part.start + rows.start, part.start + rows.stop)
+            joints[own], rotations[own] = fitted.joints(), quaternions_of(fitted.orientations(), before)
+            roots[own] = fitted.roots if placed else np.nan
+            before = rotations[own][-1]
     if height is not None:
         # Seen from the camera, a body twice as large and twice as far away is the same.
-        scale = height / stature(joints, LAYOUT)
+        scale = np.float32(height / stature(joints, LAYOUT))
         joints, roots = joints * scale, roots * scale
-    joints, roots, rotations = (values.astype(np.float32) for values in (joints, roots, rotations))
     return replace(track, joints=joints, roots=roots, rotations=rotations)
 
 
@@ -128,21 +136,30 @@ def _bridged(joints: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.nd
     return bridged
 
 
-def _fitted(body: Body, evidence: Evidence) -> Body:
-    """The body that agrees best, window after window."""
-    done: list[Body] = []
-    reached = 0
-    for start, stop in _windows(evidence.times):
-        part = best_body(body[start:stop], evidence[start:stop])
-        if done:
+def _fitted(body: Body, evidence: Callable[[slice], Evidence], times: np.ndarray) -> Iterator[tuple[slice, Body]]:
+    """The body that agrees best, window after window: what is needed of one is there for as long as it is.
+
+    Args:
+        body: to start from, over the whole stretch.
+        evidence: what it is fitted to, of some rows.
+        times: (N,) seconds of the stretch.
+
+    Yields:
+        Rows, one slice after the other, and the body in these.
+    """
+    held: Body | None = None
+    first = reached = 0
+    for start, stop in _windows(times):
+        part = best_body(body[start:stop], evidence(slice(start, stop)))
+        if held is not None:
             shared = reached - start
             ramp_N = (np.arange(shared) + 1) / (shared + 1)
-            last = done.pop()
-            done += [last[: len(last) - shared], _between(last[len(last) - shared :], part[:shared], ramp_N)]
-            part = part[shared:]
-        done.append(part)
-        reached = stop
-    return Body.joined(done)
+            yield slice(first, start), held[: start - first]
+            blended = _between(held[start - first :], part[:shared], ramp_N)
+            part = Body.joined((blended, part[shared:]))
+        held, first, reached = part, start, stop
+    assert held is not None
+    yield slice(first, reached), held
 
 
 def _windows(times: np.ndarray) -> list[tuple[int, int]]:

@@ -55,6 +55,9 @@ away, or is none."""
 _NEAREST = 0.1
 """Metres: no joint is closer to the camera."""
 
+_AT_ONCE = 4096
+"""Frames that are solved together: on the way, each takes ten times what is left of it."""
+
 
 def root_path(
     joints_NJ3: np.ndarray,
@@ -96,14 +99,31 @@ def frame_roots(
         (N, 3) metres in the camera's frame; and (N, 3, 3) what is known of it, normal matrices over the variance of the
         residuals across the line of sight, in 1 / m^2. Both are 0 where too little is seen.
     """
-    joints_NJ3 = joints_NJ3.astype(np.float64)
+    roots_N3, known_N33 = np.zeros((len(joints_NJ3), 3)), np.zeros((len(joints_NJ3), 3, 3))
+    off = [np.zeros(0)]
+    for start in range(0, len(joints_NJ3), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        arrays = (array.astype(np.float64) for array in (joints_NJ3[some], keypoints_NJ2[some], scores_NJ[some]))
+        roots_N3[some], known_N33[some], metres = _roots_at_once(*arrays, camera)
+        off.append(metres)
+    # Over the whole stretch: which frame is how wrong is not told by so few joints.
+    metres = np.concatenate(off)
+    if len(metres):
+        known_N33 /= max(np.median(metres) / _MEDIAN_2D, _LEAST_DEVIATION) ** 2
+    return roots_N3, known_N33
+
+
+def _roots_at_once(
+    joints_NJ3: np.ndarray, keypoints_NJ2: np.ndarray, scores_NJ: np.ndarray, camera: PinholeCamera
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same of some frames, with normal matrices alone; and (M,) metres that keypoints of any score are off by."""
     there_NJ = np.isfinite(keypoints_NJ2).all(axis=-1)
-    rays_NJ2 = np.where(there_NJ[..., None], (keypoints_NJ2.astype(np.float64) - camera.centre) / camera.focal, 0.0)
-    scores_NJ = np.where(there_NJ, scores_NJ, 0.0).astype(np.float64)
+    rays_NJ2 = np.where(there_NJ[..., None], (keypoints_NJ2 - camera.centre) / camera.focal, 0.0)
+    scores_NJ = np.where(there_NJ, scores_NJ, 0.0)
     told_N = ((scores_NJ > 0).sum(axis=1) >= _LEAST_JOINTS) & (_spread(rays_NJ2, scores_NJ) >= _LEAST_SPREAD)
     roots_N3, known_N33 = np.zeros((len(told_N), 3)), np.zeros((len(told_N), 3, 3))
     if not told_N.any():
-        return roots_N3, known_N33
+        return roots_N3, known_N33, np.zeros(0)
     joints, rays, scores = joints_NJ3[told_N], rays_NJ2[told_N], scores_NJ[told_N]
     # X - u Z = u dz - dx, and so for Y.
     wanted = rays * joints[..., 2:] - joints[..., :2]
@@ -114,13 +134,11 @@ def frame_roots(
         metres = np.linalg.norm(roots[:, None, :2] - rays * roots[:, None, 2:] - wanted, axis=-1)
         nearness = np.median(depth, axis=1, keepdims=True) / depth
         weights = scores * _frame_trust(metres * nearness, scores) * np.square(nearness)
-    # Over the whole stretch: which frame is how wrong is not told by so few joints.
-    deviation = max(np.median(metres[scores > 0]) / _MEDIAN_2D, _LEAST_DEVIATION)
     # A body upside down in depth: the pose and the keypoints contradict each other.
     in_front = (roots[:, None, 2] + joints[..., 2]).min(axis=1) > _NEAREST
     rows = np.flatnonzero(told_N)[in_front]
-    roots_N3[rows], known_N33[rows] = roots[in_front], normal[in_front] / deviation**2
-    return roots_N3, known_N33
+    roots_N3[rows], known_N33[rows] = roots[in_front], normal[in_front]
+    return roots_N3, known_N33, metres[scores > 0]
 
 
 def _spread(rays_NJ2: np.ndarray, scores_NJ: np.ndarray) -> np.ndarray:

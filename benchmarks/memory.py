@@ -3,7 +3,8 @@
     python benchmarks/memory.py --minutes 1 10 60
 
 Two people walk for so long, at 30 frames a second. Each stage is a process of its own, whose peak is told beside what
-it has before it begins and beside the size of the arrays: `vidpose infer --from-keypoints`, and each export.
+it has before it begins and beside the size of the arrays: `vidpose infer --from-keypoints`, the same without
+the fit, which takes most of the time, and each export.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 FPS = 30
+INFER = {"infer": "", "infer-no-fit": "--no-fit"}
 EXPORTS = ("json", "csv", "html", "coco", "openpose", "gltf", "bvh", "trc", "mot", "c3d")
 
 
@@ -87,10 +89,14 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 10, 60])
-    parser.add_argument("--only", nargs="*", default=["infer", *EXPORTS])
+    parser.add_argument("--only", nargs="*", default=[*INFER, *EXPORTS])
     given = parser.parse_args()
-    print("| stage | minutes | arrays, MiB | before, MiB | peak, MiB | added per MiB of arrays | seconds |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| stage | minutes | arrays, MiB | before, MiB | peak, MiB | added per MiB of arrays "
+        "| since the length before | seconds |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    shorter: dict[str, tuple[float, float]] = {}
     for minutes in given.minutes:
         with tempfile.TemporaryDirectory() as place:
             found, lifted = Path(place) / "found.npz", Path(place) / "lifted.npz"
@@ -98,16 +104,18 @@ def main() -> None:
             write_result(lifted, minutes, True)
             for name in given.only:
                 words = ["export", str(lifted), "--format", name, "--out", f"{place}/{name}"]
-                if name == "infer":
-                    words = (
-                        f"infer --from-keypoints {found} --no-overlay --device cpu --format csv --out {place}/o".split()
+                if name in INFER:
+                    infer = (
+                        f"infer --from-keypoints {found} --no-overlay --device cpu --format csv --out {place}/{name}"
                     )
+                    words = [*infer.split(), *INFER[name].split()]
                 seconds, before, peak = measured(words)
-                added = (peak - before) / size
-                print(
-                    f"| {name} | {minutes:g} | {size:.1f} | {before:.0f} | {peak:.0f} | {added:.1f} | {seconds:.0f} |",
-                    flush=True,
-                )
+                added, grown = (peak - before) / size, ""
+                if name in shorter:
+                    grown = f"{(peak - shorter[name][1]) / (size - shorter[name][0]):.1f}"
+                shorter[name] = (size, peak)
+                row = (name, f"{minutes:g}", f"{size:.1f}", f"{before:.0f}", f"{peak:.0f}", f"{added:.1f}", grown)
+                print("| " + " | ".join((*row, f"{seconds:.0f}")) + " |", flush=True)
 
 
 if __name__ == "__main__":

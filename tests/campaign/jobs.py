@@ -128,7 +128,7 @@ SETTINGS = (
     "model.frames=1", "model.frames=10", "model.heads=3", "model.dropout=1", "model=3", "model.model.model=1",
     "data.flip=x", "data.window=1", "data.stride=999999", "schedule.name=x", "schedule.warmup=0",
     "augmentation.fps=[60,20]", "augmentation.fps=[1]", "loss.mpjpe=-1", "arch=mixste", "arch=[]", "steps=0",
-    "epochs=1", "keep=x", "clip=-1", "clip=inf", "x=", "=", "a.b.c=1", "model.channels=9",
+    "epochs=0", "keep=x", "clip=-1", "clip=inf", "x=", "=", "a.b.c=1", "model.channels=9",
 )  # fmt: skip
 
 

@@ -103,8 +103,8 @@ def frame_roots(
     off = [np.zeros(0)]
     for start in range(0, len(joints_NJ3), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        arrays = (array.astype(np.float64) for array in (joints_NJ3[some], keypoints_NJ2[some], scores_NJ[some]))
-        roots_N3[some], known_N33[some], metres = _roots_at_once(*arrays, camera)
+        joints, keypoints, scores = (array[some].astype(float) for array in (joints_NJ3, keypoints_NJ2, scores_NJ))
+        roots_N3[some], known_N33[some], metres = _roots_at_once(joints, keypoints, scores, camera)
         off.append(metres)
     # Over the whole stretch: which frame is how wrong is not told by so few joints.
     metres = np.concatenate(off)

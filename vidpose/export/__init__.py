@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidpose.body.bone_names import BONE_NAMES, bone_names
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError, did_you_mean
-from vidpose.export.bone_names import BONE_NAMES, bone_names
 from vidpose.export.bvh import write_bvh
 from vidpose.export.c3d import c3d_paths, write_c3d
 from vidpose.export.coco import write_coco

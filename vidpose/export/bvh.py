@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vidpose.body.bone_names import BONE_NAMES, bone_names
 from vidpose.body.kinematics import relative
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
-from vidpose.export.bone_names import BONE_NAMES, bone_names
 from vidpose.export.placing import EvenClock
 from vidpose.export.rigid_figure import EULER, Figure, euler_angles
 
@@ -26,7 +26,7 @@ def write_bvh(result: PoseResult, track: Track, path: Path, bones: str = BONE_NA
     interpolation; through longer ones the last pose is held.
 
     Args:
-        bones: how bones are called (`vidpose.export.bone_names`).
+        bones: how bones are called (`vidpose.body.bone_names`).
 
     Raises:
         UsageError: no such names, or no rest pose is known for the result's layout.

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.bone_names import BONE_NAMES, bone_names
 from vidpose.body.kinematics import quaternions_of, relative
 from vidpose.body.tracks import PoseResult
 from vidpose.common.files import replacing
-from vidpose.export.bone_names import BONE_NAMES, bone_names
 from vidpose.export.placing import has_pose, place_of
 from vidpose.export.rigid_figure import Figure
 
@@ -43,7 +43,7 @@ def write_gltf(result: PoseResult, path: Path, bones: str = BONE_NAMES[0]) -> No
     """Write everybody who was lifted.
 
     Args:
-        bones: how bones are called (`vidpose.export.bone_names`).
+        bones: how bones are called (`vidpose.body.bone_names`).
 
     Raises:
         UsageError: no such names, or no rest pose is known for the result's layout.

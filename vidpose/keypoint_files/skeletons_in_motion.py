@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
+from vidpose.body.bone_names import joints_of_bones
 from vidpose.body.geometry import Z_UP_TO_Y_UP
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.stretches import jumps
@@ -21,13 +22,6 @@ from vidpose.common.inputs import read_bytes, reading, strict_json
 from vidpose.keypoint_files.bvh_reader import read_bvh
 from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable
 from vidpose.keypoint_files.markers import as_h36m, check_heights, points_table, rate_of
-
-_ENDS = {
-    f"{H36M_17.joints[parent]} end": joint
-    for index, (joint, parent) in enumerate(zip(H36M_17.joints, H36M_17.parents, strict=True))
-    if index not in H36M_17.parents
-}
-"""What `read_bvh` calls an end site -> the joint that it is: the end of a knee is an ankle."""
 
 _HELD = 0.01 + 1e-3
 """Seconds, at most, between a keyframe that only holds a pose and the next (`vidpose.export.rigid_figure`)."""
@@ -46,7 +40,7 @@ def read_bvh_joints(path: Path) -> KeypointTable:
         animation, fps = read_bvh(path)
         rate = rate_of(fps)
         times = np.arange(len(animation.positions)) / float(rate)
-        names = [_ENDS.get(name, name) for name in animation.names]
+        names = joints_of_bones(animation.names, H36M_17)
         return points_table(names, animation.positions @ Z_UP_TO_Y_UP, rate, times)
 
 
@@ -160,7 +154,8 @@ class _GltfScene:
                 if node not in placed:
                     placed[node] = self._placed(node, moments, placed.get(self.parents[node]))
         points = np.stack([placed[joint][1] for joint in skin["joints"]], axis=1) @ Z_UP_TO_Y_UP
-        return [str(self.content["nodes"][joint].get("name", joint)) for joint in skin["joints"]], moments, points
+        names = [str(self.content["nodes"][joint].get("name", joint)) for joint in skin["joints"]]
+        return joints_of_bones(names, H36M_17), moments, points
 
     def _chain(self, node: int) -> list[int]:
         """From the top of the scene down to a node."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from vidpose.body.skeletons import Skeleton
 from vidpose.common.errors import UsageError, did_you_mean
@@ -53,3 +53,18 @@ def bone_names(scheme: str, layout: Skeleton) -> list[str]:
     for side, spelt in sides.items():
         names |= {f"{side}_{joint}": name.format(spelt) for joint, name in zip(_LIMBS, limbs, strict=True)}
     return [names.get(joint, joint) for joint in layout.joints]
+
+
+def joints_of_bones(names: Sequence[str], layout: Skeleton) -> list[str]:
+    """Bones' names as those of the joints that they leave, where they are a whole scheme's; else as they were.
+
+    What a file calls the end of a bone, "shin.L end", is the joint at which no bone begins.
+    """
+    turning = [joint for joint in range(len(layout)) if joint in layout.parents]
+    ends = {layout.parents[end]: joint for end, joint in enumerate(layout.joints) if end not in turning}
+    for own in (list(layout.joints), *(bone_names(scheme, layout) for scheme in BONE_NAMES)):
+        if {own[joint] for joint in turning} <= {*names}:
+            known = dict(zip(own, layout.joints, strict=True))
+            known |= {f"{own[above]} end": joint for above, joint in ends.items()}
+            return [known.get(name, name) for name in names]
+    return list(names)

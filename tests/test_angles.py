@@ -313,6 +313,21 @@ def test_the_summary_sets_left_against_right(saved):
     assert lines["thigh", "right"]["symmetry_percent"] in {"0.0", "-0.0"}
     assert lines["trunk", ""]["unit"] == "metres"
     assert lines["trunk", ""]["symmetry_percent"] == ""
+    # The page of the angles says where these were measured.
+    page = (Path(__file__).parents[1] / "docs" / "angles.md").read_text(encoding="utf-8")
+    assert f"knee flexion | {left['typical_error']} |" in page
+    assert lines["thigh", "left"]["typical_error"] == ""
+
+
+def test_sides_of_a_fitted_body_are_not_compared_by_their_lengths(saved):
+    result = PoseResult.load(saved)
+    rotations = np.tile(np.array([1, 0, 0, 0], np.float32), (1, 17, 1))
+    fitted = tuple(replace(track, rotations=np.repeat(rotations, len(track), axis=0)) for track in result.tracks)
+    result.with_tracks(fitted).save(saved)
+    assert run_angles(saved).exit_code == 0
+    lines = {(row["quantity"], row["side"]): row for row in rows_of(saved.with_name("走_angles_summary.csv"))}
+    assert lines["thigh", "right"]["symmetry_percent"] == ""
+    assert lines["knee_flexion", "right"]["symmetry_percent"] != ""
 
 
 def test_the_figure_shows_both_sides_in_their_colours(saved):

@@ -5,10 +5,11 @@ from pathlib import Path
 import clips
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from vidpose.body.colours import CENTRE, LEFT, RIGHT, Colour, bones_of
 from vidpose.body.skeletons import BLAZEPOSE_33, COCO_17, COCO_TO_H36M, H36M_17, SKELETONS
-from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
 from vidpose.render import OverlayRenderer, render_overlay
 from vidpose.render import panel as panel_module
@@ -173,11 +174,39 @@ def test_somebody_who_passes_by_does_not_split_the_panel():
     draw(result_of(stays, passes))
 
 
+@pytest.mark.parametrize(
+    ("axis", "degrees"), [("z", 40), ("x", -35), ("xz", (20, -25)), ("z", 180)], ids=["rolled", "up", "both", "over"]
+)
+def test_people_stand_upright_in_the_panel_however_the_camera_is_held(axis: str, degrees: float | tuple[float, ...]):
+    """As they do for a level camera, where the vertical of the world is known."""
+    result = result_of(standing_track())
+    held = Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
+    # From the camera's frame to the world's, z up: a level camera has it along its -y.
+    to_world = np.concatenate([np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ held.T, np.zeros((3, 1))], axis=1)
+    turned = tuple(
+        dataclasses.replace(track, joints=(track.joints @ held.T).astype(np.float32)) for track in result.tracks
+    )
+    camera = PinholeCamera((100.0, 100.0), (80.0, 60.0), to_world)
+    _, level = draw(result)
+    _, shown = draw(dataclasses.replace(result, tracks=turned, camera=camera))
+    _, falling = draw(dataclasses.replace(result, tracks=turned))
+    difference = np.abs(shown.astype(int) - level)
+    assert difference.mean() < 0.05
+    assert np.abs(falling.astype(int) - level).mean() > 1
+
+
+def test_somebody_who_passes_by_does_not_shrink_the_others():
+    stays, passes = standing_track(1, 0, 60), standing_track(2, 10, 5)
+    huge = dataclasses.replace(passes, joints=3 * passes.joints)
+    alone, beside = (draw(result_of(*tracks), frame_index=40)[1] for tracks in ((stays,), (stays, huge)))
+    assert (alone == beside).all()
+
+
 def test_a_body_stands_on_its_floor_while_it_sits_down():
     track = standing_track(rows=90)
     folded = track.joints.copy()
     folded[45:, :, 1] *= 0.5
-    floor = panel_module._floor(dataclasses.replace(track, joints=folded))
+    floor = panel_module._floor(track.times, folded)
     assert floor[0] == pytest.approx(folded[0, :, 1].max(), abs=1e-3)
     assert floor[-1] == pytest.approx(folded[-1, :, 1].max(), abs=1e-3)
     assert np.abs(np.diff(floor)).max() < 0.05

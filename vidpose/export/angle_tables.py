@@ -14,6 +14,12 @@ from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult
 from vidpose.common.files import replacing
 
+TYPICAL_ERRORS = {
+    "knee_flexion": 10.1, "hip_flexion": 8.5, "hip_abduction": 3.7, "elbow_flexion": 12.4, "shoulder_flexion": 16.3,
+    "shoulder_abduction": 4.9, "shoulder_elevation": 8.6, "trunk_lean_forward": 3.2, "trunk_lean_right": 1.4,
+}  # fmt: skip
+"""Degrees, mean absolute errors of one camera on the rendered samples, as docs/angles.md has them."""
+
 
 def write_angles(result: PoseResult, names: Sequence[str], path: Path) -> None:
     """Write `id, frame, time`, the angles in degrees, then `..._velocity` of each in degrees a second.
@@ -42,15 +48,19 @@ def write_angles(result: PoseResult, names: Sequence[str], path: Path) -> None:
 def write_angle_summary(result: PoseResult, names: Sequence[str], path: Path) -> None:
     """Write, for each person, the median and the range of every angle and segment length on either side.
 
-    The columns: `id, quantity, unit, side, median, low, high, range, symmetry_percent`. The last is Robinson's index
-    of the two sides, of their ranges of motion for angles and of their medians for lengths.
+    The columns: `id, quantity, unit, side, median, low, high, range, symmetry_percent, typical_error`. Symmetry is
+    Robinson's index of the two sides, of their ranges of motion for angles and of their medians for lengths; a fitted
+    body has none for lengths, as its sides are equal by construction. The typical error is `TYPICAL_ERRORS`'s, of one
+    camera.
 
     Args, Raises: as `write_angles`.
     """
     with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["id", "quantity", "unit", "side", "median", "low", "high", "range", "symmetry_percent"])
+        table.writerow(["id", "quantity", "unit", "side", "median", "low", "high", "range", "symmetry_percent",
+                        "typical_error"])  # fmt: skip
         for track in result.tracks:
+            equal = np.isfinite(track.rotations).all(axis=-1).any()
             angles = track_angles(result, track)
             lengths = segment_lengths(observed_joints(result, track), get_skeleton(result.joint_layout))
             quantities = [("degrees", 2, {name: AngleSummary.of(angles[name]) for name in names})]
@@ -59,13 +69,14 @@ def write_angle_summary(result: PoseResult, names: Sequence[str], path: Path) ->
                 for stem, full_names in sides(summaries).items():
                     found = [summaries[name] for name in full_names]
                     index = ""
-                    if len(found) == 2:
+                    if len(found) == 2 and (unit == "degrees" or not equal):
                         compared = [one.range if unit == "degrees" else one.median for one in found]
                         index = _cell(symmetry(*compared), 1)
+                    error = _cell(TYPICAL_ERRORS.get(stem, np.nan), 1) if result.agreement is None else ""
                     for name, one in zip(full_names, found, strict=True):
                         side = "" if name == stem else name.split("_")[0]
                         numbers = (_cell(value, digits) for value in (one.median, one.low, one.high, one.range))
-                        table.writerow([track.id, stem, unit, side, *numbers, index])
+                        table.writerow([track.id, stem, unit, side, *numbers, index, error])
 
 
 def _cell(value: float, digits: int = 2) -> str:

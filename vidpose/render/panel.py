@@ -1,6 +1,7 @@
 """The 3D panel: every person in a cell of their own, seen from a little above and aside of the camera.
 
-Joints are relative to the root, so people have no common place; each stands on a floor of their own.
+Joints are relative to the root, so people have no common place; each stands on a floor of their own. Where the world's
+vertical is known, they are shown as if the camera had stood level.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from vidpose.body.colours import (
     joint_colours,
     mix,
 )
+from vidpose.body.joint_angles import upward
 from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
@@ -94,9 +96,11 @@ class Panel:
         self._slots = _slots(result.tracks)
         self._tracks = result.tracks
         self._known = {track.id: known_joints(result, track) for track in result.tracks}
-        self._floors = {track.id: _floor(track) for track in result.tracks}
+        level = _level(upward(result.camera))
+        self._joints = {track.id: (track.joints @ level.T).astype(np.float32) for track in result.tracks}
+        self._floors = {track.id: _floor(track.times, self._joints[track.id]) for track in result.tracks}
         footer = round(44 * self._unit)
-        tall, wide = _extent(result.tracks)
+        tall, wide = _extent([self._joints[one.id][one.lifted] for one in result.tracks if one.id in self._slots])
         columns, rows, scale = _grid(max(self._slots.values(), default=0) + 1, width / wide, (height - footer) / tall)
         self._cells = [
             (width * (slot % columns) // columns, (height - footer) * (slot // columns) // rows)
@@ -115,8 +119,9 @@ class Panel:
                 continue
             x, y = self._cells[slot]
             cell = panel[y : y + self._view.height, x : x + self._view.width]
-            if np.isfinite(track.joints[row]).all():
-                joints = track.joints[row] - np.array([0, self._floors[track.id][row], 0])
+            joints = self._joints[track.id][row]
+            if np.isfinite(joints).all():
+                joints = joints - np.array([0, self._floors[track.id][row], 0])
                 self._draw_body(cell, joints, self._known[track.id][row])
             height = max(8.0, 12 * self._unit)
             chip(cell, (2.4 * height, 2.4 * height), str(track.id), id_colour(track.id), height)
@@ -181,6 +186,19 @@ class Panel:
             text(footer, note_x, middle, note, QUIET_TEXT, height)
 
 
+def _level(up: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation from the camera's frame to that of a level camera at the same place, which looks the same way.
+
+    Of one that looks straight down or up, the top of the picture is taken for the way it looks.
+    """
+    down = -up
+    ahead = np.array([0.0, 0.0, 1.0]) - down[2] * down
+    if np.linalg.norm(ahead) < 1e-3:
+        ahead = np.array([0.0, -1.0, 0.0]) + down[1] * down
+    ahead = ahead / np.linalg.norm(ahead)
+    return np.stack([np.cross(down, ahead), down, ahead])
+
+
 def _slots(tracks: tuple[Track, ...]) -> dict[int, int]:
     """Track id -> cell: the lowest one that is free while the track lasts, so that nobody changes places.
 
@@ -220,21 +238,20 @@ def _grid(count: int, across: float, down: float) -> tuple[int, int, float]:
     return *shapes[best], scales[best]
 
 
-def _extent(tracks: tuple[Track, ...]) -> tuple[float, float]:
-    """Metres that nearly all poses take up: from the lowest to the highest joint, and across."""
-    each = [track.joints[track.lifted] for track in tracks]
-    joints = np.concatenate([j for j in each if len(j)] or [np.zeros((1, 1, 3))])
+def _extent(poses: list[np.ndarray]) -> tuple[float, float]:
+    """Metres that nearly all poses (N, J, 3) take up: from the lowest to the highest joint, and across."""
+    joints = np.concatenate([one for one in poses if len(one)] or [np.zeros((1, 1, 3))])
     tall = np.percentile(np.ptp(joints[..., 1], axis=1), 97)
     wide = 2 * np.percentile(np.hypot(joints[..., 0], joints[..., 2]).max(axis=1), 97)
     return max(float(tall), 1.2), max(float(wide), 1.2)
 
 
-def _floor(track: Track) -> np.ndarray:
+def _floor(times: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """(N,) the height of the floor under the body, metres below the root: that of the lowest joint, without jitter."""
-    lowest = track.joints[..., 1].max(axis=1)
+    lowest = joints[..., 1].max(axis=1)
     known = np.isfinite(lowest)
-    interval = (track.times[-1] - track.times[0]) / max(1, len(track) - 1) or 1.0
+    interval = (times[-1] - times[0]) / max(1, len(times) - 1) or 1.0
     sigma = _FLOOR_MEMORY / 2 / interval
     total = gaussian_filter1d(known.astype(float), sigma)
     weighted = gaussian_filter1d(np.where(known, lowest, 0.0), sigma)
-    return np.divide(weighted, total, out=np.zeros(len(track)), where=known)
+    return np.divide(weighted, total, out=np.zeros(len(times)), where=known)

@@ -1,12 +1,15 @@
 """The refinement of lifted poses by the keypoints they came from (Strided Transformer, P-STMO)."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from test_eval import SIZE, recording
 from test_published_sizes import PUBLISHED, weights
+from training_data import recording as wanderer
+from training_data import write_store
 
 from vidpose.cli import cli
 from vidpose.common.errors import UsageError, VidposeError
@@ -16,6 +19,8 @@ from vidpose.evaluation.evaluate import evaluate, lift_clip, refined
 from vidpose.lifters import create_lifter
 from vidpose.lifters.pose_refiner import PoseRefiner, import_refiner, placed_by_keypoints, read_refiner
 from vidpose.lifters.zoo import save_lifter
+from vidpose.training.loop import train
+from vidpose.training.recipe import read_recipe
 
 
 @pytest.fixture
@@ -107,3 +112,23 @@ def test_what_is_no_refiner_is_said(store, tmp_path):
     lifter = create_lifter("martinez", width=8).eval()
     with pytest.raises(UsageError, match="the refiner is for 15 joints, where cmu has 17"):
         evaluate(store, PROTOCOLS["vidpose"], lifter, "gt", refiner=PoseRefiner(15).eval())
+
+
+def test_training_makes_a_refiner_that_helps(tmp_path):
+    # The true projections: where they place a joint, x and y are as good as the depth. So a refiner has much to gain.
+    data = write_store(tmp_path / "h36m", [wanderer(n, 60, s) for n, s in enumerate(("train", "train", "test"))])
+    lifter = create_lifter("martinez", width=16).eval()
+    save_lifter(lifter, tmp_path / "runs" / "strided-transformer" / "weights.safetensors", {})
+    recipe = read_recipe("strided-transformer-refiner", ["batch=32", "steps=60", "lr=1e-3", "data.input=gt"])
+    path = train(recipe, data.folder, tmp_path / "runs" / "refiner", device="cpu")
+    refiner = read_refiner(path)
+    clip = data.clips[2]
+    truth = np.array(data.joints(clip)) - np.array(data.joints(clip))[:, :1]
+    lifted = lift_clip(data, clip, lifter, "gt")
+    answer = refined(refiner, lifted, data, clip, "gt")
+    before, after = (np.linalg.norm(joints - truth, axis=-1).mean() for joints in (lifted, answer))
+    assert after < 0.8 * before
+    rows = [json.loads(line) for line in (tmp_path / "runs" / "refiner" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["val_mpjpe_mm"] == pytest.approx(1000 * after, rel=1e-3)
+    with pytest.raises(UsageError, match="refiner: learns from a benchmark"):
+        train(replace(recipe, init=""), data.folder, tmp_path / "runs" / "other", device="cpu")

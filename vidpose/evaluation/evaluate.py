@@ -140,14 +140,18 @@ def refined(
     """
     if refiner.joints != len(store.layout):
         raise UsageError(f"the refiner is for {refiner.joints} joints, where {store.name} has {len(store.layout)}")
-    root = store.layout.parents.index(-1)
-    joints_FJD = np.array(store.joints(clip))
+    placed_FJD = placed_in(store, clip, lifted_FJD, input_name)
+    answer_FJD = refiner(*(torch.from_numpy(array).float() for array in (lifted_FJD, placed_FJD))).numpy()
+    answer_FJD[:, store.layout.parents.index(-1)] = 0
+    return answer_FJD
+
+
+def placed_in(store: Store, clip: StoredClip, lifted_FJD: np.ndarray, input_name: str) -> np.ndarray:
+    """(F, J, 3) metres relative to the root: a clip's lifted joints by its keypoints (`placed_by_keypoints`)."""
+    root, joints_FJD = store.layout.parents.index(-1), np.array(store.joints(clip))
     focal_2, centre_2 = pinhole(joints_FJD, np.array(store.keypoints(clip, "gt"))[..., :2])
     seen_FJ2 = np.array(store.keypoints(clip, input_name))[..., :2]
-    placed_FJD = placed_by_keypoints(lifted_FJD, seen_FJ2, joints_FJD[:, root, 2], focal_2, centre_2, root)
-    answer_FJD = refiner(*(torch.from_numpy(array).float() for array in (lifted_FJD, placed_FJD))).numpy()
-    answer_FJD[:, root] = 0
-    return answer_FJD
+    return placed_by_keypoints(lifted_FJD, seen_FJ2, joints_FJD[:, root, 2], focal_2, centre_2, root)
 
 
 def evaluate_keypoints(store: Store, protocol: Protocol, input_name: str, *, every: int = 10) -> dict[str, float]:

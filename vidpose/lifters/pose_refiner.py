@@ -47,6 +47,10 @@ class PoseRefiner(nn.Module):
         xy_NJ2 = share_NJ2 * lifted_NJD[..., :2] + (1 - share_NJ2) * placed_NJD[..., :2]
         return torch.cat([xy_NJ2, lifted_NJD[..., 2:]], dim=-1)
 
+    def predictions(self, lifted_NJD: torch.Tensor, placed_NJD: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What training puts a loss on: the answer."""
+        return (self(lifted_NJD, placed_NJD),)
+
 
 def placed_by_keypoints(
     lifted_NJD: np.ndarray,

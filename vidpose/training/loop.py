@@ -22,6 +22,7 @@ from vidpose.training.logs import MPJPE
 from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
 from vidpose.training.masked_training import MaskedTrainer
 from vidpose.training.recipe import Recipe
+from vidpose.training.refiner_training import RefinerTrainer
 from vidpose.training.run import Run, Running, carry_out
 from vidpose.training.starting import start_from
 from vidpose.training.windows import Batch, open_windows
@@ -54,7 +55,7 @@ def train(
             longer a number. The last checkpoint stays.
         KeyboardInterrupt: passed on, after the state is saved.
     """
-    trainer = MaskedTrainer if recipe.masking else Trainer
+    trainer = MaskedTrainer if recipe.masking else RefinerTrainer if recipe.refiner else Trainer
     return carry_out(
         recipe,
         lambda fabric: trainer(recipe, data, out, fabric, half=half, say=say),

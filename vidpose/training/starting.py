@@ -28,7 +28,7 @@ def start_from(lifter: Lifter, recipe: Recipe, out: Path, say: Callable[[str], N
     Raises:
         UsageError, VidposeError: there are no such weights, or none of them fits.
     """
-    source = load_lifter(_find(recipe, out))
+    source = load_lifter(weights_named(recipe, out))
     theirs, ours = source.state_dict(), lifter.state_dict()
     taken = {}
     for name in ours.keys() & theirs.keys():
@@ -42,8 +42,12 @@ def start_from(lifter: Lifter, recipe: Recipe, out: Path, say: Callable[[str], N
     say(f"starting from {recipe.init}" + (f", but for {', '.join(left)}" if left else ""))
 
 
-def _find(recipe: Recipe, out: Path) -> Path | str:
-    """The file or zoo name that a recipe means: of another run, if there is one of that name."""
+def weights_named(recipe: Recipe, out: Path) -> Path | str:
+    """The file or zoo name that a recipe's `init` means: of another run, if there is one of that name.
+
+    Raises:
+        VidposeError: it means a recipe, whose run is not there.
+    """
     runs = out.resolve().parents[recipe.name.count("/")]
     of_run = runs / recipe.init / "weights.safetensors"
     if of_run.is_file():

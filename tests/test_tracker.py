@@ -182,6 +182,22 @@ def test_in_doubt_somebody_who_was_hidden_gets_a_new_id(tracker: Tracker) -> Non
     assert not {1, 2} & set(ids)
 
 
+@pytest.mark.parametrize(("colours", "may_go_on"), [("rr", False), ("rb", True)])
+def test_of_two_dressed_alike_who_hide_each_other_both_end(tracker: Tracker, colours: str, may_go_on: bool) -> None:
+    first, second = colours
+
+    def step(frame: int) -> list[int]:
+        x = 6.0 * (20 - frame)
+        if 18 <= frame < 24:
+            return wearing(tracker, frame / 25, (person(500.0), first))
+        return wearing(tracker, frame / 25, (person(500.0 - x), first), (person(500.0 + x), second))
+
+    ids = [step(frame) for frame in range(45)]
+    assert ids[0] == ids[17] == [1, 2]
+    assert set(ids[44]).isdisjoint(ids[0]) is not may_go_on
+    assert ids[44][0] == ids[25][0] == ids[23][0], "from the meeting on, one id"
+
+
 def test_somebody_who_is_forgotten_comes_back_as_somebody_new(tracker: Tracker) -> None:
     follow(tracker, 0.0, person(100), person(400))
     tracker.forget(1)

@@ -5,7 +5,8 @@ matched to the people already known, first the sure ones and then, to whoever is
 that the sum of costs is least (Hungarian assignment). A match costs what box and pose lack of agreeing with the
 person's last pose, moved on at constant velocity, and what clothes lack of looking alike. Where people have met, a
 candidate that looks far more like somebody else near by is not matched, nor is somebody who was hidden where another
-way of matching is as good. Someone not seen for longer than a gap is gone, and a candidate farther away than a body
+way of matching is as good. Where one of two who are dressed alike hides the other, both end: whoever is seen may be
+either. Someone not seen for longer than a gap is gone, and a candidate farther away than a body
 moves in the time is somebody else: better two ids for one person than one for two.
 
 Times are seconds and lengths are fractions of the body's size, so neither frame rate nor resolution matters.
@@ -46,6 +47,8 @@ _LOOK_COST = 0.5  # of clothes that have no colour in common
 _UNLIKE = 0.15  # by how much somebody else has to look more like a candidate to be it ...
 _ALIKE = 0.8  # ... unless it looks so much like oneself
 _LOOK_WEIGHT = 0.1  # of a new frame in how somebody is remembered
+_TWINS = 0.9  # how much alike the clothes of two are that tell nothing
+_BEHIND = 0.3  # how far at most somebody hidden is from whoever hides them
 _HIDDEN = 0.15  # seconds out of sight after which somebody might be mistaken for another
 _DOUBT = 0.1  # by how much a match of somebody hidden has to be cheaper than the other way round
 
@@ -143,6 +146,9 @@ class Tracker:
                     person.look = blended(person.look, looks[i], _LOOK_WEIGHT)
                 person.agreement += agreement
                 ids[i] = person.id
+        for id_ in self._mixed_up(time):
+            ids[ids == id_] = NOBODY
+            self.forget(id_)
         for i in unique:
             if sure[i] and ids[i] == NOBODY:
                 ids[i] = self._welcome(time, keypoints[i], scores[i], confidences[i], looks[i])
@@ -162,6 +168,18 @@ class Tracker:
     def forget(self, id_: int | None = None) -> None:
         """Follow somebody no longer, or nobody: whoever comes gets a new id."""
         self._alive = [person for person in self._alive if id_ is not None and person.id != id_]
+
+    def _mixed_up(self, time: float) -> set[int]:
+        """Ids of two who met and are dressed alike, when one has hidden the other so long that it may be either."""
+        lasting = [person for person in self._alive if person.sightings >= _PERSISTENT]
+        hidden = [person for person in lasting if time - person.seen > _HIDDEN]
+        seen = [person for person in lasting if person.last == self._frames]
+        if not hidden or not seen:
+            return set()
+        alike = likeness(np.stack([p.look for p in hidden]), np.stack([p.look for p in seen])) >= _TWINS
+        expected = np.stack([person.keypoints + person.shift(time) for person in hidden])
+        near = self._distance(expected, np.stack([p.keypoints for p in seen])) <= [_BEHIND * p.size for p in seen]
+        return {person.id for h, s in np.argwhere(alike & near) for person in (hidden[h], seen[s])}
 
     def _is_around(self, person: _Person, time: float) -> bool:
         return person.last == self._frames or time - person.seen <= self._gap

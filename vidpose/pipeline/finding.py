@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from vidpose.pipeline.networks import Networks
 from vidpose.pipeline.people_finder import PeopleFinder, Sighting
 from vidpose.refine.sides import unswap_sides
 from vidpose.video import VideoReader
+from vidpose.video.ahead import Ahead
 from vidpose.video.shots import GivenCuts, ShotFinder, load_cuts
 
 log = logging.getLogger(__name__)
@@ -93,17 +95,18 @@ def _sightings(
 ) -> dict[int, list[tuple[int, Sighting]]]:
     """Everyone in every frame: by id, the numbers of the frames and what was seen in each."""
     sightings: dict[int, list[tuple[int, Sighting]]] = {}
-    done, frames = 0, shots(reader)
-    while batch := list(islice(frames, finder.networks.batch)):
-        finder.look_ahead([frame.image for frame, _ in batch], [frame.index for frame, _ in batch])
-        for frame, begins_anew in batch:
-            if begins_anew:
-                finder.begin_anew()
-            for sighting in finder.step(frame.image, frame.time, frame.index):
-                sightings.setdefault(sighting.id, []).append((frame.index, sighting))
-            done += 1
-            if progress:
-                progress(done, reader.num_frames_hint)
+    with closing(Ahead(shots(reader))) as ahead:
+        done, frames = 0, iter(ahead)
+        while batch := list(islice(frames, finder.networks.batch)):
+            finder.look_ahead([frame.image for frame, _ in batch], [frame.index for frame, _ in batch])
+            for frame, begins_anew in batch:
+                if begins_anew:
+                    finder.begin_anew()
+                for sighting in finder.step(frame.image, frame.time, frame.index):
+                    sightings.setdefault(sighting.id, []).append((frame.index, sighting))
+                done += 1
+                if progress:
+                    progress(done, reader.num_frames_hint)
     return sightings
 
 

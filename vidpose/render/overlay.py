@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from vidpose.common.errors import VidposeError
 from vidpose.render.panel import Panel
 from vidpose.render.picture import draw_box, draw_person
 from vidpose.video import VideoReader, VideoWriter
+from vidpose.video.ahead import Ahead
 
 MAX_WIDTH, MAX_HEIGHT = 1920, 1080
 """The overlay, panel included, is scaled down to fit; it is never enlarged."""
@@ -109,9 +111,10 @@ def render_overlay(
                 f"{video_path}: {video.width}x{video.height} pixels, but the result is of a video with "
                 f"{source.width}x{source.height}; give the video it was made from"
             )
-        with VideoWriter(out_path, renderer.size, video.fps) as writer:
-            for frame in video:
-                writer.write(renderer.draw(frame.image, frame.index), frame.time)
+        drawn = Ahead((frame, renderer.draw(frame.image, frame.index)) for frame in video)
+        with closing(drawn), VideoWriter(out_path, renderer.size, video.fps) as writer:
+            for frame, picture in drawn:
+                writer.write(picture, frame.time)
                 if progress:
                     progress(frame.index + 1, source.num_frames)
 

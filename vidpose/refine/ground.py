@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Body = tuple[np.ndarray, np.ndarray, np.ndarray]
 """(N, J, 3) joints relative to the root, (N, 3) roots, metres in the camera's frame, NaN where absent; (N,) times."""
 
-_ANKLE = 0.048
+ANKLE = 0.048
 """Of the stature, how high an ankle is over the floor when its foot stands: 8 cm, the mean over CMU's test subjects,
 lifted and brought to their true distance."""
 
@@ -82,7 +82,7 @@ def find_ground(bodies: Sequence[Body], layout: Skeleton) -> np.ndarray | None:
     if not people:
         log.warning("`ground`: nobody has a place before the camera, so no floor is known")
         return None
-    soles = [_ANKLE * stature(points, layout) for points, _ in people]
+    soles = [ANKLE * stature(points, layout) for points, _ in people]
     ankles = [layout.index(f"{side}_ankle") for side in ("left", "right")]
     up_3 = _posture([points for points, _ in people], ankles, layout.index("thorax"))
     base_33 = _facing(up_3)

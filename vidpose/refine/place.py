@@ -17,6 +17,7 @@ from vidpose.refine.hinged_body import LAYOUT
 from vidpose.refine.rays import in_camera_frame
 from vidpose.refine.roots import reprojection_by_id, root_path, seen_joints
 from vidpose.refine.scale import Heights, check_height, stature
+from vidpose.refine.standing import stand_still
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,12 @@ def place(
     )
     fits = fit and bool(result.tracks) and layout == LAYOUT
     placed = fit_bodies(scaled, heights, max_gap) if fits else _with_roots(scaled, max_gap)
-    placed = replace(placed, placing=PlacingFacts(focal_from, heights, reprojection_by_id(placed)))
     if ground:
         bodies = [(track.joints, track.roots, track.times) for track in placed.tracks]
         placed = replace(placed, camera=replace(camera, to_world=find_ground(bodies, layout)))
-    return placed
+    if fits:
+        placed = stand_still(placed, max_gap)
+    return replace(placed, placing=PlacingFacts(focal_from, heights, reprojection_by_id(placed)))
 
 
 def fit_given(

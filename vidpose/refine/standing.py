@@ -1,0 +1,154 @@
+"""Feet that stand do not slide: the root's path of people who stay where they are.
+
+How far somebody is follows from how large they appear, and a body whose knees were lifted too straight is taken for one
+farther away: who squats on the spot drifts back and forth. Where both feet rest for a while, the path is moved, most of
+all along the line of sight, so that they stay in their places and, where a floor is known, upon it. The pose is left as
+it is. People who walk rest on one foot at a time, and are not touched: of them the apparent size tells more.
+
+Everything is linear in the moves, and a frame's meets only those of two frames before and after: a band, solved in time
+linear in the length.
+
+Shape suffixes: N frames, A ankles, D the 3 of a position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.linalg import solveh_banded
+from scipy.ndimage import binary_opening
+
+from vidpose.body.skeletons import get_skeleton
+from vidpose.body.stretches import MAX_GAP, unbroken
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.refine.ground import ANKLE
+from vidpose.refine.scale import stature
+
+_STILL = 0.25
+"""Metres a second across the line of sight, slower than which an ankle is at rest."""
+
+_FAR_AND_NEAR = 1.0
+"""Metres a second in any direction. A foot that comes towards the camera hardly moves across the line of sight."""
+
+_BRIEFEST = 0.7
+"""Seconds for which both feet rest where somebody stands; in a step they do for less than half of it."""
+
+_SLIDING = 0.05
+"""Metres a second, the standard deviation of a standing ankle's speed."""
+
+_ACROSS, _ALONG = 0.02, 0.3
+"""Metres, standard deviations of the root's path as it was found, across the line of sight and along it."""
+
+_ACCELERATION = 3.0
+"""Metres a second squared, the standard deviation of that of the moves."""
+
+_HEIGHT = 0.05
+"""Metres, the standard deviation of a standing ankle's height above the floor."""
+
+
+def stand_still(result: PoseResult, max_gap: float = MAX_GAP) -> PoseResult:
+    """Move the paths of people who stand so that their feet stay in their places, and on the floor if it is known.
+
+    Args:
+        result: with roots, in a layout that has ankles.
+        max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
+    """
+    floor = None if result.camera is None or result.camera.to_world is None else result.camera.to_world[2]
+    layout = get_skeleton(result.joint_layout)
+    ankles = [layout.index(f"{side}_ankle") for side in ("left", "right")]
+    tracks = []
+    for track in result.tracks:
+        roots = track.roots.astype(np.float64)
+        sole = ANKLE * stature(track.joints, layout)
+        placed = track.lifted & np.isfinite(track.roots).all(axis=1)
+        for part in unbroken(placed, track.times, max_gap):
+            feet = _ankles(track, part, ankles)
+            stands = standing(feet, roots[part], track.times[part])
+            if stands.any():
+                roots[part] += _moves(feet, roots[part], track.times[part], stands, floor, sole)
+        tracks.append(replace(track, roots=roots.astype(np.float32)))
+    return result.with_tracks(tuple(tracks))
+
+
+def standing(ankles_NAD: np.ndarray, roots_ND: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(N,) bool: both feet rest, and do so for a while.
+
+    Args:
+        ankles_NAD, roots_ND: metres in the camera's frame.
+        times: (N,) increasing seconds.
+    """
+    if len(times) < 3:
+        return np.zeros(len(times), bool)
+    velocity_NAD = np.gradient(ankles_NAD, times, axis=0)
+    sight_N1D = _unit(roots_ND)[:, None]
+    across_NAD = velocity_NAD - (velocity_NAD * sight_N1D).sum(axis=-1, keepdims=True) * sight_N1D
+    rests_NA = np.linalg.norm(across_NAD, axis=-1) < _STILL
+    rests_NA &= np.linalg.norm(velocity_NAD, axis=-1) < _FAR_AND_NEAR
+    frames = max(3, round(_BRIEFEST / float(np.median(np.diff(times)))))
+    return binary_opening(rests_NA.all(axis=1), np.ones(frames))
+
+
+def _moves(
+    ankles_NAD: np.ndarray,
+    roots_ND: np.ndarray,
+    times: np.ndarray,
+    stands_N: np.ndarray,
+    floor: np.ndarray | None,
+    sole: float,
+) -> np.ndarray:
+    """(N, 3) metres to move each frame by.
+
+    Args:
+        floor: (4,) that gives a point's height: its first three numbers times the point, plus the last; None: unknown.
+        sole: metres of the ankle above it.
+    """
+    one = np.eye(3)
+    sight_ND = _unit(roots_ND)
+    along_NDD = sight_ND[:, :, None] * sight_ND[:, None]
+    middle_NDD = (one - along_NDD) / _ACROSS**2 + along_NDD / _ALONG**2
+    # How a frame's move meets those of the next frame, and of the one after.
+    beside_NDD, beyond_NDD = np.zeros_like(middle_NDD), np.zeros_like(middle_NDD)
+    wanted_ND = np.zeros_like(roots_ND)
+    both = (stands_N[1:] & stands_N[:-1]) / np.square(_SLIDING * np.diff(times))
+    for foot in range(ankles_NAD.shape[1]):
+        slid = both[:, None] * np.diff(ankles_NAD[:, foot], axis=0)
+        wanted_ND[:-1] += slid
+        wanted_ND[1:] -= slid
+        middle_NDD[:-1] += both[:, None, None] * one
+        middle_NDD[1:] += both[:, None, None] * one
+        beside_NDD[:-1] -= both[:, None, None] * one
+        if floor is not None:
+            weight = stands_N / _HEIGHT**2
+            above = ankles_NAD[:, foot] @ floor[:3] + floor[3] - sole
+            middle_NDD += weight[:, None, None] * np.outer(floor[:3], floor[:3])
+            wanted_ND -= (weight * above)[:, None] * floor[:3]
+    calm = one / (_ACCELERATION * float(np.median(np.diff(times))) ** 2) ** 2
+    for place, factor in enumerate((1, 4, 1)):
+        middle_NDD[place : len(times) - 2 + place] += factor * calm
+    for place in (0, 1):
+        beside_NDD[place : len(times) - 2 + place] -= 2 * calm
+    beyond_NDD[:-2] += calm
+    return solveh_banded(_band(middle_NDD, beside_NDD, beyond_NDD), wanted_ND.ravel()).reshape(-1, 3)
+
+
+def _band(*blocks: np.ndarray) -> np.ndarray:
+    """What `solveh_banded` takes, of the (N, 3, 3) blocks of a symmetric matrix from its diagonal upwards."""
+    width = 3 * len(blocks) - 1
+    frames = len(blocks[0])
+    band = np.zeros((width + 1, 3 * frames))
+    for off, block in enumerate(blocks):
+        for row in range(3):
+            for column in range(3):
+                step = 3 * off + column - row
+                if step >= 0:
+                    band[width - step, 3 * off + column :: 3] = block[: frames - off, row, column]
+    return band
+
+
+def _ankles(track: Track, part: slice, ankles: list[int]) -> np.ndarray:
+    return track.joints[part][:, ankles].astype(np.float64) + track.roots[part][:, None]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)

@@ -4,8 +4,9 @@
 #   runs/shipped_weights.sh SOURCE [LIFTER...]
 #
 # SOURCE is a folder with what http://mocap.cs.cmu.edu gives out: subjects/NN/NN.asf and NN_MM.amc, or BVH conversions
-# named NN_MM.bvh. LIFTERs are rows of recipes/cmu17.toml; without any, the default one. What is done already is left
-# alone, and a training that was interrupted goes on: run it again.
+# named NN_MM.bvh. LIFTERs are rows of recipes/cmu17.toml; without any, the default one, and then its doubt: what is
+# shipped is both, as the row `doubt` writes it. What is done already is left alone, and a training that was interrupted
+# goes on: run it again.
 #
 # The weights that are shipped also learned from UI-PRMD, whose markers were made into joints elsewhere: put such shards,
 # cmu17_train_NN.npz, beside those that this makes, or other people's by `vidpose data prepare motion --out data/cmu17`.
@@ -14,7 +15,7 @@ cd "$(dirname "$0")/.."
 source=${1:?usage: runs/shipped_weights.sh SOURCE [LIFTER...]}
 shift
 lifters=("$@")
-((${#lifters[@]})) || lifters=(martinez)
+((${#lifters[@]})) || lifters=(martinez doubt)
 
 vidpose data prepare cmu17 --source "$source" --out data/cmu17
 vidpose data info cmu17 --data data/cmu17
@@ -26,6 +27,7 @@ for lifter in "${lifters[@]}"; do
     if [[ ! -f $run/weights.safetensors ]]; then
         again=()
         [[ -f $run/checkpoint.pt ]] && again=(--resume)
+        [[ $lifter == doubt ]] && again+=(--init runs/cmu17/martinez/weights.safetensors)
         vidpose train "cmu17/$lifter" --data data/cmu17 --out "$run" --half ${again[@]+"${again[@]}"}
     fi
     weights+=(--weights "$run/weights.safetensors")

@@ -91,6 +91,10 @@ def misjudged(scene: Scene, degrees: float, seed: int) -> np.ndarray:
     return joints
 
 
+def evidence_of(scene: Scene, joints: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> Evidence:
+    return Evidence.of(joints, np.empty((90, 0, 2)), keypoints, scores, scene.roots, scene.times, CAMERA)
+
+
 def error(track: Track, scene: Scene) -> np.ndarray:
     """(N, J) metres that joints are off, against the root."""
     return np.linalg.norm(track.joints - scene.joints, axis=-1)
@@ -101,7 +105,7 @@ def test_exact_joints_and_keypoints_are_found_exactly_from_elsewhere(scene: Scen
     start = Body.of_joints(rest_of(scene), scene.joints, scene.roots)
     start = start.moved(rng.normal(0, 0.1, (90, UNKNOWNS)))
     assert np.linalg.norm(start.joints() - scene.joints, axis=-1).max() > 0.1
-    evidence = Evidence.of(scene.joints, scene.keypoints, np.ones((90, 17)), scene.roots, scene.times, CAMERA)
+    evidence = evidence_of(scene, scene.joints, scene.keypoints, np.ones((90, 17)))
     anything_goes = Spread(acceleration=1e4, root_acceleration=1e4, roll=1e4, twist=1e3)
     body = best_body(start, evidence, anything_goes)
     assert np.linalg.norm(body.joints() - scene.joints, axis=-1).max() < 1e-3
@@ -216,7 +220,7 @@ def test_the_step_goes_down_the_slope_of_the_cost(scene: Scene):
     rng = np.random.default_rng(5)
     lifted = scene.joints + rng.normal(0, 0.05, scene.joints.shape)
     keypoints = scene.keypoints + rng.normal(0, 8, scene.keypoints.shape)
-    evidence = Evidence.of(lifted, keypoints, rng.uniform(0, 1, (90, 17)), scene.roots, scene.times, CAMERA)
+    evidence = evidence_of(scene, lifted, keypoints, rng.uniform(0, 1, (90, 17)))
     body = Body.of_joints(fit_module._symmetric_offsets(lifted), lifted, scene.roots)
     agreement = Agreement(evidence[:12], SPREAD)
     body = dataclasses.replace(body[:12], bends=body.bends[:12] - 0.3)

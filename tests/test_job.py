@@ -89,8 +89,8 @@ def test_plain_settings_find_their_part():
         (Job(saved=(Path("r.npz"),), finding=Finding(min_score=0.5)), "`min_score=0.5` says how people are looked for"),
         (Job(saved=(Path("r.npz"),), finding=Finding(end=2.0)), "`end=2.0` says how people are looked for"),
         (
-            Job((Path("a.mp4"), Path("b.mp4")), calibration=Path("c.toml"), placing=Placing(fit=False)),
-            "`fit=False` is for one camera",
+            Job((Path("a.mp4"), Path("b.mp4")), calibration=Path("c.toml"), placing=Placing(ground=True)),
+            "`ground=True` is for one camera",
         ),
     ],
 )
@@ -141,7 +141,6 @@ def test_a_failure_after_the_search_says_how_to_go_on(run, walk_sample, tmp_path
     [
         (("--from-keypoints", "r.npz", "--min-score", "0.3"), "--min-score says how people are looked for"),
         (("--from-keypoints", "r.npz", "--time", "0:10"), "--time says how people are looked for"),
-        (("a.mp4", "b.mp4", "--calibration", "c.toml", "--fit"), "--fit is for one camera"),
     ],
 )
 def test_an_option_that_is_given_and_useless_is_an_error_even_at_its_default(run, options, part):

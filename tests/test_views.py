@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vidpose.body.kinematics import matrices_of, pose, rest_offsets
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import UsageError, VidposeError
@@ -350,6 +351,31 @@ def test_views_of_different_rates_are_put_together_by_their_timestamps():
         # Straight lines between the true joints at 25 frames/s are 23 mm off where a wrist turns; half a frame of delay
         # would be 60.
         assert millimetres(world_of(result, track)[inner], motion.joints(times)[inner]) < 25
+
+
+def test_a_fitted_body_is_the_same_in_all_views_and_its_bones_keep_their_lengths():
+    motion = SCENES["walk-wave"].people[0].motion
+    slow, fast = np.arange(50) / 25, np.arange(120) / 60 + 0.004
+    cameras = [camera_at(place) for place in AROUND[:2]]
+    views = [view_of(camera, motion.joints(times)[None], times, noise=3.0)
+             for camera, times in zip(cameras, (slow, fast), strict=True)]  # fmt: skip
+    fitted = merge_views(views, cameras, Smoothing.parse("butterworth:6"), fit=True)
+    parents = [max(parent, 0) for parent in H36M_17.parents]
+    lengths = []
+    for result, times in zip(fitted, (slow, fast), strict=True):
+        (track,) = result.tracks
+        rows = track.lifted
+        bones = np.linalg.norm(track.joints - track.joints[:, parents], axis=-1)[rows]
+        np.testing.assert_allclose(bones, np.broadcast_to(bones[0], bones.shape), atol=1e-5)
+        lengths.append(bones[0])
+        # The body of this motion is not a rigid one about the thorax, and keypoints are off by 3 px.
+        assert 1000 * np.linalg.norm(world_of(result, track) - motion.joints(times), axis=-1)[rows].mean() < 40
+        turned = matrices_of(track.rotations[rows])
+        offsets = rest_offsets(track.joints[rows], H36M_17, turned)
+        again = pose(offsets, turned, np.zeros((rows.sum(), 3)), H36M_17)
+        np.testing.assert_allclose(again, track.joints[rows], atol=1e-4)
+        assert result.provenance["fit"] == "body"
+    np.testing.assert_allclose(*lengths, atol=1e-5)
 
 
 def test_frames_go_together_by_number_when_rates_and_lengths_agree():

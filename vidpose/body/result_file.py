@@ -21,7 +21,7 @@ from vidpose.common.files import write_npz
 from vidpose.common.inputs import Pixels, convert, short, strict_json
 from vidpose.common.npz import NpzArrays, open_npz
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _ARRAYS = tuple(f.name for f in fields(Track) if f.name != "id")
 
@@ -242,6 +242,8 @@ def _read_track(file: NpzArrays, id_: int, header: _ResultHeader, num_frames: in
     if header.format_version >= 2:
         turned = joints_in("rotations")
         track = replace(track, roots=read("roots", rows, 3), rotations=read("rotations", rows, turned, 4))
+    if header.format_version >= 4:
+        track = replace(track, doubts=read("doubts", rows, joints_in("doubts"), 2))
     _check_track(track)
     return track
 
@@ -256,7 +258,7 @@ def check_result(result: PoseResult) -> None:
         raise ValueError(f"a picture of {result.source.width} x {result.source.height} pixels")
     _check_times("times", result.source.times)
     for track in result.tracks:
-        for name in ("boxes", "keypoints", "joints", "roots"):
+        for name in ("boxes", "keypoints", "joints", "roots", "doubts"):
             array = getattr(track, name)
             if np.isinf(array).any() or np.abs(np.nan_to_num(array)).max(initial=0) > _FAR:
                 raise ValueError(f"{name} of person {track.id}: a number beyond {_FAR:g}")
@@ -279,6 +281,8 @@ def _check_track(track: Track) -> None:
     boxes = track.boxes[track.seen]
     if not (boxes[:, 2:] >= boxes[:, :2]).all():
         raise ValueError(f"boxes {of} are no boxes in frames where the person is seen")
+    if (track.doubts < 0).any():
+        raise ValueError(f"doubts {of} are below 0")
     lengths = np.linalg.norm(track.rotations, axis=-1)
     if (np.abs(lengths - 1) > _LOOSE).any():
         raise ValueError(f"rotations {of} are not unit quaternions")

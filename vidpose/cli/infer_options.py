@@ -68,6 +68,7 @@ placing_options = bundled(
     Placing,
     option(Placing, "--height", metavar="METRES",
            help="How tall people are: 1.75 for everybody, or by id, 1:1.75,2:1.62."),
-    option(Placing, "--fit/--no-fit", help="Make each person one body, of bones that keep their lengths."),
+    option(Placing, "--fit/--no-fit",
+           help="Make each person one body, of bones that keep their lengths.  [default: fit; of views no-fit]"),
     option(Placing, "--ground", is_flag=True, help="Find the floor from the feet. Exports then have a world, Z up."),
 )  # fmt: skip

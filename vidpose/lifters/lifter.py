@@ -14,6 +14,7 @@ from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.registry import Registry
 from vidpose.common.settings import Count
+from vidpose.lifters.doubt import Doubt
 from vidpose.lifters.lifter_table import LIFTERS
 from vidpose.lifters.normalisation import NORMALISATIONS, PLACELESS, quarter_turns
 from vidpose.weights.catalogue import classes
@@ -35,6 +36,7 @@ class LifterConfig:
         units: of its output: "metres", or "image" where x and y are in the units of the normalised input.
         layout: name of the joint layout of its output, and of its input where `input_layout` does not say otherwise.
         input_layout: name of the joint layout of its input; "": the same.
+        doubt: width of the network that says how sure the lifter is (`Doubt`); 0: it does not say. No paper's has one.
     """
 
     frames: Count = 81
@@ -45,6 +47,7 @@ class LifterConfig:
     units: Literal["metres", "image"] = "metres"
     layout: str = "h36m17"
     input_layout: str = ""
+    doubt: Annotated[int, Meta(ge=0, le=16384)] = 0
 
 
 class Lifter(nn.Module):
@@ -97,6 +100,10 @@ class Lifter(nn.Module):
             raise UsageError(f"{self.name}: channels must be 2 or 3, and normalisation one of {known}")
         if self.layouts and config.layout not in self.layouts:
             raise UsageError(f"{self.name}: defined on {', '.join(self.layouts)} joints, not on {config.layout}")
+        if config.doubt and config.units != "metres":
+            raise UsageError(f"{self.name}: doubts are metres, and an answer in units {config.units!r} has none")
+        coordinates = len(self.input_layout) * config.channels
+        self.doubt = Doubt(coordinates, len(self.layout), config.doubt) if config.doubt else None
         self.register_forward_pre_hook(_check_input, with_kwargs=True)
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:

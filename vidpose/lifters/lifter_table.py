@@ -206,7 +206,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=1,
             receptive_field=1,
             weights=ShippedWeights(
-                "martinez-cmu17-2.safetensors", "fe31d526b4ea09ae6400df0ec21bfbcc0707d06523445c578f3833411201da5a"
+                "martinez-cmu17-2.safetensors", "4c1331cbb93ee99a17a36f1b7653df155abd66b1f3954c57fb9d647c310e2839"
             ),
         ),
         LifterEntry(

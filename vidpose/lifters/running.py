@@ -95,6 +95,46 @@ def lift_hypotheses(
     return np.stack([_lift(runner, keypoints, scores, metres=True) for runner in runners])
 
 
+@torch.inference_mode()
+def doubts_of(
+    lifter: Lifter,
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    image_size: tuple[int, int],
+    joints: np.ndarray,
+    *,
+    mirror: bool = True,
+) -> np.ndarray:
+    """How sure a lifter is of what it lifted, if it says that at all.
+
+    Args:
+        keypoints, scores, image_size, mirror: as of `lift`.
+        joints: (N, J, 3) what it gave.
+
+    Returns:
+        (N, J, 2) float32 metres, standard deviations of each joint against its parent: across the ray to the person,
+        and along it; 0 of the root. (N, 0, 2) of a lifter that does not say.
+    """
+    doubt = lifter.doubt
+    if doubt is None:
+        return np.empty((len(joints), 0, 2), np.float32)
+    runner = _Runner(lifter, image_size, mirror, overlap=False)
+    pixels = np.concatenate([keypoints, scores[..., None]], axis=-1)[:, None].astype(np.float32)
+    pixels_N1JC = torch.from_numpy(pixels).to(runner.device)
+    turns_N = -lifter.upright(pixels_N1JC)
+    joints_N1JD = turned(torch.from_numpy(joints)[:, None].to(runner.device), turns_N)
+    mirrored_N1JD = (joints_N1JD * joints_N1JD.new_tensor([-1, 1, 1]))[:, :, list(lifter.layout.mirror)]
+    views = runner.views(turned(pixels_N1JC, turns_N))
+    answers = [
+        doubt(view_N1JC[:, 0], posed_N1JD[:, 0])
+        for view_N1JC, posed_N1JD in zip(views, (joints_N1JD, mirrored_N1JD), strict=False)
+    ]
+    answers[1:] = [answer_NJ2[:, list(lifter.layout.mirror)] for answer_NJ2 in answers[1:]]
+    doubts_NJ2 = torch.stack(answers).mean(dim=0)
+    doubts_NJ2[:, lifter.layout.parents.index(-1)] = 0
+    return doubts_NJ2.float().cpu().numpy()
+
+
 def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bool) -> np.ndarray:
     lifter = runner.lifter
     clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32))

@@ -173,13 +173,14 @@ class Placing:
         lens: of the one camera; without a word, as the video states it, or a common one.
         height: metres that people are tall, of all or by id, as numbers or as text ("1:1.75,2:1.62"); None: the
             lifter's own metres.
-        fit: make each person one body, of bones that keep their lengths.
+        fit: make each person one body, of bones that keep their lengths; None: as seen by one camera, and not where
+            several triangulate them, which is nearer to the truth.
         ground: look for the floor.
     """
 
     lens: Lens = field(default_factory=Lens)
     height: Heights | str | None = None
-    fit: bool = True
+    fit: bool | None = None
     ground: bool = False
 
     @property

@@ -43,7 +43,7 @@ class Settings(TypedDict, total=False):
     fov: float | None
     focal: float | None
     height: Heights | str | None
-    fit: bool
+    fit: bool | None
     ground: bool
     device: str
 

@@ -117,7 +117,7 @@ class Job:
             yield "size", "is of the picture that saved keypoints are in, and a video says how large it is"
         if self.calibration:
             reason = "is for one camera, and calibrated views are triangulated"
-            yield from ((name, reason) for name in ("fov", "focal", "height", "fit", "ground"))
+            yield from ((name, reason) for name in ("fov", "focal", "height", "ground"))
 
     def setting(self, name: str) -> tuple[Any, Any]:
         """The value of a setting, wherever it is, and its default."""
@@ -207,7 +207,7 @@ class Job:
             for some in found
         ]
         if cameras:
-            return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap))
+            return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap, fit=self.placing.fit or False))
         return [self._placed(result, video) for result, video in zip(lifted, self.sources, strict=True)]
 
     @cached_property
@@ -286,13 +286,13 @@ class Job:
         if result.joints_given:
             from vidpose.refine.place import fit_given
 
-            return fit_given(result, height=how.heights, fit=how.fit, max_gap=self.lifting.max_gap)
+            return fit_given(result, height=how.heights, fit=how.fit is not False, max_gap=self.lifting.max_gap)
         return place(
             result,
             how.lens,
             stated_fov=stated_fov(video) if result.source.pictures else None,
             height=how.heights,
-            fit=how.fit,
+            fit=how.fit is not False,
             ground=how.ground,
             max_gap=self.lifting.max_gap,
         )

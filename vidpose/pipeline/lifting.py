@@ -12,7 +12,7 @@ from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
 from vidpose.lifters import Lifter
-from vidpose.lifters.running import lift
+from vidpose.lifters.running import doubts_of, lift
 from vidpose.lifters.zoo import Weights
 from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
@@ -58,6 +58,7 @@ def lift_people(
         told = np.where(is_outside & track.seen[:, None], np.maximum(scores, _GUESS), scores)
         joint_scores = for_answer(track.keypoints, track.scores)[1] if for_answer else track.scores
         joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
+        doubts = np.full((len(track), joints.shape[1] if lifter.doubt else 0, 2), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
             whole = complete(keypoints[part], track.times[part], taken)
             lifted = lift(lifter, whole, told[part], size, times=track.times[part])
@@ -66,12 +67,14 @@ def lift_people(
                     f"{weights.name}: answers with joints that cannot be; the weights are damaged, or their training "
                     "diverged"
                 )
-            lifted[~track.seen[part]] = np.nan
+            doubted = doubts_of(lifter, whole, told[part], size, lifted)
+            lifted[~track.seen[part]], doubted[~track.seen[part]] = np.nan, np.nan
             times = track.times[part]
+            doubts[part] = fill_gaps(doubted, times, max_gap)
             joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
         # What was found out about an earlier lifting does not hold for this one.
         found_only = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
-        tracks.append(replace(found_only, joints=joints, joint_scores=joint_scores))
+        tracks.append(replace(found_only, joints=joints, joint_scores=joint_scores, doubts=doubts))
     placeless = lifter.in_ray_frame
     plain = replace(found, camera=None, placing=None, agreement=None)
     return replace(plain, joint_layout=lifter.layout.name, in_ray_frame=placeless).with_tracks(

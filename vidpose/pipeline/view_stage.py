@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vidpose.body.kinematics import matrices_of, pose, quaternions_of, rest_offsets
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track, ViewFacts
+from vidpose.refine.fit import fit_in_space
 from vidpose.refine.gaps import fill_gaps
+from vidpose.refine.hinged_body import LAYOUT
 from vidpose.refine.rays import in_camera_frame
 from vidpose.refine.roots import root_path
 from vidpose.refine.smoothing import Smoothing
@@ -79,6 +82,7 @@ class _LocatedPerson:
         scores: (N, J) of the view that sees a joint best; 0 in filled gaps.
         errors: (V, N, K) distances of triangulated keypoints from where each view saw them, in ideal coordinates;
             infinite where it contradicts or nothing is triangulated, NaN where it does not see them.
+        rotations: (N, J, 4) of the body that was fitted, in the world's axes; (N, 0, 4) where none was.
     """
 
     first: int
@@ -86,6 +90,7 @@ class _LocatedPerson:
     roots: np.ndarray
     scores: np.ndarray
     errors: np.ndarray
+    rotations: np.ndarray
 
 
 def cameras_of(
@@ -135,7 +140,12 @@ def _in_camera_frames(lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera
 
 
 def merge_views(
-    lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera], smoothing: Smoothing, *, max_gap: float = MAX_GAP
+    lifted: Sequence[PoseResult],
+    cameras: Sequence[ViewCamera],
+    smoothing: Smoothing,
+    *,
+    max_gap: float = MAX_GAP,
+    fit: bool = False,
 ) -> tuple[PoseResult, ...]:
     """Put several views of one scene together.
 
@@ -144,6 +154,8 @@ def merge_views(
         cameras: by which they were taken (`cameras_of`).
         smoothing: of joints and root paths.
         max_gap: seconds; an absence up to this long is filled, a longer one stays empty.
+        fit: make everybody whom several views see one body (`vidpose.refine.fit.fit_in_space`), if joints are in its
+            layout.
 
     Returns:
         A result a view. Someone seen by several views has the same id, joints and root path in each of them, in that
@@ -156,7 +168,7 @@ def merge_views(
     lifted = _in_camera_frames(lifted, cameras)
     scene = _ViewedScene.of(lifted, cameras)
     located = {
-        id_: _locate(some, scene, smoothing, max_gap)
+        id_: _locate(some, scene, smoothing, max_gap, fit and scene.layout == LAYOUT)
         for id_, some in enumerate(scene.people, start=1)
         if len({track.view for track in some}) > 1
     }
@@ -177,6 +189,7 @@ def merge_views(
             tuple(sorted(found, key=lambda track: int(track.frames[0]))),
             smoothing=str(smoothing),
             max_gap_seconds=max_gap,
+            **({"fit": "body"} if fit and scene.layout == LAYOUT else {}),
         )
         results.append(result)
     return tuple(results)
@@ -225,7 +238,9 @@ def _sighted(track: Track, view: int, camera: ViewCamera, clock: CommonClock, co
     )
 
 
-def _locate(tracks: Sequence[Sighted], scene: _ViewedScene, smoothing: Smoothing, max_gap: float) -> _LocatedPerson:
+def _locate(
+    tracks: Sequence[Sighted], scene: _ViewedScene, smoothing: Smoothing, max_gap: float, fit: bool
+) -> _LocatedPerson:
     """Someone in the world, by the tracks of several views."""
     first, stop = min(track.first for track in tracks), max(track.stop for track in tracks)
     root = scene.layout.parents.index(-1)
@@ -237,13 +252,12 @@ def _locate(tracks: Sequence[Sighted], scene: _ViewedScene, smoothing: Smoothing
     errors = np.concatenate([part[3] for part in parts], axis=1)
     joints = np.where(np.isfinite(world), world - world[:, [root]], bodies)
     times = scene.clock.times[first:stop]
-    return _LocatedPerson(
-        first,
-        _smoothed(joints, times, smoothing, max_gap),
-        _smoothed(world[:, root], times, smoothing, max_gap),
-        np.where(np.all(np.isfinite(joints), axis=(1, 2))[:, None], scores, 0),
-        errors,
-    )
+    scores = np.where(np.all(np.isfinite(joints), axis=(1, 2))[:, None], scores, 0)
+    joints, roots = (_smoothed(curves, times, smoothing, max_gap) for curves in (joints, world[:, root]))
+    rotations = np.empty((len(times), 0, 4))
+    if fit:
+        joints, roots, rotations = fit_in_space(joints, roots, times, max_gap)
+    return _LocatedPerson(first, joints, roots, scores, errors, rotations)
 
 
 _FIELDS = ("ideal", "scores", "joint_ideal", "joint_scores", "bodies")
@@ -312,11 +326,19 @@ def _as_seen(
         own = track.frames - rows[0]
         boxes[own], pixels[own], scores[own] = track.boxes, track.keypoints, track.scores
     track = Track.of_keypoints(id_, rows.astype(np.int64), times[rows], boxes, pixels, scores)
-    joints = sample(person.joints, places) @ camera.rotation.T
+    joints, rotations = sample(person.joints, places), np.empty((len(rows), 0, 4))
+    if person.rotations.shape[1]:
+        # Between two ticks the bones turn: they do not shorten.
+        turned = matrices_of(sample(person.rotations, places))
+        offsets = rest_offsets(person.joints, LAYOUT, matrices_of(person.rotations))
+        joints = pose(offsets, turned, np.zeros((len(rows), 3)), LAYOUT)
+        rotations = quaternions_of(camera.rotation @ turned)
+    joints = joints @ camera.rotation.T
     roots = sample(person.roots, places) @ camera.rotation.T + camera.translation
     return replace(
         track,
         joints=joints.astype(np.float32),
         joint_scores=np.nan_to_num(sample(person.scores, places)).astype(np.float32),
         roots=roots.astype(np.float32),
+        rotations=rotations.astype(np.float32),
     )

@@ -49,6 +49,8 @@ class Spread:
     Attributes:
         across, along: the end of a lifted bone against its start, across and along the line of sight: between what
             lifters are off by on motion like that they learned from and on real video, twice as much.
+        least, doubt: of a lifter that says how far it is off, the part that it does not know of, and a factor on the
+            rest: on real video it errs more than on what it learned from.
         robust: standard deviations from which on a lifted bone counts less.
         keypoint: a keypoint of score 1, in metres at the person.
         wild: in metres at the person; a keypoint that far off counts half, and further off ever less.
@@ -61,6 +63,8 @@ class Spread:
 
     across: float = 0.037
     along: float = 0.075
+    least: float = 0.035
+    doubt: float = 1.5
     robust: float = 2.0
     keypoint: float = 0.03
     wild: float = 0.12
@@ -78,6 +82,9 @@ _TWISTS = np.radians([50.0, 50, 100, 100])
 
 _UNSCORED = 0.2
 """Weight of a lifted bone whose keypoints have score 0: it was made from their neighbours'."""
+
+_TRIANGULATED = 0.01
+"""Metres, standard deviation of a bone's end against its start, by what several views see."""
 
 SHOWN = tuple(i for i, joint in enumerate(LAYOUT.joints) if joint not in ("pelvis", "spine", "thorax"))
 """Joints that keypoints show. Detectors have none inside the trunk; conversions make these of hips and shoulders, which
@@ -99,6 +106,13 @@ _ENOUGH = 1e-3
 """Relative decrease of the cost from which on further steps change nothing one sees."""
 
 
+def _lifter_spreads(doubts_NJ2: np.ndarray, frames: int) -> np.ndarray:
+    """(N, J, 3) standard deviations of the lifted bones: the usual ones, or what the lifter says of itself."""
+    if not doubts_NJ2.shape[1]:
+        return np.broadcast_to((SPREAD.across, SPREAD.across, SPREAD.along), (frames, len(LAYOUT), 3))
+    return np.hypot(SPREAD.least, SPREAD.doubt * doubts_NJ2[..., [0, 0, 1]].astype(np.float64))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What a body is fitted to.
@@ -106,6 +120,7 @@ class Evidence:
     Attributes:
         bones: (N, J, 3) lifted, from each joint's parent to it, metres.
         trust: (N, J) of these, 0 to 1.
+        spreads: (N, J, 3) their standard deviations, metres: of x and y, and of z, along the line of sight.
         rays: (N, J, 2) keypoints as the camera's (x / z, y / z); any finite value where absent.
         scores: (N, J) of the keypoints that show a joint, 0 where absent.
         depths: (N,) metres, about where the person is.
@@ -114,6 +129,7 @@ class Evidence:
 
     bones: np.ndarray
     trust: np.ndarray
+    spreads: np.ndarray
     rays: np.ndarray
     scores: np.ndarray
     depths: np.ndarray
@@ -121,17 +137,30 @@ class Evidence:
 
     @staticmethod
     def of(
-        joints: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, roots: np.ndarray, times: np.ndarray,
-        camera: PinholeCamera,
+        joints: np.ndarray, doubts: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, roots: np.ndarray,
+        times: np.ndarray, camera: PinholeCamera,
     ) -> Evidence:  # fmt: skip
-        """From a stretch of a track: joints relative to the root, keypoints of these joints, and the root's path."""
+        """From a stretch of a track: joints relative to the root and what the lifter doubts of them (`Track.doubts`),
+        keypoints of these joints, and the root's path."""
         parents = [max(parent, 0) for parent in LAYOUT.parents]
         there_NJ = np.isfinite(keypoints).all(axis=-1)
         scores = np.where(there_NJ, scores, 0.0)
         trust = _UNSCORED + (1 - _UNSCORED) * np.minimum(scores, scores[:, parents])
         rays = (np.where(there_NJ[..., None], keypoints, 0.0) - camera.centre) / camera.focal
         shown = np.isin(np.arange(len(LAYOUT)), SHOWN)
-        return Evidence(joints - joints[:, parents], trust, rays, scores * shown, roots[:, 2], times)
+        spreads = _lifter_spreads(doubts, len(times))
+        return Evidence(joints - joints[:, parents], trust, spreads, rays, scores * shown, roots[:, 2], times)
+
+    @staticmethod
+    def in_space(joints: np.ndarray, times: np.ndarray) -> Evidence:
+        """Of joints relative to the root that are known as well in every direction, and nothing else."""
+        parents, (frames, count, _) = [max(parent, 0) for parent in LAYOUT.parents], joints.shape
+        spreads, nowhere, unseen = (
+            np.full(joints.shape, _TRIANGULATED),
+            np.zeros((frames, count, 2)),
+            np.zeros((frames, count)),
+        )
+        return Evidence(joints - joints[:, parents], unseen + 1, spreads, nowhere, unseen, np.ones(frames), times)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -195,13 +224,9 @@ class Agreement:
     def _lifted(self, bones_NJD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(N, J, 3) residuals of the bones, (N, J) their weights and (N, J) costs."""
         robust, trust_NJ = self.spread.robust, self.evidence.trust
-        off_NJD = (bones_NJD - self.evidence.bones) / self._lifter_spread
+        off_NJD = (bones_NJD - self.evidence.bones) / self.evidence.spreads
         far_NJ = np.sqrt(1 + np.square(off_NJD).sum(axis=-1) / robust**2)
         return off_NJD, trust_NJ / far_NJ, trust_NJ * 2 * robust**2 * (far_NJ - 1)
-
-    @property
-    def _lifter_spread(self) -> tuple[float, float, float]:
-        return self.spread.across, self.spread.across, self.spread.along
 
     def _seen(self, points_NJD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(N, J, 2) residuals of the keypoints, (N, J) their weights and (N, J) costs."""
@@ -237,7 +262,7 @@ class Agreement:
     def _bone_rows(self, body: Body, bones_by_NJDU: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         off_NJD, weight_NJ, _ = self._lifted(body.bones())
         root_NJ1 = np.sqrt(weight_NJ)[..., None]
-        by_NJDU = bones_by_NJDU * (root_NJ1 / self._lifter_spread)[..., None]
+        by_NJDU = bones_by_NJDU * (root_NJ1 / self.evidence.spreads)[..., None]
         return by_NJDU.reshape(len(body), -1, UNKNOWNS), (off_NJD * root_NJ1).reshape(len(body), -1)
 
     def _keypoint_rows(self, body: Body) -> tuple[np.ndarray, np.ndarray]:

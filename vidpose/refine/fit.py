@@ -98,7 +98,7 @@ def fit_track(
         def evidence(rows: slice, part: slice = part, start: np.ndarray = start, placed: bool = placed) -> Evidence:
             own = slice(part.start + rows.start, part.start + rows.stop)
             lifted, seen = track.joints[own].astype(np.float64), scores[own] * placed
-            return Evidence.of(lifted, keypoints[own], seen, start[rows], track.times[own], camera)
+            return Evidence.of(lifted, track.doubts[own], keypoints[own], seen, start[rows], track.times[own], camera)
 
         before = None
         for rows, fitted in _fitted(body, evidence, track.times[part]):
@@ -111,6 +111,41 @@ def fit_track(
         scale = np.float32(height / stature(joints, LAYOUT))
         joints, roots = joints * scale, roots * scale
     return replace(track, joints=joints, roots=roots, rotations=rotations)
+
+
+def fit_in_space(
+    joints: np.ndarray, roots: np.ndarray, times: np.ndarray, max_gap: float = MAX_GAP
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A body for someone whose places are known without a camera's help: triangulated by several.
+
+    Args:
+        joints: (N, 17, 3) metres relative to the root, in `H36M_17`; NaN in rows without a pose.
+        roots: (N, 3) metres, in the same axes.
+        times: (N,) increasing seconds.
+        max_gap: as of `fit`.
+
+    Returns:
+        Joints and roots of the body, and its rotations (N, 17, 4), each as a `Track` has them but in these axes.
+    """
+    fitted, rotations = np.full(joints.shape, np.nan), np.full((*joints.shape[:2], 4), np.nan)
+    there = np.isfinite(joints).all(axis=(1, 2))
+    if not there.any():
+        return fitted, roots, rotations
+    # Both sides are seen, so each has bones of its own.
+    offsets = rest_offsets(joints, LAYOUT)
+    for part in unbroken(there, times, max_gap):
+
+        def evidence(rows: slice, part: slice = part) -> Evidence:
+            own = slice(part.start + rows.start, part.start + rows.stop)
+            return Evidence.in_space(joints[own], times[own])
+
+        before = None
+        body = Body.of_joints(offsets, joints[part], np.zeros_like(roots[part]))
+        for rows, done in _fitted(body, evidence, times[part]):
+            own = slice(part.start + rows.start, part.start + rows.stop)
+            fitted[own], rotations[own] = done.joints(), quaternions_of(done.orientations(), before)
+            before = rotations[own][-1]
+    return fitted, roots + (joints - fitted).mean(axis=1), rotations
 
 
 _ANYWHERE = 5.0

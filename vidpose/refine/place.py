@@ -96,7 +96,10 @@ def _by_id(height: Heights | None, result: PoseResult) -> dict[int, float]:
 def _scaled(track: Track, metres: float, layout: Skeleton) -> Track:
     """The track with joints of somebody so tall."""
     lifted = stature(track.joints, layout)
-    return replace(track, joints=track.joints * np.float32(metres / lifted)) if lifted > 0 else track
+    if not lifted > 0:
+        return track
+    scale = np.float32(metres / lifted)
+    return replace(track, joints=track.joints * scale, doubts=track.doubts * scale)
 
 
 def _with_roots(result: PoseResult, max_gap: float) -> PoseResult:

@@ -18,6 +18,7 @@ from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.lifters import HypothesisLifter, Lifter, create_lifter
 from vidpose.lifters.martinez import Standardised
 from vidpose.lifters.zoo import save_lifter
+from vidpose.training.doubt_training import DoubtTrainer
 from vidpose.training.logs import MPJPE
 from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
 from vidpose.training.masked_training import MaskedTrainer
@@ -55,7 +56,8 @@ def train(
             longer a number. The last checkpoint stays.
         KeyboardInterrupt: passed on, after the state is saved.
     """
-    trainer = MaskedTrainer if recipe.masking else RefinerTrainer if recipe.refiner else Trainer
+    doubting = DoubtTrainer if recipe.model.get("doubt") else Trainer
+    trainer = MaskedTrainer if recipe.masking else RefinerTrainer if recipe.refiner else doubting
     return carry_out(
         recipe,
         lambda fabric: trainer(recipe, data, out, fabric, half=half, say=say),

@@ -198,9 +198,17 @@ def test_those_who_want_the_same_file_at_once_share_one_transfer(server, target)
 def test_no_redirect_leads_from_https_to_http():
     follow = downloads._Redirects().redirect_request
     safe = Request("https://host/weights.pth")
-    with pytest.raises(URLError, match="from https to http://host"):
+    with pytest.raises(URLError, match=r"to http://host/weights\.pth, which is not https"):
         follow(safe, None, 302, "Found", {}, "http://host/weights.pth")
     assert follow(safe, None, 302, "Found", {}, "https://other/weights.pth").full_url == "https://other/weights.pth"
+
+
+@pytest.mark.parametrize("url", ["http://host/weights.pth", "ftp://host/weights.pth", "file:///etc/passwd"])
+def test_what_is_not_https_is_not_asked_for(target, url):
+    with pytest.raises(VidposeError, match=f"{url}: not https") as error:
+        fetch(url, target, SHA256)
+    assert "\n" not in str(error.value)
+    assert not target.parent.exists()
 
 
 def test_without_a_known_hash_the_file_is_taken_as_it_comes_but_whole_and_from_the_start(server, target):

@@ -15,7 +15,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets import cmu
 from vidpose.datasets.clips_to_lift import metres_per_unit, with_scores
 from vidpose.datasets.cmu import PROTOCOLS
-from vidpose.datasets.store import Recording, Store, StoreWriter
+from vidpose.datasets.store import Recording, Store, StoreWriter, fresh_folder
 from vidpose.evaluation.evaluate import FILTERS, evaluate
 from vidpose.lifters import Lifter, LifterConfig, create_lifter, zoo
 from vidpose.lifters.running import lift
@@ -339,6 +339,21 @@ def test_a_prepared_benchmark_is_left_alone(store, capsys):
     assert len(Store(store.folder).clips) == 4
     with pytest.raises(UsageError, match="holds cmu; choose another --out"):
         run("data", "prepare", "h36m", "--source", "/nowhere", "--out", store.folder)
+
+
+def test_a_benchmark_is_there_until_there_is_another(tmp_path):
+    writer = StoreWriter(tmp_path, "cmu", "h36m17")
+    writer.write("a", [recording(0)])
+    writer.finish({}, {"gt": {"scores": False}})
+    with fresh_folder(tmp_path) as fresh:
+        StoreWriter(fresh, "cmu", "h36m17").write("b", [recording(1)])  # and then the new source is damaged
+    assert [clip.part for clip in Store(tmp_path).clips] == ["a"]
+    with fresh_folder(tmp_path) as fresh:
+        again = StoreWriter(fresh, "cmu", "h36m17")
+        again.write("b", [recording(1)])
+        store = again.finish({}, {"gt": {"scores": False}}).moved_to(tmp_path)
+    assert [clip.part for clip in store.clips] == ["b"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "parts"]
 
 
 def test_an_interrupted_preparation_goes_on(tmp_path):

@@ -39,12 +39,12 @@ def prepare(name: str, source: Path, out: Path | None, skeleton: Path | None, ov
 
     Does nothing where it is prepared already. After an interruption, the same command goes on.
     """
-    import shutil
+    from contextlib import nullcontext
 
     from vidpose.common.errors import UsageError
     from vidpose.common.files import alone_in
     from vidpose.datasets import get_dataset
-    from vidpose.datasets.store import Store, StoreWriter
+    from vidpose.datasets.store import Store, StoreWriter, fresh_folder
 
     if skeleton and name != "motion":
         raise UsageError(f"--skeleton {skeleton}: only `vidpose data prepare motion` takes a map")
@@ -61,11 +61,9 @@ def prepare(name: str, source: Path, out: Path | None, skeleton: Path | None, ov
         return
     if not source.is_dir():
         raise UsageError(f"{source}: no such folder; --source is where the benchmark's files lie")
-    if overwrite:
-        shutil.rmtree(out / "parts", ignore_errors=True)
-        (out / "index.json").unlink(missing_ok=True)
-    with alone_in(out):
-        store = dataset.prepare(source, StoreWriter(out, name, dataset.LAYOUT), say)
+    with alone_in(out), fresh_folder(out) if overwrite else nullcontext(out) as folder:
+        store = dataset.prepare(source, StoreWriter(folder, name, dataset.LAYOUT), say)
+        store = store.moved_to(out) if overwrite else store
     say(f"wrote {out}: {len(store.clips)} clips, {sum(clip.frames for clip in store.clips)} frames")
 
 

@@ -15,7 +15,8 @@ interrupted goes on with the first part that is missing.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -153,6 +154,20 @@ class StoreWriter:
         return Store(self.folder)
 
 
+@contextmanager
+def fresh_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder within `folder` for the time being, so that what is there stays until there is something else."""
+    fresh = folder / ".fresh.partial"
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+    except OSError as error:
+        raise VidposeError(f"{folder}: cannot write ({describe(error)})") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
 def _stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(arrays).astype(np.float32)
 
@@ -241,6 +256,22 @@ class Store:
                 if clip.part != part or clip.start + clip.frames > rows:
                     raise ValueError(f"rows {clip.start} to {clip.start + clip.frames} of {short(clip.part)}")
         return clips
+
+    def moved_to(self, folder: Path) -> Store:
+        """Put the benchmark where another one is, or nothing; gives it as it is there.
+
+        Raises:
+            OSError: it cannot be put there.
+        """
+        old = folder / ".old.partial"
+        shutil.rmtree(old, ignore_errors=True)
+        _index_of(folder).unlink(missing_ok=True)
+        if (folder / "parts").exists():
+            (folder / "parts").rename(old)
+        (self.folder / "parts").rename(folder / "parts")
+        _index_of(self.folder).rename(_index_of(folder))
+        shutil.rmtree(old, ignore_errors=True)
+        return Store(folder)
 
     def joints(self, clip: StoredClip) -> np.ndarray:
         """(F, J, 3) metres in the camera frame; finite in frames that count.

@@ -15,7 +15,7 @@ import torch
 from lightning.fabric import Fabric
 
 from vidpose.evaluation.metrics import p_mpjpe
-from vidpose.lifters import HypothesisLifter, Lifter, create_lifter
+from vidpose.lifters import HypothesisLifter, Lifter
 from vidpose.lifters.martinez import Standardised
 from vidpose.lifters.zoo import save_lifter
 from vidpose.training.doubt_training import DoubtTrainer
@@ -25,7 +25,7 @@ from vidpose.training.masked_training import MaskedTrainer
 from vidpose.training.recipe import Recipe
 from vidpose.training.refiner_training import RefinerTrainer
 from vidpose.training.run import Run, Running, carry_out
-from vidpose.training.starting import start_from
+from vidpose.training.starting import new_lifter, start_from
 from vidpose.training.windows import Batch, open_windows
 
 _AT_ONCE = 2592
@@ -85,7 +85,7 @@ class Trainer(Run[Recipe, Lifter]):
         say: Callable[[str], None] = lambda line: None,
     ):
         torch.manual_seed(recipe.seed)
-        self.lifter: Lifter = create_lifter(recipe.arch, **recipe.model).to(fabric.device)
+        self.lifter: Lifter = new_lifter(recipe).to(fabric.device)
         self.windows, self.held_out = open_windows(recipe, data, self.lifter, fabric.device)
         if isinstance(self.lifter, Standardised):
             keypoints_BTJC, joints_BTJD, metres_BT = self.windows.survey()

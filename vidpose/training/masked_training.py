@@ -14,13 +14,13 @@ import torch
 from lightning.fabric import Fabric
 
 from vidpose.common.errors import UsageError
-from vidpose.lifters import create_lifter
 from vidpose.lifters.masked_poses import MaskedPoses
 from vidpose.lifters.p_stmo import PSTMO
 from vidpose.lifters.zoo import save_lifter
 from vidpose.training.logs import Chart
 from vidpose.training.recipe import Recipe
 from vidpose.training.run import Run
+from vidpose.training.starting import new_lifter
 from vidpose.training.windows import Batch, open_windows
 
 _AT_ONCE = 32
@@ -48,7 +48,7 @@ class MaskedTrainer(Run[Recipe, MaskedPoses]):
         say: Callable[[str], None] = lambda line: None,
     ):
         torch.manual_seed(recipe.seed)
-        lifter = create_lifter(recipe.arch, **recipe.model)
+        lifter = new_lifter(recipe)
         if not isinstance(lifter, PSTMO):
             raise UsageError(f"masking: hides what p-stmo then restores, and is not for {recipe.arch}; leave it out")
         settings: dict[str, Any] = dict(recipe.masking)

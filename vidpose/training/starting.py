@@ -8,11 +8,23 @@ from pathlib import Path
 import torch
 
 from vidpose.body.skeletons import Skeleton
-from vidpose.common.errors import VidposeError
-from vidpose.lifters import Lifter
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.lifters import Lifter, create_lifter
 from vidpose.lifters.lifter_table import ZOO
 from vidpose.lifters.zoo import load_lifter
 from vidpose.training.recipe import Recipe, recipe_names
+
+
+def new_lifter(recipe: Recipe) -> Lifter:
+    """The network that a recipe trains, untrained.
+
+    Raises:
+        UsageError: there is no such network, or none like that; names the recipe, whose settings they are.
+    """
+    try:
+        return create_lifter(recipe.arch, **recipe.model)
+    except UsageError as error:
+        raise UsageError(f"recipe {recipe.name}: {error}") from None
 
 
 def start_from(lifter: Lifter, recipe: Recipe, out: Path, say: Callable[[str], None]) -> None:

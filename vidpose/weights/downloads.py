@@ -16,6 +16,7 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse, responses
 from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from filelock import FileLock
@@ -40,9 +41,11 @@ def fetch(url: str, target: Path, sha256: str = "", report: Report = lambda done
         sha256: of the file, or its first digits; "" where nobody knows it: a broken transfer then begins anew.
 
     Raises:
-        VidposeError: no network, an answer that is not the file, another hash, or nothing can be written there; says
-            where to put the file instead.
+        VidposeError: the address is not https; no network, an answer that is not the file, another hash, or nothing
+            can be written there; says where to put the file instead.
     """
+    if not _is_safe(url):
+        raise VidposeError(f"{url}: not https, so that anybody on the way could change it; nothing is fetched")
     partial = _partial(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,14 +151,20 @@ def _open(url: str, start: int) -> HTTPResponse:
         raise
 
 
+def _is_safe(url: str) -> bool:
+    """Whether nobody on the way can change what comes from an address: https, or this machine itself."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost"))
+
+
 class _Redirects(HTTPRedirectHandler):
-    """Follows redirects, but not from https to where anybody on the way could change the file."""
+    """Follows redirects, but not to where anybody on the way could change the file."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
-        if req.type == "https" and not newurl.startswith("https:"):
-            raise URLError(f"redirected from https to {newurl}")
+        if not _is_safe(newurl):
+            raise URLError(f"redirected to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import ezc3d
@@ -34,6 +35,7 @@ from vidpose.export import FORMATS, Placement, get_formats, place_of
 from vidpose.export.placing import EvenClock
 from vidpose.export.rigid_figure import euler_angles
 from vidpose.keypoint_files.bvh_reader import read_bvh
+from vidpose.refine.fit import fit
 
 PLACES = ("world", "camera", "root")
 
@@ -200,6 +202,23 @@ def test_c3d_says_units_rate_names_and_axes(tmp_path: Path):
     assert reader.get("POINT:UNITS").string_value.strip() == "mm"
     assert (reader.get("POINT:X_SCREEN").string_value, reader.get("POINT:Y_SCREEN").string_value) == ("+X", "+Z")
     assert reader.get("VIDPOSE:POSITIONS").string_value == Placement.WORLD.value
+
+
+@pytest.mark.parametrize(
+    "together", [range(17), (9,), (2,), (1, 4), (1, 4, 7), (9, 10, 11, 14)], ids=lambda joints: str([*joints])
+)
+def test_joints_that_coincide_are_fitted_and_exported(tmp_path: Path, together: Sequence[int]):
+    """A bone without a length points anywhere: no joint is moved by how it is turned."""
+    track = track_of(world_joints(12))
+    for joint in together:
+        track.joints[:, joint] = track.joints[:, max(PARENTS[joint], 0)]
+    result = result_of(track)
+    assert np.isfinite(fit(result, 1.7).tracks[0].joints).all()
+    for name in ("bvh", "gltf", "mot"):
+        FORMATS[name].write(result, tmp_path / "walk")
+    joints = gltf_joints(tmp_path / "walk.glb")[1]
+    for joint in together:
+        np.testing.assert_allclose(joints[:, joint], joints[:, max(PARENTS[joint], 0)], atol=1e-6)
 
 
 def test_more_frames_than_a_c3d_can_count_are_several_files(tmp_path: Path):

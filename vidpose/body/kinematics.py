@@ -282,8 +282,11 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _frames(along: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) rotations with the first column along a direction, the second as near to `across` as that allows."""
-    first = _unit(along)
+    """(..., 3, 3) rotations with the first column along a direction, the second as near to `across` as that allows.
+
+    Joints that coincide have no direction between them: any will do.
+    """
+    first = np.where(np.linalg.norm(along, axis=-1, keepdims=True) < 1e-9, _LEFT, _unit(along))
     second = across - (across * first).sum(axis=-1, keepdims=True) * first
     lost = np.linalg.norm(second, axis=-1, keepdims=True) < 1e-9
     any_other = np.cross(first, np.eye(3)[np.abs(first).argmin(axis=-1)])

@@ -203,8 +203,10 @@ def _axes(figure: Figure) -> np.ndarray:
         middle = [child for child in children if _side(layout.joints[child]) == _side(title)] or children
         if middle:
             along[joint] = figure.offsets[middle[0]]
-    y = along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-12)
+    lengths = np.linalg.norm(along, axis=-1, keepdims=True)
+    y = np.where(lengths > 1e-9, along / np.maximum(lengths, 1e-9), (0.0, 1, 0))  # a bone without a length points up
     z = np.array([0.0, 0, 1]) - y * y[:, 2:]
+    z = np.where(np.linalg.norm(z, axis=-1, keepdims=True) > 1e-6, z, (0.0, -1, 0))  # one to the front has none there
     z /= np.linalg.norm(z, axis=-1, keepdims=True)
     return np.stack([np.cross(y, z), y, z], axis=-1)
 

@@ -106,9 +106,9 @@ def fit_track(
             joints[own], rotations[own] = fitted.joints(), quaternions_of(fitted.orientations(), before)
             roots[own] = fitted.roots if placed else np.nan
             before = rotations[own][-1]
-    if height is not None and (own := stature(joints, LAYOUT)) > 0:
+    if height is not None and (tall := stature(joints, LAYOUT)) > 0:
         # Seen from the camera, a body twice as large and twice as far away is the same.
-        scale = np.float32(height / own)
+        scale = np.float32(height / tall)
         joints, roots = joints * scale, roots * scale
     return replace(track, joints=joints, roots=roots, rotations=rotations)
 

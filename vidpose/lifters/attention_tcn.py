@@ -134,7 +134,7 @@ class AttentionTCN(Lifter):
     config: Config
     separate_input = True
     predicts = "centre"
-    tiny = {"frames": 27, "width": 16}  # noqa: RUF012
+    tiny = {"frames": 9, "width": 16}  # noqa: RUF012
     variants = {"27-frames": {"frames": 27}, "81-frames": {"frames": 81}}  # noqa: RUF012
     authors_keys = (
         ("expand_conv", "expand"),

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import conv1d
+from torch.nn.functional import conv1d, linear
 
 from vidpose.common.errors import UsageError
 from vidpose.common.registry import count_blocks
@@ -94,24 +94,39 @@ class VideoPose3D(Lifter):
         return self.config.frames, None
 
     def forward(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
-        strided = keypoints_BTJC.shape[1] == self.config.frames
-        first, *others = self.config.filter_widths
-        coordinates_BDT = keypoints_BTJC.flatten(2).transpose(1, 2)
-        features_BDT = conv1d(coordinates_BDT, self.expand_conv.weight, stride=first if strided else 1)
+        coordinates_BTC = keypoints_BTJC.flatten(2)
+        if keypoints_BTJC.shape[1] == self.config.frames:
+            return self._of_one_window(coordinates_BTC).unflatten(-1, (-1, 3))
+        features_BDT = conv1d(coordinates_BTC.transpose(1, 2), self.expand_conv.weight)
         features_BDT = self.drop(self.expand_norm(features_BDT).relu())
-        reach = first
+        reach, *others = self.config.filter_widths
         for index, filter_width in enumerate(others):
-            stride, dilation = (filter_width, 1) if strided else (1, reach)
-            over_time = self.convs[2 * index]
-            assert isinstance(over_time, nn.Conv1d)
-            inner_BDT = conv1d(features_BDT, over_time.weight, stride=stride, dilation=dilation)
+            over_time, over_channels = self.convs[2 * index : 2 * index + 2]
+            inner_BDT = conv1d(features_BDT, over_time.weight, dilation=reach)
             inner_BDT = self.drop(self.norms[2 * index](inner_BDT).relu())
-            inner_BDT = self.drop(self.norms[2 * index + 1](self.convs[2 * index + 1](inner_BDT)).relu())
-            # Of the frames that a filter sees, the one it answers for: the last or the middle one.
-            answered = dilation * (filter_width - 1 if self.config.causal else filter_width // 2)
-            features_BDT = features_BDT[:, :, answered::stride][:, :, : inner_BDT.shape[2]] + inner_BDT
+            inner_BDT = self.drop(self.norms[2 * index + 1](over_channels(inner_BDT)).relu())
+            answered = reach * self._answered(filter_width)
+            features_BDT = features_BDT[:, :, answered:][:, :, : inner_BDT.shape[2]] + inner_BDT
             reach *= filter_width
         return self.shrink(features_BDT).transpose(1, 2).unflatten(-1, (-1, 3))
+
+    def _of_one_window(self, coordinates_BTC: torch.Tensor) -> torch.Tensor:
+        """(B, 1, J * 3): filters that do not overlap are products of matrices, several times faster on a CPU."""
+        first, *others = self.config.filter_widths
+        features_BTD = _strided(coordinates_BTC, self.expand_conv.weight, first)
+        features_BTD = self.drop(_normed(self.expand_norm, features_BTD).relu())
+        for index, filter_width in enumerate(others):
+            over_time, over_channels = self.convs[2 * index : 2 * index + 2]
+            inner_BTD = _strided(features_BTD, over_time.weight, filter_width)
+            inner_BTD = self.drop(_normed(self.norms[2 * index], inner_BTD).relu())
+            inner_BTD = _strided(inner_BTD, over_channels.weight, 1)
+            inner_BTD = self.drop(_normed(self.norms[2 * index + 1], inner_BTD).relu())
+            features_BTD = features_BTD[:, self._answered(filter_width) :: filter_width] + inner_BTD
+        return linear(features_BTD, self.shrink.weight[..., 0], self.shrink.bias)
+
+    def _answered(self, filter_width: int) -> int:
+        """Of the frames that a filter sees, the one it answers for: the last or the middle one."""
+        return filter_width - 1 if self.config.causal else filter_width // 2
 
     @classmethod
     def infer_config(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
@@ -127,3 +142,13 @@ class VideoPose3D(Lifter):
             "filter_widths": filter_widths,
             "width": width,
         }
+
+
+def _strided(features_BTC: torch.Tensor, weight_DCK: torch.Tensor, width: int) -> torch.Tensor:
+    """(B, T / width, D): a convolution over time whose stride is its width."""
+    windows = features_BTC.unflatten(1, (-1, width)).flatten(2)
+    return linear(windows, weight_DCK.transpose(1, 2).flatten(1))
+
+
+def _normed(norm: nn.Module, features_BTD: torch.Tensor) -> torch.Tensor:
+    return norm(features_BTD.flatten(0, 1)).view_as(features_BTD)

@@ -13,7 +13,7 @@ from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampl
 CLEAN = MotionAugmentation(
     landmark_bias=0.0, jitter=0.0, white=0.0, occluded=0.0, dropped=0.0, unscored=1.0, recombine=0.0, perturb=0.0,
     reverse=0.0,
-    bone_scale=0.0, body_scale=0.0,
+    bone_scale=0.0, limb_scale=0.0, body_scale=0.0,
 )  # fmt: skip
 
 
@@ -101,13 +101,20 @@ def test_new_bodies_keep_bones_constant_in_time_and_borrow_limbs():
     bodies = new_bodies(moving, MotionAugmentation(recombine=1.0), generator())
     lengths = bone_lengths(bodies)
     torch.testing.assert_close(lengths, lengths[:, :1].expand_as(lengths), rtol=1e-4, atol=1e-4)
-    same = new_bodies(
-        moving, MotionAugmentation(recombine=0.0, perturb=0.0, bone_scale=0.0, body_scale=0.0), generator()
-    )
-    # Only the stated centres change a body when nothing is random but 1 % asymmetry.
-    ratio = (bone_lengths(same) / bone_lengths(moving))[:, 0].mean(0)
-    assert ratio[H36M_17.index("left_wrist") - 1] == pytest.approx(1.28, abs=0.03)
-    assert ratio[H36M_17.index("left_knee") - 1] == pytest.approx(1.0, abs=0.03)
+
+
+def test_limbs_have_peoples_proportions_whatever_was_recorded():
+    short_arms = posed(200, 3) * torch.linspace(0.7, 1.3, 200)[:, None, None, None]
+    short_arms[:, :, [13, 16]] = (short_arms[:, :, [13, 16]] + short_arms[:, :, [12, 15]]) / 2
+    plain = replace(CLEAN, recombine=0.0, perturb=0.0)
+    for limb_scale, spread in ((0.0, 0.01), (0.06, 0.061)):
+        bodies = new_bodies(short_arms, replace(plain, limb_scale=limb_scale), generator())
+        lengths = bone_lengths(bodies)[:, 0]
+        trunk = 0.926 * (lengths[:, H36M_17.index("spine") - 1] + lengths[:, H36M_17.index("thorax") - 1])
+        for joint, share in (("knee", 0.775), ("ankle", 0.76), ("elbow", 0.53), ("wrist", 0.49)):
+            ratio = lengths[:, H36M_17.index(f"left_{joint}") - 1] / trunk
+            assert ratio.mean() == pytest.approx(share, rel=0.015)
+            assert ratio.std() / share == pytest.approx(spread, abs=0.012)
 
 
 def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):

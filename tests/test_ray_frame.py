@@ -93,7 +93,7 @@ def test_training_answers_in_the_frame_of_the_ray(tmp_path):
     motion = load_cmu(write_cmu17(tmp_path), "train")
     exact = MotionAugmentation(
         landmark_bias=0.0, jitter=0.0, white=0.0, occluded=0.0, dropped=0.0, unscored=1.0, recombine=0.0, perturb=0.0,
-        bone_scale=0.0, body_scale=0.0, steep=0.0, pitch=(0.0, 0.0), roll=0.0, distance=(4.0, 4.001),
+        bone_scale=0.0, limb_scale=0.0, body_scale=0.0, steep=0.0, pitch=(0.0, 0.0), roll=0.0, distance=(4.0, 4.001),
     )  # fmt: skip
     answers = []
     for lens in (24.0, 2000.0):

@@ -32,6 +32,7 @@ class MotionAugmentation(ImitatedDetector):
         distance: range from camera to person, log-uniform.
         lens: range of focal lengths in mm on 36 mm wide film, log-uniform; people stand anywhere in the picture.
         bone_scale: standard deviation of each bone's length, as a fraction.
+        limb_scale: standard deviation of the length that a limb's bones share, as a fraction; legs apart from arms.
         body_scale: standard deviation of the whole body's size, as a fraction.
         recombine: probability of both legs, and of both arms, taken from another window.
         recombine_alone: probability of each limb taken from another window.
@@ -50,7 +51,8 @@ class MotionAugmentation(ImitatedDetector):
     roll: Amount = 8.0
     distance: tuple[Ratio, Ratio] = (1.8, 14.0)
     lens: tuple[Ratio, Ratio] = (24.0, 200.0)
-    bone_scale: Chance = 0.07
+    bone_scale: Chance = 0.035
+    limb_scale: Chance = 0.06
     body_scale: Chance = 0.03
     recombine: Chance = 0.25
     recombine_alone: Chance = 0.0
@@ -68,9 +70,17 @@ class MotionAugmentation(ImitatedDetector):
                 raise ValueError(f"{name} is from {low:g} to {high:g}: the smaller comes first")
 
 
-# CMU puts the wrist at the wrist markers and the elbow low: its forearm is 19 cm where Human3.6M's is 25 and the
-# ankle is 5 cm below where image landmarks put it, so the random bodies are centred on these factors.
-_BONE_CENTRE = {"wrist": 1.28, "elbow": 0.97, "ankle": 0.92}
+_OF_TRUNK = {"knee": 0.775, "ankle": 0.76, "elbow": 0.53, "wrist": 0.49}
+"""Length of the bone that ends at a joint, over the trunk's, from the middle of the hips to that of the shoulders.
+
+Every source of motion puts its joints elsewhere: CMU's forearm is 0.37 to 0.45 of the trunk, UI-PRMD's 0.48. What counts
+is where the keypoints of real people lie. BlazePose heavy's on five of them who stand straight or were triangulated:
+thigh 0.74 to 0.82 (90th percentile of the frames), shank 0.68 to 0.80, upper arm 0.52 to 0.60, forearm 0.48 to 0.51. On
+rendered people of textbook proportions thigh and shank are 0.9 and 0.8, so the middle lies somewhat higher than theirs.
+"""
+
+_TRUNK_OF_SPINE = 0.926
+"""The trunk's length over that of the spine's two bones: the thorax lies above the line between the shoulders."""
 
 
 class MotionSampler:
@@ -137,18 +147,29 @@ def new_bodies(world_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: to
     bones = bend_bodies(bones, augmentation.perturb, augmentation.bend, augmentation.bend_spread, g)
     bones = turn_over(bones, augmentation.turn_over, g)
 
-    batch, _, joints, _ = bones.shape
-    scale_BJ = 1 + augmentation.bone_scale * normal((batch, joints), g)
-    scale_BJ[:, H36M_17.right] = scale_BJ[:, H36M_17.left] + 0.01 * normal((batch, len(H36M_17.left)), g)
-    for i, name in enumerate(H36M_17.joints):
-        scale_BJ[:, i] *= _BONE_CENTRE.get(name.rpartition("_")[2], 1.0)
-    scale_BJ *= 1 + augmentation.body_scale * normal((batch, 1), g)
-    bones = bones * scale_BJ[:, None, :, None]
+    bones = bones * bone_scales(bones, augmentation, g)[:, None, :, None]
 
     positions = [world_BTJD[:, :, 0]]
-    for joint in range(1, joints):
+    for joint in range(1, len(H36M_17)):
         positions.append(positions[parents[joint]] + bones[:, :, joint])
     return torch.stack(positions, dim=2)
+
+
+def bone_scales(bones_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: torch.Generator) -> torch.Tensor:
+    """(B, J) factors that give every window another body, whose limbs have people's proportions on average."""
+    batch, _, joints, _ = bones_BTJD.shape
+    lengths_BJ = bones_BTJD.norm(dim=-1).mean(dim=1)
+    trunk_B = _TRUNK_OF_SPINE * lengths_BJ[:, [H36M_17.index("spine"), H36M_17.index("thorax")]].sum(dim=1)
+    scale_BJ = 1 + augmentation.bone_scale * normal((batch, joints), g)
+    scale_BJ[:, H36M_17.right] = scale_BJ[:, H36M_17.left] + 0.01 * normal((batch, len(H36M_17.left)), g)
+    trunk_scale_B = scale_BJ[:, H36M_17.index("thorax")]
+    for limb in (("knee", "ankle"), ("elbow", "wrist")):
+        limb_scale_B = 1 + augmentation.limb_scale * normal((batch,), g)
+        for name in limb:
+            both = [H36M_17.index(f"{side}_{name}") for side in ("left", "right")]
+            length_B = _OF_TRUNK[name] * trunk_scale_B * trunk_B * limb_scale_B
+            scale_BJ[:, both] *= (length_B / lengths_BJ[:, both].mean(dim=1).clamp_min(0.05))[:, None]
+    return scale_BJ * (1 + augmentation.body_scale * normal((batch, 1), g))
 
 
 def view(

@@ -111,7 +111,7 @@ def test_limbs_have_peoples_proportions_whatever_was_recorded():
         bodies = new_bodies(short_arms, replace(plain, limb_scale=limb_scale), generator())
         lengths = bone_lengths(bodies)[:, 0]
         trunk = 0.926 * (lengths[:, H36M_17.index("spine") - 1] + lengths[:, H36M_17.index("thorax") - 1])
-        for joint, share in (("knee", 0.775), ("ankle", 0.76), ("elbow", 0.53), ("wrist", 0.49)):
+        for joint, share in (("knee", 0.75), ("ankle", 0.725), ("elbow", 0.525), ("wrist", 0.49)):
             ratio = lengths[:, H36M_17.index(f"left_{joint}") - 1] / trunk
             assert ratio.mean() == pytest.approx(share, rel=0.015)
             assert ratio.std() / share == pytest.approx(spread, abs=0.012)

@@ -188,7 +188,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=243,
             predicts="centre",
             weights=ShippedWeights(
-                "videopose3d-cmu17.safetensors", "0bf4b06a75d6f2a035c2ba67134a936953533eb3ec31f42aab291bae5ea481bd"
+                "videopose3d-cmu17-2.safetensors", "c96ba4c330304966168a8540a2938bc5325de91f9bb0233e2cc3dc9bacc88500"
             ),
         ),
         LifterEntry(
@@ -206,7 +206,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=1,
             receptive_field=1,
             weights=ShippedWeights(
-                "martinez-cmu17-2.safetensors", "4c1331cbb93ee99a17a36f1b7653df155abd66b1f3954c57fb9d647c310e2839"
+                "martinez-cmu17-2.safetensors", "a8f30989a64f3a1e24682139f96cf3220fe2a0866b549ffcca39c04f6b8e5e00"
             ),
         ),
         LifterEntry(

@@ -148,7 +148,7 @@ def test_other_keypoints_are_lifted(plain, tmp_path):
     assert track.lifted.all()
     # The same limbs, but for a head that is found otherwise.
     limbs = [i for i in range(17) if i not in (9, 10)]
-    assert np.linalg.norm((track.joints - plain.tracks[0].joints)[:, limbs], axis=-1).mean() < 0.04
+    assert np.linalg.norm((track.joints - plain.tracks[0].joints)[:, limbs], axis=-1).mean() < 0.06
     result.view(tmp_path / "a.html")
     [again] = Job.of(saved=[folder], videos=[plain.source.path]).run()
     assert again.source.pictures
@@ -156,7 +156,7 @@ def test_other_keypoints_are_lifted(plain, tmp_path):
 
 
 def test_joints_in_3d_need_no_lifter(plain, tmp_path):
-    [trc] = plain.export("trc", tmp_path / "walk")
+    [trc] = plain.export("trc", tmp_path / "walk", heading=0)
     [result] = Job.of(saved=[trc], smooth="none").run()
     assert result.joints_given
     assert result.provenance["lifter"] is None
@@ -165,7 +165,7 @@ def test_joints_in_3d_need_no_lifter(plain, tmp_path):
     assert np.linalg.norm(apart, axis=-1)[known].mean() < 0.03
     result.save(tmp_path / "a.npz")
     assert PoseResult.load(tmp_path / "a.npz").joints_given
-    _, _, back = read_trc(result.export("trc", tmp_path / "back")[0])
+    _, _, back = read_trc(result.export("trc", tmp_path / "back", heading=0)[0])
     assert np.linalg.norm(back - read_trc(trc)[2], axis=-1)[known].mean() < 0.03
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from vidpose.body.joint_angles import joint_angles, sides, track_angles
 from vidpose.body.skeletons import get_conversion, get_skeleton
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.pipeline.job import infer
+from vidpose.pipeline.inference import infer
 from vidpose.weights.shipped import shipped
 
 

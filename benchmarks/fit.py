@@ -132,15 +132,20 @@ def _found(clip: StoredClip, keypoints: np.ndarray, scores: np.ndarray) -> PoseR
 
 
 def measure_video(video: Path, weights: Weights) -> Table:
-    """The most seen person of a video."""
+    """The person of a video whose keypoints are nearest to where its camera would see the reference."""
     lifted = lift_people(find_people(video), weights, _SMOOTHING)
-    longest = max(lifted.tracks, key=lambda track: int(track.seen.sum()))
-    lifted = replace(lifted, tracks=(longest,))
     with np.load(video.parent / "reference_3d.npz") as file:
         joints, world = [H36M_17.index(str(name)) for name in file["joints"]], file["positions"].astype(np.float64)
         number = sorted(path.name for path in video.parent.glob("*.mp4")).index(video.name)
         inner, turn, place4 = cv2.decomposeProjectionMatrix(file["projection"][number])[:3]
     truth = (world - (place4[:3] / place4[3]).T) @ turn.T
+    pixels = truth @ (inner / inner[2, 2]).T
+    middles = (pixels[..., :2] / pixels[..., 2:]).mean(axis=1)
+
+    def away(track: Track) -> float:
+        return float(np.nanmedian(np.linalg.norm(np.nanmean(track.keypoints, axis=1) - middles[track.frames], axis=-1)))
+
+    lifted = replace(lifted, tracks=(min(lifted.tracks, key=away),))
     table = Table()
     table.measure(lifted, truth, joints, {"true focal length": float(inner[0, 0] / inner[2, 2]), "assumed": None})
     return table

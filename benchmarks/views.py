@@ -53,6 +53,13 @@ class Reference:
     positions: np.ndarray
     names: tuple[str, ...]
 
+    def distance(self, result: PoseResult, camera: ViewCamera, id_: int) -> float:
+        """Metres from somebody's hips to the reference's: whom the reference is of is the nearest."""
+        [track] = [track for track in result.tracks if track.id == id_]
+        hips = [self.names.index("left_hip"), self.names.index("right_hip")]
+        roots = (track.roots - camera.translation) @ camera.rotation
+        return float(np.nanmedian(np.linalg.norm(roots - self.positions[track.frames][:, hips].mean(axis=1), axis=-1)))
+
     def line(self, frames: np.ndarray, joints: np.ndarray, hidden: Sequence[str]) -> str:
         """Errors of joints (M, J, 3), turned into the world's axes but anywhere in it."""
         there = np.isfinite(joints).all(axis=(1, 2))
@@ -72,7 +79,8 @@ def compare(
     found = [*found[:-1], without(found[-1], hidden)]
     lifted = [lift_people(some, weights, _SMOOTHING) for some in found]
     merged = merge_views(lifted, cameras, _SMOOTHING)
-    shared = min(set.intersection(*({track.id for track in result.tracks} for result in merged)))
+    shared = set.intersection(*({track.id for track in result.tracks} for result in merged))
+    shared = min(shared, key=lambda id_: reference.distance(merged[-1], cameras[-1], id_))
     joints = [weights.lifter.layout.index(name) for name in reference.names]
     print(f"{hide or 'nothing'} hidden from {cameras[-1].name}")
     for view, result, camera in zip(lifted, merged, cameras, strict=True):

@@ -73,9 +73,10 @@ class MotionAugmentation(ImitatedDetector):
 _OF_TRUNK = {"knee": 0.75, "ankle": 0.725, "elbow": 0.525, "wrist": 0.49}
 """Length of the bone that ends at a joint, over the trunk's, from the middle of the hips to that of the shoulders.
 
-Every source of motion puts its joints elsewhere: CMU's forearm is 0.37 to 0.45 of the trunk, UI-PRMD's 0.48. What counts
-is where the keypoints of real people lie: BlazePose heavy sees hips 3 to 4 cm low. On four who stand straight or were
-triangulated, thigh 0.72 to 0.80, shank 0.68 to 0.78, upper arm 0.51 to 0.57, forearm 0.46 to 0.50.
+Every source of motion puts its joints elsewhere: CMU's forearm is 0.37 to 0.45 of the trunk, UI-PRMD's 0.48. What
+counts is where the keypoints of real people lie: BlazePose heavy sees hips low, and so long trunks and short legs. Of
+four who stand straight or were triangulated, thigh 0.72 to 0.80, shank 0.68 to 0.78, upper arm 0.51 to 0.57, forearm
+0.46 to 0.50.
 """
 
 _TRUNK_OF_RECORDED = 1.05

@@ -27,9 +27,7 @@ from vidpose.lifters.normalisation import turned
 from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler
 from vidpose.training.recipe import Data, Recipe
 
-VALIDATION = MotionAugmentation(
-    bone_scale=0.0, limb_scale=0.0, body_scale=0.0, recombine=0.0, perturb=0.0, reverse=0.0
-)
+VALIDATION = MotionAugmentation(bone_scale=0.0, limb_scale=0.0, body_scale=0.0, recombine=0.0, perturb=0.0, reverse=0.0)
 """Bodies of one build, recorded motion; cameras and detector noise as in training."""
 
 _HELD_OUT, _HELD_OUT_FRAMES = 256, 20_000

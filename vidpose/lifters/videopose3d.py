@@ -101,7 +101,7 @@ class VideoPose3D(Lifter):
         features_BDT = self.drop(self.expand_norm(features_BDT).relu())
         reach, *others = self.config.filter_widths
         for index, filter_width in enumerate(others):
-            over_time, over_channels = self.convs[2 * index : 2 * index + 2]
+            over_time, over_channels = self._convolutions(index)
             inner_BDT = conv1d(features_BDT, over_time.weight, dilation=reach)
             inner_BDT = self.drop(self.norms[2 * index](inner_BDT).relu())
             inner_BDT = self.drop(self.norms[2 * index + 1](over_channels(inner_BDT)).relu())
@@ -116,13 +116,20 @@ class VideoPose3D(Lifter):
         features_BTD = _strided(coordinates_BTC, self.expand_conv.weight, first)
         features_BTD = self.drop(_normed(self.expand_norm, features_BTD).relu())
         for index, filter_width in enumerate(others):
-            over_time, over_channels = self.convs[2 * index : 2 * index + 2]
+            over_time, over_channels = self._convolutions(index)
             inner_BTD = _strided(features_BTD, over_time.weight, filter_width)
             inner_BTD = self.drop(_normed(self.norms[2 * index], inner_BTD).relu())
             inner_BTD = _strided(inner_BTD, over_channels.weight, 1)
             inner_BTD = self.drop(_normed(self.norms[2 * index + 1], inner_BTD).relu())
             features_BTD = features_BTD[:, self._answered(filter_width) :: filter_width] + inner_BTD
         return linear(features_BTD, self.shrink.weight[..., 0], self.shrink.bias)
+
+    def _convolutions(self, index: int) -> tuple[nn.Conv1d, nn.Conv1d]:
+        """Of a residual block, the one over time and the one over channels."""
+        over_time, over_channels = self.convs[2 * index : 2 * index + 2]
+        assert isinstance(over_time, nn.Conv1d)
+        assert isinstance(over_channels, nn.Conv1d)
+        return over_time, over_channels
 
     def _answered(self, filter_width: int) -> int:
         """Of the frames that a filter sees, the one it answers for: the last or the middle one."""

@@ -89,7 +89,7 @@ def test_feet_do_not_stand_through_a_pause():
 def test_a_pause_keeps_the_rate_and_its_rows_are_empty(tmp_path: Path):
     world = world_joints(50)
     result = result_of(track_of(world), times=PAUSE)
-    header, times, joints = read_trc(FORMATS["trc"].write(result, tmp_path / "a")[0])
+    header, times, joints = read_trc(FORMATS["trc"].write(result, tmp_path / "a", heading=0)[0])
     assert float(header["DataRate"]) == 25
     assert len(times) == 299
     np.testing.assert_allclose(np.diff(times), 0.04, atol=2e-6)
@@ -123,7 +123,7 @@ def test_a_pause_that_is_no_number_of_frames(tmp_path: Path):
     times[25:] += 0.013
     world = world_joints(1) + times[:, None, None] * [0.01, 0, 0]
     header, read_times, joints = read_trc(
-        FORMATS["trc"].write(result_of(track_of(world), times=times), tmp_path / "a")[0]
+        FORMATS["trc"].write(result_of(track_of(world), times=times), tmp_path / "a", heading=0)[0]
     )
     assert float(header["DataRate"]) == pytest.approx(25)
     inside = (read_times > times[24]) & (read_times < times[25])
@@ -135,7 +135,9 @@ def test_a_pause_that_is_no_number_of_frames(tmp_path: Path):
 def test_a_frame_that_was_dropped_is_bridged(tmp_path: Path):
     times = np.delete(np.arange(30) / 25, [7, 8])
     world = world_joints(1) + times[:, None, None] * [0.5, 0, 0]
-    _, read_times, joints = read_trc(FORMATS["trc"].write(result_of(track_of(world), times=times), tmp_path / "a")[0])
+    _, read_times, joints = read_trc(
+        FORMATS["trc"].write(result_of(track_of(world), times=times), tmp_path / "a", heading=0)[0]
+    )
     assert len(read_times) == 30
     right = expected(world_joints(1) + read_times[:, None, None] * [0.5, 0, 0], "world")
     np.testing.assert_allclose(joints, right, atol=1e-5)

@@ -33,7 +33,7 @@ def attention_maps(lifter: Lifter, keypoints_BTJC: torch.Tensor) -> dict[str, np
     last: dict[str, tuple[Attention | Pathway, torch.Tensor]] = {}
 
     def remember(attention: Attention | Pathway, args: tuple[torch.Tensor]) -> None:
-        kind = _kind(attention, args[0], keypoints_BTJC.shape[1])
+        kind = _kind(attention, args[0], *keypoints_BTJC.shape[1:3])
         if kind:
             last[kind] = attention, args[0]
 
@@ -52,11 +52,12 @@ def attention_maps(lifter: Lifter, keypoints_BTJC: torch.Tensor) -> dict[str, np
     return {kind: _mean_weights(kind, *last[kind]) for kind in ("spatial", "temporal") if kind in last}
 
 
-def _kind(attention: Attention | Pathway, tokens: torch.Tensor, frames: int) -> str | None:
+def _kind(attention: Attention | Pathway, tokens: torch.Tensor, frames: int, joints: int) -> str | None:
     """What attention is over; None where it is over neither joints nor all the frames of the window."""
     if isinstance(attention, TemporalAttention) or (isinstance(attention, Pathway) and attention.temporal):
         return "temporal"
-    if tokens.ndim == 4:
+    # A lifter of one frame has nothing but its joints to look at.
+    if tokens.ndim == 4 or (frames == 1 and tokens.shape[1] == joints):
         return "spatial"
     # Whole poses are the tokens; other counts of them are coordinates, or what is left of the frames.
     return "temporal" if tokens.shape[1] == frames else None

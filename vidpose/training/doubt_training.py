@@ -12,17 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from lightning.fabric import Fabric
 from scipy.stats import spearmanr
 
 from vidpose.common.errors import UsageError
-from vidpose.lifters import Lifter, create_lifter
+from vidpose.lifters import Lifter
 from vidpose.lifters.doubt import Doubt, surprise
 from vidpose.lifters.zoo import Weights, load_weights, save_lifter
+from vidpose.training.lifter_run import WindowsRun
 from vidpose.training.logs import Chart
 from vidpose.training.recipe import Recipe
-from vidpose.training.run import Run
-from vidpose.training.starting import weights_named
+from vidpose.training.starting import new_lifter, weights_named
 from vidpose.training.windows import Batch, open_windows
 
 _WITHIN = 0.8057
@@ -35,36 +34,23 @@ _OF_THE_FILE = frozenset({"format", "format_version", "vidpose", "arch", "config
 """Entries of a header that are written anew."""
 
 
-class DoubtTrainer(Run[Recipe, Doubt]):
+class DoubtTrainer(WindowsRun[Doubt]):
     """A run in which only a lifter's doubt learns."""
 
-    samples = "windows"
     measure = "val_surprise"
     chart = Chart("negative log likelihood of a joint's error", {"loss": "training", "val_surprise": "validation"})
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Path,
-        out: Path,
-        fabric: Fabric,
-        *,
-        half: bool = False,
-        say: Callable[[str], None] = lambda line: None,
-    ):
-        torch.manual_seed(recipe.seed)
+    def prepare(
+        self, recipe: Recipe, data: Path, out: Path, device: torch.device, say: Callable[[str], None]
+    ) -> tuple[Doubt, int, tuple[str, ...]]:
         self.weights = load_weights(weights_named(recipe, out))
-        self.lifter = _with_doubt(self.weights, recipe).to(fabric.device).eval()
+        self.lifter = _with_doubt(self.weights, recipe).to(device).eval()
         self.children = [joint for joint, parent in enumerate(self.lifter.layout.parents) if parent >= 0]
-        self.windows, self.held_out = open_windows(recipe, data, self.lifter, fabric.device)
-        steps = self.windows.steps_per_epoch(recipe.batch)
+        self.windows, self.held_out = open_windows(recipe, data, self.lifter, device)
         # The run has a doubt of its own: the lifter's is that of its answer, at the end.
         network = copy.deepcopy(self.lifter.doubt)
         assert network is not None
-        super().__init__(recipe, out, fabric, network, steps, ("loss",), half=half, say=say)
-
-    def batch_of_step(self, share: slice) -> Batch:
-        return self.windows.batch(self.step, self.recipe.batch).rows(share)
+        return network, self.windows.steps_per_epoch(recipe.batch), ("loss",)
 
     def loss_of(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         keypoints_NJC, joints_NJD, off_NJD = self.answers(batch)
@@ -109,12 +95,7 @@ class DoubtTrainer(Run[Recipe, Doubt]):
         assert self.lifter.doubt is not None
         self.lifter.doubt.load_state_dict(self.answer.state_dict())
         kept = {key: value for key, value in self.weights.about.items() if key not in _OF_THE_FILE}
-        learned = {
-            "of": self.weights.name,
-            "recipe": self.recipe.to_dict(),
-            "step": self.step,
-            "metrics": {key: round(value, 3) for key, value in row.items() if key.startswith("val_")},
-        }
+        learned = {"of": self.weights.name} | self.facts(row, digits=3)
         save_lifter(self.lifter, path, kept | {"doubt": learned}, half=self.half)
 
 
@@ -124,7 +105,7 @@ def _with_doubt(weights: Weights, recipe: Recipe) -> Lifter:
     Raises:
         UsageError: it is another one than the recipe says.
     """
-    finished, lifter = weights.lifter, create_lifter(recipe.arch, **recipe.model)
+    finished, lifter = weights.lifter, new_lifter(recipe)
     if finished.name != lifter.name:
         raise UsageError(f"{weights.name}: holds {finished.name}, where the recipe is of {lifter.name}")
     theirs, ours = asdict(finished.config), asdict(lifter.config)

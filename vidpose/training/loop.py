@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Unpack
 
 import torch
-from lightning.fabric import Fabric
 
 from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.lifters import HypothesisLifter, Lifter
 from vidpose.lifters.martinez import Standardised
 from vidpose.lifters.zoo import save_lifter
 from vidpose.training.doubt_training import DoubtTrainer
+from vidpose.training.lifter_run import WindowsRun
 from vidpose.training.logs import MPJPE
 from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
 from vidpose.training.masked_training import MaskedTrainer
 from vidpose.training.recipe import Recipe
 from vidpose.training.refiner_training import RefinerTrainer
-from vidpose.training.run import Run, Running, carry_out
+from vidpose.training.run import Running, carry_out
 from vidpose.training.starting import new_lifter, start_from
 from vidpose.training.windows import Batch, open_windows
 
@@ -67,38 +67,24 @@ def train(
     )
 
 
-class Trainer(Run[Recipe, Lifter]):
+class Trainer(WindowsRun[Lifter]):
     """A run that trains a lifter."""
 
-    samples = "windows"
     measure = "val_mpjpe_mm"
     chart = MPJPE
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Path,
-        out: Path,
-        fabric: Fabric,
-        *,
-        half: bool = False,
-        say: Callable[[str], None] = lambda line: None,
-    ):
-        torch.manual_seed(recipe.seed)
-        self.lifter: Lifter = new_lifter(recipe).to(fabric.device)
-        self.windows, self.held_out = open_windows(recipe, data, self.lifter, fabric.device)
+    def prepare(
+        self, recipe: Recipe, data: Path, out: Path, device: torch.device, say: Callable[[str], None]
+    ) -> tuple[Lifter, int, tuple[str, ...]]:
+        self.lifter: Lifter = new_lifter(recipe).to(device)
+        self.windows, self.held_out = open_windows(recipe, data, self.lifter, device)
         if isinstance(self.lifter, Standardised):
             keypoints_BTJC, joints_BTJD, metres_BT = self.windows.survey()
             self.lifter.standardise(keypoints_BTJC[metres_BT > 0], joints_BTJD[metres_BT > 0])
         if recipe.init:
-            start_from(self.lifter, recipe, out, say if fabric.is_global_zero else lambda line: None)
-        self.joint_weights_J = joint_weights(recipe.joint_weights, self.lifter.layout).to(fabric.device)
-        logged = ("loss", *recipe.loss, "mpjpe_mm")
-        steps_per_epoch = self.windows.steps_per_epoch(recipe.batch)
-        super().__init__(recipe, out, fabric, self.lifter, steps_per_epoch, logged, half=half, say=say)
-
-    def batch_of_step(self, share: slice) -> Batch:
-        return self.windows.batch(self.step, self.recipe.batch).rows(share)
+            start_from(self.lifter, recipe, out, say)
+        self.joint_weights_J = joint_weights(recipe.joint_weights, self.lifter.layout).to(device)
+        return self.lifter, self.windows.steps_per_epoch(recipe.batch), ("loss", *recipe.loss, "mpjpe_mm")
 
     def loss_of(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         # What such a lifter learns from is the truth, with noise.
@@ -143,12 +129,7 @@ class Trainer(Run[Recipe, Lifter]):
 
     def export(self, path: Path, row: dict[str, float]) -> None:
         """Write the answer's weights, with the validation's figures."""
-        about = self.windows.about | {
-            "recipe": self.recipe.to_dict(),
-            "step": self.step,
-            "metrics": {key: round(value, 2) for key, value in row.items() if key.startswith("val_")},
-        }
-        save_lifter(self.answer, path, about, half=self.half)
+        save_lifter(self.answer, path, self.windows.about | self.facts(row), half=self.half)
 
 
 def _mean_millimetres(predicted: torch.Tensor, target: torch.Tensor, metres_BT: torch.Tensor) -> torch.Tensor:

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 
 from vidpose.common.errors import UsageError
 from vidpose.lifters.masked_poses import MaskedPoses
 from vidpose.lifters.p_stmo import PSTMO
 from vidpose.lifters.zoo import save_lifter
+from vidpose.training.lifter_run import WindowsRun
 from vidpose.training.logs import Chart
 from vidpose.training.recipe import Recipe
-from vidpose.training.run import Run
 from vidpose.training.starting import new_lifter
 from vidpose.training.windows import Batch, open_windows
 
@@ -27,38 +26,25 @@ _AT_ONCE = 32
 """Windows that validation restores at once."""
 
 
-class MaskedTrainer(Run[Recipe, MaskedPoses]):
+class MaskedTrainer(WindowsRun[MaskedPoses]):
     """A run in which a lifter's front learns from 2D keypoints alone."""
 
-    samples = "windows"
     measure = "val_restored"
     chart = Chart(
         "distance of restored keypoints (1/1000 of half the picture's width)",
         {"restored": "training", "val_restored": "validation"},
     )
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Path,
-        out: Path,
-        fabric: Fabric,
-        *,
-        half: bool = False,
-        say: Callable[[str], None] = lambda line: None,
-    ):
-        torch.manual_seed(recipe.seed)
+    def prepare(
+        self, recipe: Recipe, data: Path, out: Path, device: torch.device, say: Callable[[str], None]
+    ) -> tuple[MaskedPoses, int, tuple[str, ...]]:
         lifter = new_lifter(recipe)
         if not isinstance(lifter, PSTMO):
             raise UsageError(f"masking: hides what p-stmo then restores, and is not for {recipe.arch}; leave it out")
         settings: dict[str, Any] = dict(recipe.masking)
-        network = MaskedPoses(lifter, **settings).to(fabric.device)
-        self.windows, self.held_out = open_windows(recipe, data, lifter, fabric.device)
-        steps = self.windows.steps_per_epoch(recipe.batch)
-        super().__init__(recipe, out, fabric, network, steps, ("loss", "restored"), half=half, say=say)
-
-    def batch_of_step(self, share: slice) -> Batch:
-        return self.windows.batch(self.step, self.recipe.batch).rows(share)
+        network = MaskedPoses(lifter, **settings).to(device)
+        self.windows, self.held_out = open_windows(recipe, data, lifter, device)
+        return network, self.windows.steps_per_epoch(recipe.batch), ("loss", "restored")
 
     def loss_of(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         (restored_BTJ2,) = self.predictions(batch.keypoints_BTJC)
@@ -83,13 +69,8 @@ class MaskedTrainer(Run[Recipe, MaskedPoses]):
 
     def export(self, path: Path, row: dict[str, float]) -> None:
         """Write the lifter, with the validation's figure."""
-        about = self.windows.about | {
-            "recipe": self.recipe.to_dict(),
-            "step": self.step,
-            "stage": "front pre-trained on hidden 2D poses; the rest is as it was drawn",
-            "metrics": {key: round(value, 2) for key, value in row.items() if key.startswith("val_")},
-        }
-        save_lifter(self.answer.lifter, path, about, half=self.half)
+        stage = {"stage": "front pre-trained on hidden 2D poses; the rest is as it was drawn"}
+        save_lifter(self.answer.lifter, path, self.windows.about | self.facts(row) | stage, half=self.half)
 
 
 def _distance(restored_BTJ2: torch.Tensor, keypoints_BTJC: torch.Tensor) -> torch.Tensor:

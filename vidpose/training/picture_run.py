@@ -133,14 +133,8 @@ class PictureRun(Run[R, N]):
         return (crops - self._mean_C11) / self._std_C11
 
     def export(self, path: Path, row: dict[str, float]) -> None:
-        about = {
-            "data": ", ".join(str(path) for path in self.data),
-            "recipe": self.recipe.to_dict(),
-            "step": self.step,
-            "epoch_seconds": self.epoch_seconds,
-            "metrics": {key: round(value, 4) for key, value in row.items() if key.startswith("val_")},
-        }
-        self.save_weights(path, about)
+        data = ", ".join(str(path) for path in self.data)
+        self.save_weights(path, {"data": data, "epoch_seconds": self.epoch_seconds} | self.facts(row, digits=4))
 
 
 def start_from(part: nn.Module, other: nn.Module, init: str) -> None:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 
 from vidpose.common.errors import UsageError
 from vidpose.datasets.store import Store
@@ -21,9 +20,9 @@ from vidpose.evaluation.evaluate import lift_clip, placed_in
 from vidpose.lifters import Lifter
 from vidpose.lifters.pose_refiner import PoseRefiner, save_refiner
 from vidpose.lifters.zoo import load_lifter
+from vidpose.training.lifter_run import LifterRun
 from vidpose.training.logs import MPJPE
 from vidpose.training.recipe import CMU17, Recipe
-from vidpose.training.run import Run
 from vidpose.training.starting import weights_named
 from vidpose.training.windows import seed_of
 
@@ -40,36 +39,27 @@ class PosesToRefine(NamedTuple):
         return PosesToRefine(*(part[which] for part in self))
 
 
-class RefinerTrainer(Run[Recipe, PoseRefiner]):
+class RefinerTrainer(LifterRun[PoseRefiner]):
     """A run that trains a refiner on a prepared benchmark."""
 
     samples = "poses"
     measure = "val_mpjpe_mm"
     chart = MPJPE
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Path,
-        out: Path,
-        fabric: Fabric,
-        *,
-        half: bool = False,
-        say: Callable[[str], None] = lambda line: None,
-    ):
+    def prepare(
+        self, recipe: Recipe, data: Path, out: Path, device: torch.device, say: Callable[[str], None]
+    ) -> tuple[PoseRefiner, int, tuple[str, ...]]:
         if recipe.data.dataset == CMU17 or not recipe.init:
             raise UsageError("refiner: learns from a benchmark's cameras, and from the lifter that init names")
-        torch.manual_seed(recipe.seed)
         store = Store(data)
         self.store, self.root = store, store.layout.parents.index(-1)
-        lifter = load_lifter(weights_named(recipe, out)).to(fabric.device)
+        lifter = load_lifter(weights_named(recipe, out)).to(device)
         say(f"lifting with {recipe.init}")
         self.poses, self.held_out = (
-            _poses(store, split, recipe, lifter, fabric.device) for split in ("train", recipe.data.validation)
+            _poses(store, split, recipe, lifter, device) for split in ("train", recipe.data.validation)
         )
-        steps = max(1, len(self.poses.joints_NJD) // recipe.batch)
-        network = PoseRefiner(len(store.layout)).to(fabric.device)
-        super().__init__(recipe, out, fabric, network, steps, ("loss", "mpjpe_mm"), half=half, say=say)
+        network = PoseRefiner(len(store.layout)).to(device)
+        return network, max(1, len(self.poses.joints_NJD) // recipe.batch), ("loss", "mpjpe_mm")
 
     def batch_of_step(self, share: slice) -> PosesToRefine:
         """PosesToRefine drawn at random."""
@@ -98,13 +88,8 @@ class RefinerTrainer(Run[Recipe, PoseRefiner]):
         return {"val_mpjpe_mm": 1000 * self.error(refined_NJD, self.held_out.joints_NJD).item()}
 
     def export(self, path: Path, row: dict[str, float]) -> None:
-        about = {
-            "data": f"{self.store.name}, training split, input {self.recipe.data.input}",
-            "recipe": self.recipe.to_dict(),
-            "step": self.step,
-            "metrics": {key: round(value, 2) for key, value in row.items() if key.startswith("val_")},
-        }
-        save_refiner(self.answer, path, about)
+        data = f"{self.store.name}, training split, input {self.recipe.data.input}"
+        save_refiner(self.answer, path, {"data": data} | self.facts(row))
 
 
 def _poses(store: Store, split: str, recipe: Recipe, lifter: Lifter, device: torch.device) -> PosesToRefine:

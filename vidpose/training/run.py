@@ -218,6 +218,11 @@ class Run(Generic[P, N]):
         """Write the answer's weights, with the validation's figures."""
         raise NotImplementedError
 
+    def facts(self, row: dict[str, float], digits: int = 2) -> dict[str, Any]:
+        """What a file of weights says of the run: its recipe and step, and the validation's figures."""
+        figures = {key: round(value, digits) for key, value in row.items() if key.startswith("val_")}
+        return {"recipe": self.recipe.to_dict(), "step": self.step, "metrics": figures}
+
     def launch(self, compile: bool = False) -> None:
         """Start the other processes, if there are any, and make the network ready for steps."""
         self.fabric.launch()

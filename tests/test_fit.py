@@ -13,10 +13,10 @@ from vidpose.body.kinematics import HINGES, bone_lengths, matrices_of, orientati
 from vidpose.body.skeletons import COCO_17, H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.common.errors import UsageError
-from vidpose.refine import agreement as agreement_module
+from vidpose.refine import block_band
 from vidpose.refine import fit as fit_module
 from vidpose.refine.agreement import SPREAD, Agreement, Evidence, Spread, best_body
-from vidpose.refine.fit import fit, fit_track
+from vidpose.refine.fit import fit, fit_in_space, fit_track
 from vidpose.refine.hinged_body import BENDS, UNKNOWNS, Body
 from vidpose.refine.roots import reprojection_by_id
 from vidpose.refine.scale import stature
@@ -297,17 +297,18 @@ def test_a_result_without_a_camera_or_a_rest_pose_is_refused(scene: Scene):
 def test_the_solver_keeps_to_one_thread(scene: Scene, monkeypatch: pytest.MonkeyPatch):
     """Threads of BLAS that wait in a loop took 50 times the processor time of the fit."""
     threads = []
-    solve = agreement_module.solveh_banded
+    solve = block_band.solveh_banded
 
     def solving(*args, **options):
         threads.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
         return solve(*args, **options)
 
-    monkeypatch.setattr(agreement_module, "solveh_banded", solving)
+    monkeypatch.setattr(block_band, "solveh_banded", solving)
     with threadpool_limits(limits=2, user_api="blas"):
         if not any(library["user_api"] == "blas" for library in threadpool_info()):
             pytest.skip("this BLAS has no threads that can be set")
         scene.fitted()
+        fit_in_space(scene.joints, scene.roots, scene.times)
     assert set(threads) == {1}
 
 

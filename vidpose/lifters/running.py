@@ -123,11 +123,10 @@ def doubts_of(
     pixels_N1JC = torch.from_numpy(pixels).to(runner.device)
     turns_N = -lifter.upright(pixels_N1JC)
     joints_N1JD = turned(torch.from_numpy(joints)[:, None].to(runner.device), turns_N)
-    mirrored_N1JD = (joints_N1JD * joints_N1JD.new_tensor([-1, 1, 1]))[:, :, list(lifter.layout.mirror)]
     views = runner.views(turned(pixels_N1JC, turns_N))
     answers = [
         doubt(view_N1JC[:, 0], posed_N1JD[:, 0])
-        for view_N1JC, posed_N1JD in zip(views, (joints_N1JD, mirrored_N1JD), strict=False)
+        for view_N1JC, posed_N1JD in zip(views, (joints_N1JD, runner.mirrored(joints_N1JD)), strict=False)
     ]
     answers[1:] = [answer_NJ2[:, list(lifter.layout.mirror)] for answer_NJ2 in answers[1:]]
     doubts_NJ2 = torch.stack(answers).mean(dim=0)
@@ -184,8 +183,11 @@ class _Runner:
         if not self.mirror:
             return answers[0]
         joints_WTJD, mirrored_WTJD = answers
-        mirrored_WTJD = mirrored_WTJD[:, :, list(self.lifter.layout.mirror)]
-        return (joints_WTJD + mirrored_WTJD * mirrored_WTJD.new_tensor([-1, 1, 1])) / 2
+        return (joints_WTJD + self.mirrored(mirrored_WTJD)) / 2
+
+    def mirrored(self, joints_WTJD: torch.Tensor) -> torch.Tensor:
+        """Answers as a mirror shows them."""
+        return joints_WTJD[:, :, list(self.lifter.layout.mirror)] * joints_WTJD.new_tensor([-1, 1, 1])
 
     def predict(self, pixels_WTJC: torch.Tensor) -> torch.Tensor:
         """Normalise windows and lift them."""

@@ -24,10 +24,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.linalg import solveh_banded
 
 from vidpose.body.kinematics import rest_directions
 from vidpose.body.tracks import PinholeCamera
+from vidpose.refine.block_band import solve_block_band
 from vidpose.refine.hinged_body import (
     BENDS,
     HINGED,
@@ -176,7 +176,7 @@ def best_body(body: Body, evidence: Evidence, spread: Spread = SPREAD) -> Body:
     for _ in range(_STEPS):
         before, blocks, downhill = cost, *problem.normal_equations(body)
         while damping < 1e3:
-            trial = body.moved(_solve_band(blocks, downhill, damping))
+            trial = body.moved(_damped(blocks, downhill, damping))
             trial_cost = problem.cost(trial)
             if trial_cost < cost:
                 body, cost, damping = trial, trial_cost, damping / 10
@@ -342,16 +342,9 @@ def _twist_derivatives(body: Body) -> np.ndarray:
     return by_NHU
 
 
-def _solve_band(blocks: list[np.ndarray], downhill: np.ndarray, damping: float) -> np.ndarray:
-    """(N, U) the damped step; the matrix is symmetric, `blocks` are its diagonal and the two beside it."""
-    frames = len(downhill)
-    rows = np.zeros((frames, UNKNOWNS, 4 * UNKNOWNS))
-    for apart, block in enumerate(blocks):
-        rows[: frames - apart, :, apart * UNKNOWNS : (apart + 1) * UNKNOWNS] = block[: frames - apart]
-    own = range(UNKNOWNS)
+def _damped(blocks: list[np.ndarray], downhill: np.ndarray, damping: float) -> np.ndarray:
+    """(N, U) the damped step, by the normal equations' blocks on the diagonal and beside it."""
+    own, diagonal = range(UNKNOWNS), blocks[0].copy()
     # What nothing is known about, such as the place of someone without keypoints, stays.
-    rows[:, own, own] = rows[:, own, own] * (1 + damping) + 1e-6
-    # LAPACK wants, for every column, the entries from the diagonal down, which are those of the row from there on.
-    places = np.arange(UNKNOWNS)[:, None] + np.arange(3 * UNKNOWNS)
-    band = np.take_along_axis(rows, places[None], axis=2).reshape(-1, 3 * UNKNOWNS).T
-    return solveh_banded(band, downhill.ravel(), lower=True, overwrite_ab=True, check_finite=False).reshape(frames, -1)
+    diagonal[:, own, own] = diagonal[:, own, own] * (1 + damping) + 1e-6
+    return solve_block_band([diagonal, *blocks[1:]], downhill)

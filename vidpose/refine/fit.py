@@ -61,7 +61,10 @@ def fit(result: PoseResult, height: Heights | None = None, max_gap: float = MAX_
 
 
 # BLAS splits each small solve among threads that spin while they wait: on two busy cores, 50 times the processor time.
-@threadpool_limits.wrap(limits=1, user_api="blas")
+_on_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+
+
+@_on_one_thread
 def fit_track(
     track: Track,
     keypoints: np.ndarray,
@@ -88,24 +91,20 @@ def fit_track(
     offsets = _symmetric_offsets(track.joints)
     path = root_path(track.joints, keypoints, scores, camera, track.times, max_gap)
     for part in unbroken(track.lifted, track.times, max_gap):
-        start = path[part]
-        placed = bool(np.isfinite(start).all())
-        start = start if placed else np.tile((0.0, 0.0, _ANYWHERE), (len(start), 1))
+        placed = bool(np.isfinite(path[part]).all())
+        if not placed:
+            path[part] = 0.0, 0.0, _ANYWHERE
         near = _bridged(track.joints[part].astype(np.float64), scores[part], track.times[part])
-        body = Body.of_joints(offsets, near, start)
+        body = Body.of_joints(offsets, near, path[part])
         del near
 
-        def evidence(rows: slice, part: slice = part, start: np.ndarray = start, placed: bool = placed) -> Evidence:
-            own = slice(part.start + rows.start, part.start + rows.stop)
-            lifted, seen = track.joints[own].astype(np.float64), scores[own] * placed
-            return Evidence.of(lifted, track.doubts[own], keypoints[own], seen, start[rows], track.times[own], camera)
+        def evidence(rows: slice, placed: bool = placed) -> Evidence:
+            lifted, seen = track.joints[rows].astype(np.float64), scores[rows] * placed
+            return Evidence.of(lifted, track.doubts[rows], keypoints[rows], seen, path[rows], track.times[rows], camera)
 
-        before = None
-        for rows, fitted in _fitted(body, evidence, track.times[part]):
-            own = slice(part.start + rows.start, part.start + rows.stop)
-            joints[own], rotations[own] = fitted.joints(), quaternions_of(fitted.orientations(), before)
-            roots[own] = fitted.roots if placed else np.nan
-            before = rotations[own][-1]
+        for rows, fitted, turned in _fitted(body, evidence, track.times, part):
+            joints[rows], rotations[rows] = fitted.joints(), turned
+            roots[rows] = fitted.roots if placed else np.nan
     if height is not None and (tall := stature(joints, LAYOUT)) > 0:
         # Seen from the camera, a body twice as large and twice as far away is the same.
         scale = np.float32(height / tall)
@@ -113,6 +112,7 @@ def fit_track(
     return replace(track, joints=joints, roots=roots, rotations=rotations)
 
 
+@_on_one_thread
 def fit_in_space(
     joints: np.ndarray, roots: np.ndarray, times: np.ndarray, max_gap: float = MAX_GAP
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -134,17 +134,9 @@ def fit_in_space(
     # Both sides are seen, so each has bones of its own.
     offsets = rest_offsets(joints, LAYOUT)
     for part in unbroken(there, times, max_gap):
-
-        def evidence(rows: slice, part: slice = part) -> Evidence:
-            own = slice(part.start + rows.start, part.start + rows.stop)
-            return Evidence.in_space(joints[own], times[own])
-
-        before = None
         body = Body.of_joints(offsets, joints[part], np.zeros_like(roots[part]))
-        for rows, done in _fitted(body, evidence, times[part]):
-            own = slice(part.start + rows.start, part.start + rows.stop)
-            fitted[own], rotations[own] = done.joints(), quaternions_of(done.orientations(), before)
-            before = rotations[own][-1]
+        for rows, done, turned in _fitted(body, lambda rows: Evidence.in_space(joints[rows], times[rows]), times, part):
+            fitted[rows], rotations[rows] = done.joints(), turned
     return fitted, roots + (joints - fitted).mean(axis=1), rotations
 
 
@@ -171,30 +163,44 @@ def _bridged(joints: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.nd
     return bridged
 
 
-def _fitted(body: Body, evidence: Callable[[slice], Evidence], times: np.ndarray) -> Iterator[tuple[slice, Body]]:
-    """The body that agrees best, window after window: what is needed of one is there for as long as it is.
+def _fitted(
+    body: Body, evidence: Callable[[slice], Evidence], times: np.ndarray, part: slice
+) -> Iterator[tuple[slice, Body, np.ndarray]]:
+    """The body that agrees best in a stretch, window after window: what one needs is there for as long as it is.
 
     Args:
         body: to start from, over the whole stretch.
-        evidence: what it is fitted to, of some rows.
-        times: (N,) seconds of the stretch.
+        evidence: what it is fitted to, of some of the track's rows.
+        times: (N,) seconds of the track.
+        part: rows of the track that are the stretch.
 
     Yields:
-        Rows, one slice after the other, and the body in these.
+        Rows of the track, one slice after the other; the body in these; and its rotations, quaternions.
     """
+    before = None
+    for rows, fitted in _windowed(body, evidence, times[part], part.start):
+        turned = quaternions_of(fitted.orientations(), before)
+        yield rows, fitted, turned
+        before = turned[-1]
+
+
+def _windowed(
+    body: Body, evidence: Callable[[slice], Evidence], times: np.ndarray, offset: int
+) -> Iterator[tuple[slice, Body]]:
+    """The same without the rotations, of a stretch's own times; its first row is `offset` of the track's."""
     held: Body | None = None
     first = reached = 0
     for start, stop in _windows(times):
-        part = best_body(body[start:stop], evidence(slice(start, stop)))
+        part = best_body(body[start:stop], evidence(slice(offset + start, offset + stop)))
         if held is not None:
             shared = reached - start
             ramp_N = (np.arange(shared) + 1) / (shared + 1)
-            yield slice(first, start), held[: start - first]
+            yield slice(offset + first, offset + start), held[: start - first]
             blended = _between(held[start - first :], part[:shared], ramp_N)
             part = Body.joined((blended, part[shared:]))
         held, first, reached = part, start, stop
     assert held is not None
-    yield slice(first, reached), held
+    yield slice(offset + first, offset + reached), held
 
 
 def _windows(times: np.ndarray) -> list[tuple[int, int]]:

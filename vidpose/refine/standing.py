@@ -16,12 +16,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import solveh_banded
 from scipy.ndimage import binary_opening
 
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.refine.block_band import solve_block_band
 from vidpose.refine.ground import ANKLE
 from vidpose.refine.scale import stature
 
@@ -129,21 +129,7 @@ def _moves(
     for place in (0, 1):
         beside_NDD[place : len(times) - 2 + place] -= 2 * calm
     beyond_NDD[:-2] += calm
-    return solveh_banded(_band(middle_NDD, beside_NDD, beyond_NDD), wanted_ND.ravel()).reshape(-1, 3)
-
-
-def _band(*blocks: np.ndarray) -> np.ndarray:
-    """What `solveh_banded` takes, of the (N, 3, 3) blocks of a symmetric matrix from its diagonal upwards."""
-    width = 3 * len(blocks) - 1
-    frames = len(blocks[0])
-    band = np.zeros((width + 1, 3 * frames))
-    for off, block in enumerate(blocks):
-        for row in range(3):
-            for column in range(3):
-                step = 3 * off + column - row
-                if step >= 0:
-                    band[width - step, 3 * off + column :: 3] = block[: frames - off, row, column]
-    return band
+    return solve_block_band((middle_NDD, beside_NDD, beyond_NDD), wanted_ND)
 
 
 def _ankles(track: Track, part: slice, ankles: list[int]) -> np.ndarray:

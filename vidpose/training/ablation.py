@@ -23,7 +23,9 @@ from vidpose.evaluation.tables import Line, Table, measure_table, write_table
 from vidpose.lifters.zoo import load_weights
 from vidpose.training.checkpoints import CHECKPOINT, WEIGHTS
 from vidpose.training.loop import train
+from vidpose.training.plan import Plan
 from vidpose.training.recipe import CMU17, Recipe, read_recipe, rows_of
+from vidpose.weights.header import read_header
 
 _METRICS = ("mpjpe", "p_mpjpe", "mpjve", "pck", "auc")
 """Those of a table's columns that a row has a figure of, here or in the paper."""
@@ -140,23 +142,51 @@ def _benchmark(recipe: Recipe, folders: Mapping[str, Path], eval_data: Path) -> 
 
 
 def _finish(name: str, recipe: Recipe, data: Path, run: Path, work: Work) -> None:
-    """Train a row, unless it is."""
+    arguments = ["train", name, "--data", str(data), *["--released-code"] * work.released_code]
+    finish_row(
+        run, recipe, work, arguments,
+        lambda resume: train(recipe, data, run, device=work.device, resume=resume, bar=work.bar, say=work.say),
+        of_no_matter=("name", "reported"),
+    )  # fmt: skip
+
+
+def finish_row(
+    run: Path,
+    recipe: Plan,
+    work: Work,
+    arguments: Sequence[str],
+    train_here: Callable[[bool], object],
+    *,
+    settings: Sequence[str] = (),
+    of_no_matter: Sequence[str] = (),
+) -> None:
+    """Train a row, unless it is.
+
+    Args:
+        run: its folder.
+        arguments: that tell our program to train it, but for those that every training has.
+        train_here: trains it in this process, on one device; told whether to go on from a checkpoint.
+        settings: of the row itself, before those of all.
+        of_no_matter: keys of the recipe that a finished run may have others of.
+
+    Raises:
+        VidposeError: the training failed, or the run is of another recipe.
+    """
     weights, resume = run / WEIGHTS, (run / CHECKPOINT).exists()
     if weights.exists():
-        theirs, ours = load_weights(weights).about.get("recipe", {}), recipe.to_dict()
-        changed = [key for key in ours if key not in ("name", "reported") and ours[key] != theirs.get(key)]
+        theirs, ours = read_header(weights).get("recipe", {}), recipe.to_dict()
+        changed = [key for key in ours if key not in of_no_matter and ours[key] != theirs.get(key)]
         if changed:
             raise VidposeError(f"{run}: a run of another recipe ({', '.join(changed)} differ); choose another `out`")
         work.say(f"{run}: trained already")
     elif work.devices == 1:
         work.say(f"{run}: {'going on' if resume else 'training'}")
-        train(recipe, data, run, device=work.device, resume=resume, bar=work.bar, say=work.say)
+        train_here(resume)
     else:
         # Those that share the work are started as this program again; so each training is a program of its own.
-        command = [sys.executable, "-m", "vidpose", "train", name, "--data", str(data), "--out", str(run)]
-        command += ["--device", work.device, "--devices", str(work.devices)]
-        command += [part for setting in work.settings for part in ("--set", setting)]
-        command += ["--released-code"] * work.released_code + ["--resume"] * resume
+        command = [sys.executable, "-m", "vidpose", *arguments, "--out", str(run)]
+        command += ["--device", work.device, "--devices", str(work.devices), *["--resume"] * resume]
+        command += [part for setting in (*settings, *work.settings) for part in ("--set", setting)]
         with subprocess.Popen(command) as process:  # noqa: S603 (our own program)
             if process.wait():
                 raise VidposeError(f"{run}: its training failed; the same command goes on from its last checkpoint")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from vidpose.common.devices import choose_device
-from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.errors import UsageError
 from vidpose.common.inputs import read_toml, reading
 from vidpose.evaluation.keypoints.annotated_pictures import keypoint_table, reported_rows
 from vidpose.evaluation.keypoints.comparing import Compared, open_compared, read_annotated
 from vidpose.evaluation.tables import Table, write_table
-from vidpose.training.ablation import Work, check_rows
-from vidpose.training.checkpoints import CHECKPOINT, WEIGHTS
+from vidpose.training.ablation import Work, check_rows, finish_row
+from vidpose.training.checkpoints import WEIGHTS
 from vidpose.training.clip_training import train_clips
 from vidpose.training.keypoint_recipe import ClipRecipe, KeypointRecipe, read_keypoint_recipe
 from vidpose.training.picture_training import train_keypoints
 from vidpose.training.plan import checked
 from vidpose.training.run import Running
-from vidpose.weights.header import read_header
 from vidpose.weights.shipped import shipped
 
 
@@ -119,26 +116,12 @@ def _compare(networks: Mapping[str, Compared], held_out: Path, work: Work) -> di
 def _finish(
     row: TableRow, recipe: KeypointRecipe | ClipRecipe, data: Path, held_out: Path, run: Path, work: Work
 ) -> None:
-    """Train a row, unless it is."""
-    weights, resume = run / WEIGHTS, (run / CHECKPOINT).exists()
-    if weights.exists():
-        theirs, ours = read_header(weights).get("recipe", {}), recipe.to_dict()
-        if changed := [key for key in ours if ours[key] != theirs.get(key)]:
-            raise VidposeError(f"{run}: a run of another recipe ({', '.join(changed)} differ); choose another `out`")
-        work.say(f"{run}: trained already")
-        return
-    work.say(f"{run}: {'going on' if resume else 'training'}")
-    if work.devices > 1:
-        # Those that share the work are started as this program again; so each training is a program of its own.
-        command = [sys.executable, "-m", "vidpose", "train-keypoints", str(data), "--held-out", str(held_out)]
-        command += ["--arch", row.recipe, "--out", str(run), "--device", work.device, "--devices", str(work.devices)]
-        command += [part for setting in (*row.settings, *work.settings) for part in ("--set", setting)]
-        with subprocess.Popen(command + ["--resume"] * resume) as process:  # noqa: S603 (our own program)
-            if process.wait():
-                raise VidposeError(f"{run}: its training failed; the same command goes on from its last checkpoint")
-        return
-    running: Running = {"device": work.device, "resume": resume, "bar": work.bar}
-    if isinstance(recipe, ClipRecipe):
-        train_clips(recipe, [data], held_out, run, say=work.say, **running)
-    else:
-        train_keypoints(recipe, [data], held_out, run, say=work.say, **running)
+    def train_here(resume: bool) -> None:
+        running: Running = {"device": work.device, "resume": resume, "bar": work.bar}
+        if isinstance(recipe, ClipRecipe):
+            train_clips(recipe, [data], held_out, run, say=work.say, **running)
+        else:
+            train_keypoints(recipe, [data], held_out, run, say=work.say, **running)
+
+    arguments = ["train-keypoints", str(data), "--held-out", str(held_out), "--arch", row.recipe]
+    finish_row(run, recipe, work, arguments, train_here, settings=row.settings)

@@ -220,9 +220,10 @@ def test_the_step_goes_down_the_slope_of_the_cost(scene: Scene):
     rng = np.random.default_rng(5)
     lifted = scene.joints + rng.normal(0, 0.05, scene.joints.shape)
     keypoints = scene.keypoints + rng.normal(0, 8, scene.keypoints.shape)
-    evidence = evidence_of(scene, lifted, keypoints, rng.uniform(0, 1, (90, 17)))
+    scores = rng.uniform(0, 1, (90, 17))
     body = Body.of_joints(fit_module._symmetric_offsets(lifted), lifted, scene.roots)
-    agreement = Agreement(evidence[:12], SPREAD)
+    seen = (lifted, np.empty((90, 0, 2)), keypoints, scores, scene.roots, scene.times)
+    agreement = Agreement(Evidence.of(*(array[:12] for array in seen), CAMERA), SPREAD)
     body = dataclasses.replace(body[:12], bends=body.bends[:12] - 0.3)
     _, downhill = agreement.normal_equations(body)
     for _ in range(3):

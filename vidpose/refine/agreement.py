@@ -21,7 +21,7 @@ Shape suffixes: N frames, J joints, H hinges, U unknowns, R residuals, M = N - 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -161,12 +161,6 @@ class Evidence:
             np.zeros((frames, count)),
         )
         return Evidence(joints - joints[:, parents], unseen + 1, spreads, nowhere, unseen, np.ones(frames), times)
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def __getitem__(self, rows: slice) -> Evidence:
-        return Evidence(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def best_body(body: Body, evidence: Evidence, spread: Spread = SPREAD) -> Body:

@@ -21,7 +21,8 @@ from vidpose.keypoints.clips.temporal_relational import TemporalRelational
 from vidpose.keypoints.keypoint_network import create_network
 from vidpose.keypoints.trained_networks import save_network
 from vidpose.lifters import create_lifter, lifter_class
-from vidpose.lifters.lifter_table import AUTHORS_WEIGHTS, LIFTERS
+from vidpose.lifters.authors_weights import AUTHORS_WEIGHTS
+from vidpose.lifters.lifter_table import LIFTERS
 from vidpose.lifters.zoo import save_lifter
 from vidpose.pipeline.table import TABLES, WEIGHTS
 from vidpose.weights import catalogue

@@ -1,4 +1,4 @@
-"""The lifters, and the weights of others for them: what `vidpose models` and `vidpose weights` know without a network.
+"""The lifters: what `vidpose models` and `vidpose weights` know without a network.
 
 A new lifter is a file in this folder and an entry here. `tests/test_papers.py` holds the figures: it builds each
 network and counts again.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vidpose.weights.catalogue import Entry, Paper, Published, by_name, shipped_entries
+from vidpose.weights.catalogue import Entry, Paper, by_name, shipped_entries
 from vidpose.weights.shipped import ShippedWeights
 
 DEFAULT = "martinez"
@@ -35,22 +35,6 @@ class LifterEntry(Entry):
     frames: int = 0
     receptive_field: int = 0
     predicts: Literal["sequence", "centre", "last"] = "sequence"
-
-
-def _theirs(arch: str, weights: Published, licence: str) -> Entry:
-    """Weights of a lifter's authors, for `vidpose weights import`."""
-    paper = LIFTERS[arch].paper
-    assert paper is not None, arch
-    return Entry(
-        f"authors:{arch}",
-        "lifter",
-        paper,
-        arch=arch,
-        weights=weights,
-        layout="h36m17",
-        licence=licence,
-        metric=f"MPJPE {paper.mpjpe}",
-    )
 
 
 _HYBRID = "Hybrid LSTM & Transformer for 3D Human Pose Estimation"
@@ -227,12 +211,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
         LifterEntry(
             "gla-gcn",
             "lifter",
-            Paper(
-                _GLA_GCN,
-                "ICCV 2023",
-                44.4,
-                "CPN, T=243, Table 1",
-            ),
+            Paper(_GLA_GCN, "ICCV 2023", 44.4, "CPN, T=243, Table 1"),
             network="vidpose.lifters.gla_gcn:GLAGCN",
             parameters=1_345_952,
             macs_per_frame=1_623_123_450,
@@ -243,12 +222,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
         LifterEntry(
             "ktpformer",
             "lifter",
-            Paper(
-                _KTPFORMER,
-                "CVPR 2024",
-                40.1,
-                "CPN, T=243, Table 1",
-            ),
+            Paper(_KTPFORMER, "CVPR 2024", 40.1, "CPN, T=243, Table 1"),
             network="vidpose.lifters.ktpformer:KTPFormer",
             parameters=35_213_430,
             macs_per_frame=628_898_816,
@@ -419,19 +393,3 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
 
 ZOO: Mapping[str, LifterEntry] = shipped_entries(LIFTERS)
 """Those whose weights come with vidpose."""
-
-AUTHORS_WEIGHTS: Mapping[str, Entry] = by_name(
-    (
-        _theirs(
-            "videopose3d",
-            Published("authors", url="https://dl.fbaipublicfiles.com/video-pose-3d/pretrained_h36m_cpn.bin"),
-            "CC BY-NC 4.0",
-        ),
-        _theirs("mixste", Published("authors", page="https://github.com/JinluZhang1126/MixSTE"), "none given"),
-        _theirs("mhformer", Published("authors", page="https://github.com/Vegetebird/MHFormer"), "MIT"),
-        _theirs(
-            "motionagformer", Published("authors", page="https://github.com/TaatiTeam/MotionAGFormer"), "Apache-2.0"
-        ),
-    )
-)
-"""Weights that the lifters' authors published."""

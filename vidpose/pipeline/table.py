@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.keypoints.network_table import BACKBONES, KEYPOINTS, MMPOSE_WEIGHTS
-from vidpose.lifters.lifter_table import AUTHORS_WEIGHTS, LIFTERS
+from vidpose.lifters.authors_weights import AUTHORS_WEIGHTS
+from vidpose.lifters.lifter_table import LIFTERS
 from vidpose.people.detector_table import DETECTORS, OTHER_DETECTOR_WEIGHTS
 from vidpose.weights.catalogue import Entry
 

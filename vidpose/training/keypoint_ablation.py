@@ -15,12 +15,12 @@ from vidpose.evaluation.keypoints.annotated_pictures import keypoint_table, repo
 from vidpose.evaluation.keypoints.comparing import Compared, open_compared, read_annotated
 from vidpose.evaluation.tables import Table, write_table
 from vidpose.training.ablation import Work, check_rows, finish_row
+from vidpose.training.carrying_out import Running
 from vidpose.training.checkpoints import WEIGHTS
 from vidpose.training.clip_training import train_clips
 from vidpose.training.keypoint_recipe import ClipRecipe, KeypointRecipe, read_keypoint_recipe
 from vidpose.training.picture_training import train_keypoints
 from vidpose.training.plan import checked
-from vidpose.training.run import Running
 from vidpose.weights.shipped import shipped
 
 

@@ -17,6 +17,7 @@ from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.lifters import HypothesisLifter, Lifter
 from vidpose.lifters.martinez import Standardised
 from vidpose.lifters.zoo import save_lifter
+from vidpose.training.carrying_out import Running, carry_out
 from vidpose.training.doubt_training import DoubtTrainer
 from vidpose.training.lifter_run import WindowsRun
 from vidpose.training.logs import MPJPE
@@ -24,7 +25,6 @@ from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
 from vidpose.training.masked_training import MaskedTrainer
 from vidpose.training.recipe import Recipe
 from vidpose.training.refiner_training import RefinerTrainer
-from vidpose.training.run import Running, carry_out
 from vidpose.training.starting import new_lifter, start_from
 from vidpose.training.windows import Batch, open_windows
 

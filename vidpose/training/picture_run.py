@@ -18,9 +18,10 @@ from vidpose.common.errors import VidposeError, one_line
 from vidpose.keypoint_data.clip_batches import ClipBatches
 from vidpose.keypoint_data.picture_augmentation import CropBatches
 from vidpose.keypoints.keypoint_network import Processing
+from vidpose.training.carrying_out import Running, carry_out
 from vidpose.training.keypoint_recipe import ClipRecipe, KeypointRecipe
 from vidpose.training.logs import Chart
-from vidpose.training.run import N, Run, Running, carry_out
+from vidpose.training.run import N, Run
 
 R = TypeVar("R", bound=KeypointRecipe | ClipRecipe)
 

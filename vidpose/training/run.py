@@ -11,13 +11,12 @@ up to rounding and to batch normalisation, which sees the part of the batch on i
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypedDict, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -25,20 +24,19 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import alone_in, replacing, to_json
+from vidpose.common.files import replacing, to_json
 from vidpose.common.registry import check_tensors
 from vidpose.training.checkpoints import (
     BEST,
     CHECKPOINT,
     WEIGHTS,
-    check_folder,
     fit_to_resume,
     read_checkpoint,
     write_checkpoint,
 )
 from vidpose.training.logs import Chart, Logs
 from vidpose.training.plan import Plan
-from vidpose.training.processes import held_interrupts, make_fabric, plain_attention, together
+from vidpose.training.processes import held_interrupts, plain_attention
 from vidpose.training.windows import seed_of
 
 _ROWS, _REPORT_EVERY = 25, 100
@@ -56,91 +54,6 @@ _OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam-amsgrad": lambda parameters, **settings: torch.optim.Adam(parameters, amsgrad=True, **settings),
     "adamw": torch.optim.AdamW,
 }
-
-
-def no_bar(total: int, start: int) -> AbstractContextManager[Report]:
-    """A bar that nobody sees."""
-    return nullcontext(lambda row: None)
-
-
-class Running(TypedDict, total=False):
-    """How a run is carried out, whatever is trained: the options of `carry_out`."""
-
-    device: str
-    devices: int
-    compile: bool
-    resume: bool
-    overwrite: bool
-    save_minutes: float
-    bar: Bar
-
-
-def carry_out(
-    plan: Plan,
-    make: Callable[[Fabric], Run[Any, Any]],
-    samples: str,
-    out: Path,
-    *,
-    device: str = "auto",
-    devices: int = 1,
-    compile: bool = False,
-    resume: bool = False,
-    overwrite: bool = False,
-    save_minutes: float = 3.0,
-    bar: Bar = no_bar,
-) -> Path:
-    """A run from beginning to end; gives the path of the exported weights.
-
-    Args:
-        make: gives the run, when devices and precision are known.
-        samples: what a batch is made of.
-        out: folder of the run.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        devices: processes that share the work, a GPU each; more than one starts this program again for the others.
-        compile: the network by `torch.compile`.
-        resume: go on from `checkpoint.pt`.
-        overwrite: begin anew where there is a run already.
-        save_minutes: from one checkpoint to the next.
-        bar: called with the steps in all and those done, in the first process only; gives what is called with every row
-            of metrics.
-
-    Raises:
-        UsageError, VidposeError, KeyboardInterrupt: as of `loop.train`.
-    """
-    check_folder(out, resume, overwrite)
-    fabric = make_fabric(device, devices, plan.bf16)
-    # Of several processes, the first has the folder.
-    with alone_in(out) if "LOCAL_RANK" not in os.environ else nullcontext():
-        return _carry_out(plan, make, samples, out, fabric, devices, compile, resume, save_minutes, bar)
-
-
-def _carry_out(
-    plan: Plan,
-    make: Callable[[Fabric], Run[Any, Any]],
-    samples: str,
-    out: Path,
-    fabric: Fabric,
-    devices: int,
-    compile: bool,
-    resume: bool,
-    save_minutes: float,
-    bar: Bar,
-) -> Path:
-    try:
-        run = make(fabric)
-        if resume:
-            run.resume()
-        with together(fabric):
-            run.launch(compile)
-            if fabric.is_global_zero:
-                run.begin()
-            run.run(save_minutes, bar)
-            return run.finish()
-    except torch.OutOfMemoryError:
-        raise VidposeError(
-            f"{out}: out of memory with {plan.batch} {samples} a step on {devices} x {fabric.device.type}; "
-            "compute it in parts with `set=accumulate=N`, lower it with `set=batch=N`, or share it by `devices=N`"
-        ) from None
 
 
 P = TypeVar("P", bound=Plan)

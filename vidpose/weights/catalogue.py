@@ -1,7 +1,7 @@
 """What the tables of networks and weights are made of, and whether weights are at hand.
 
 Each room declares its own beside its networks: `people/detector_table.py`, `keypoints/network_table.py`,
-`lifters/lifter_table.py`. A table imports no network, so that it is read at once.
+`lifters/lifter_table.py` and `lifters/authors_weights.py`. A table imports no network, so that it is read at once.
 
     path = weights_file(KEYPOINTS["hrnet-w32"])
 

@@ -424,7 +424,9 @@ def test_a_damaged_vicon_is_one_line(old, new, message, tmp_path):
 @pytest.mark.parametrize("content", [b"\x80\x04K\x01.", b"\xff\xfe\x00\x01", b"PK\x03\x04\xe9"])
 def test_a_file_that_is_no_text_is_refused(content, tmp_path):
     (tmp_path / "c.toml").write_bytes(content)
-    with pytest.raises(VidposeError, match=r"c\.toml: not a calibration, it is no text"):
+    with pytest.raises(
+        VidposeError, match=r"c\.toml: (not a calibration \(it is no text|neither a calibration nor TOML)"
+    ):
         load_calibration(tmp_path / "c.toml")
 
 

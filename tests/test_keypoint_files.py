@@ -103,6 +103,18 @@ def test_openpose_in_shares_of_the_picture(tmp_path: Path):
     check(take_in(openpose(tmp_path / "op", shares), size=(1000, 500), fps=30), values, "body25")
 
 
+@pytest.mark.parametrize("body", [{"pose_keypoints_2d": []}, {"pose_keypoints_2d": None}, {}])
+def test_openpose_of_people_whose_hands_alone_were_found(tmp_path: Path, body: dict[str, Any]):
+    values = people(25)
+    folder = openpose(tmp_path / "op", values)
+    for path in folder.iterdir():
+        content = json.loads(path.read_text())
+        content["people"].insert(0, {"person_id": [-1], "hand_left_keypoints_2d": [1, 2, 0.5] * 21} | body)
+        write(path, content)
+    write(folder / "settings.json", {"net_resolution": "-1x368"})
+    check(take_in(folder, size=(1920, 1080), fps=30), values, "body25")
+
+
 def test_body_25_means_what_it_says():
     """OpenPose's documentation: 8 is the middle of the hips, 9 the right one, 19 the left big toe."""
     assert [BODY_25.joints[i] for i in (0, 1, 4, 8, 9, 14, 15, 18, 19, 24)] == [
@@ -142,6 +154,26 @@ def test_pictures_that_count_from_one_and_frames_without_anybody(tmp_path: Path)
     [track] = found.tracks
     assert track.frames.tolist() == list(range(FRAMES))
     assert np.flatnonzero(~track.seen).tolist() == [5]
+
+
+@pytest.mark.parametrize("name", ["walk_{}_1080p.jpg", "cam2/{:05d}.png", "2026-11-28/{}-of-12.jpg", "{}"])
+def test_the_number_that_differs_counts_frames(tmp_path: Path, name: str):
+    values = people(17)
+    listed = [
+        {"image_id": name.format(frame), "keypoints": flat(one)}
+        for frame, row in enumerate(values) for one in row
+    ]  # fmt: skip
+    check(take_in(write(tmp_path / "a.json", listed), size=(1920, 1080), fps=30), values, "coco17")
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_boxes_without_keypoints_and_a_list_for_each_keypoint(tmp_path: Path, nothing: list | None):
+    values = people(17)
+    listed = [
+        {"image_id": frame, "bbox": [1, 2, 3, 4], "keypoints": keypoints}
+        for frame, row in enumerate(values) for keypoints in (nothing, *(one.tolist() for one in row))
+    ]  # fmt: skip
+    check(take_in(write(tmp_path / "a.json", listed), size=(1920, 1080), fps=30), values, "coco17")
 
 
 @pytest.mark.parametrize("parts", [False, True])

@@ -6,6 +6,7 @@ A reader checks all of a file before anything is made of it. `convert` checks wh
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -13,8 +14,9 @@ import stat
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -63,18 +65,23 @@ def _reason(error: Exception) -> str:
     return one_line(error)
 
 
-def open_input(path: Path) -> BinaryIO:
-    """A file, opened to read its bytes.
+def open_input(path: Path) -> BufferedReader:
+    """A file, opened to read its bytes; raises as `check_file`, and OSError."""
+    check_file(path)
+    return path.open("rb")
+
+
+def check_file(path: Path) -> None:
+    """See that there is a file, before a library opens it that would wait for a pipe.
 
     Raises:
-        OSError, VidposeError: it cannot be read; or it is a folder, or a pipe or a device,
-            which may never end.
+        OSError: there is none.
+        VidposeError: it is a folder, or a pipe or a device, which may never end.
     """
     kind = path.stat().st_mode
     if not stat.S_ISREG(kind):
         found = "a folder" if stat.S_ISDIR(kind) else "a pipe or a device"
         raise VidposeError(f"{path}: {found}, where a file is due")
-    return path.open("rb")
 
 
 def read_bytes(path: Path, limit: int = _MAX_TEXT) -> bytes:
@@ -92,8 +99,13 @@ def read_bytes(path: Path, limit: int = _MAX_TEXT) -> bytes:
 
 
 def read_text(path: Path, limit: int = _MAX_TEXT) -> str:
-    """All of a UTF-8 file, without a byte order mark; raises as `read_bytes`."""
-    return read_bytes(path, limit).decode("utf-8-sig")
+    """All of a file in UTF-8, or in UTF-16 with the byte order mark that Windows writes; raises as `read_bytes`."""
+    content = read_bytes(path, limit)
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no text in UTF-8, from byte {error.start} on") from None
 
 
 def strict_json(text: str | bytes) -> Any:
@@ -102,6 +114,8 @@ def strict_json(text: str | bytes) -> Any:
     Raises:
         ValueError, RecursionError: it is damaged, or holds numbers that JSON does not have: NaN, Infinity, 1e999.
     """
+    if not text.strip():
+        raise ValueError("it is empty")
     return json.loads(text, parse_constant=_no_number, parse_float=_finite)
 
 

@@ -20,6 +20,7 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from vidpose.common.errors import VidposeError, one_line
+from vidpose.common.inputs import open_input
 
 _ADVICE = "download it again from its authors"
 
@@ -33,7 +34,7 @@ def load_pickle(path: Path, advice: str = _ADVICE) -> Any:
     Raises:
         VidposeError: no such file, a damaged one, or one that asks for anything else.
     """
-    with _explained(path, advice), path.open("rb") as file:
+    with _explained(path, advice), open_input(path) as file:
         return _DataUnpickler(file).load()
 
 
@@ -46,7 +47,7 @@ def load_object_npz(path: Path, keys: Sequence[str], advice: str = _ADVICE) -> d
     Raises:
         VidposeError: no such file, not an `.npz`, one without such members, a damaged one, or foreign names in it.
     """
-    with _explained(path, advice), zipfile.ZipFile(path) as archive:
+    with _explained(path, advice), open_input(path) as file, zipfile.ZipFile(file) as archive:
         present = [name.removesuffix(".npy") for name in archive.namelist()]
         for key in keys:
             if key not in present:

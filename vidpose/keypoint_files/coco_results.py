@@ -18,6 +18,7 @@ from vidpose.common.inputs import reading, short
 from vidpose.keypoint_files.keypoint_table import (
     LAYOUTS,
     KeypointTable,
+    counting_place,
     first_of,
     floats,
     frame_number,
@@ -54,13 +55,16 @@ def read_coco(path: Path, content: Any) -> KeypointTable:
         people = content["annotations"] if isinstance(content, dict) else content
         facts = _of_images(content) if isinstance(content, dict) else {}
         rows, boxes, layout = [], [], None
+        place = counting_place(person.get("image_id") for person in people if isinstance(person, dict))
         for number, person in enumerate(people, start=1):
             try:
+                if not person.get("keypoints"):  # a box, or a crowd
+                    continue
                 keypoints = _keypoints(person)
                 layout = layout or layout_of(len(keypoints), LAYOUTS)
                 if len(keypoints) < len(layout):
                     raise ValueError(f"{len(keypoints)} keypoints, where those before have {len(layout)}")
-                frame = frame_number(person.get("image_id"), "image_id")
+                frame = frame_number(person.get("image_id"), "image_id", place)
                 rows.append((frame, _id(person), keypoints[: len(layout)]))
                 boxes.append(_box(person))
             except (ValueError, TypeError, KeyError, AttributeError) as error:

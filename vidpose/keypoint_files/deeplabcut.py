@@ -6,7 +6,6 @@ row a frame. Body parts have the names that their labellers gave them.
 
 from __future__ import annotations
 
-import csv
 import io
 import pickle
 from collections.abc import Sequence
@@ -15,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.common.inputs import read_text, reading, short
+from vidpose.common.cells import number_in, read_cells
+from vidpose.common.inputs import reading, short
 from vidpose.keypoint_files.joint_names import named_layout
-from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable, floats, table_of
+from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable, table_of
 
 Column = tuple[str, ...]
 """Scorer, individual if any, body part, coordinate."""
 
 
-def is_deeplabcut(text: str) -> bool:
-    """Whether a text begins as DeepLabCut's tables do."""
-    return text.lstrip("\ufeff").startswith("scorer,")
+def is_deeplabcut(names: Sequence[str]) -> bool:
+    """Whether a table with this first row is DeepLabCut's."""
+    return names[:1] == ["scorer"]
 
 
 def read_deeplabcut_csv(path: Path) -> KeypointTable:
@@ -35,25 +35,22 @@ def read_deeplabcut_csv(path: Path) -> KeypointTable:
         VidposeError: it is none, or its body parts are no body's; says what is wrong.
     """
     with reading(path, "a CSV of DeepLabCut's"):
-        rows = list(csv.reader(io.StringIO(read_text(path))))
+        rows = list(read_cells(path))
         levels = ["scorer", "individuals", "bodyparts", "coords"]
         heads = []
-        while rows and rows[0] and rows[0][0] in levels:
-            heads.append(rows.pop(0))
+        while rows and rows[0][1][0] in levels:
+            heads.append(rows.pop(0)[1])
         if [head[0] for head in heads] not in (levels, [levels[0], *levels[2:]]):
             raise ValueError("its first lines are not scorer, bodyparts and coords")
         width = len(heads[0])
         # Pictures instead of numbers take three columns: folder, video and file.
         skipped = next(i for i in range(1, width + 1) if i == width or heads[-1][i])
-        values = [[cell if cell.strip() else None for cell in row[skipped:]] for row in rows if row]
-        for number, row in enumerate(values):
+        values = [[number_in(cell, line) for cell in cells[skipped:]] for line, cells in rows]
+        for (line, _), row in zip(rows, values, strict=True):
             if len(row) != width - skipped:
-                raise ValueError(
-                    f"line {number + len(heads) + 1} has {len(row)} numbers, where {width - skipped} are due"
-                )
-        return _table(
-            [tuple(column) for column in zip(*(head[skipped:] for head in heads), strict=True)], floats(values, "a row")
-        )
+                raise ValueError(f"line {line} has {len(row)} numbers, where {width - skipped} are due")
+        columns = [tuple(column) for column in zip(*(head[skipped:] for head in heads), strict=True)]
+        return _table(columns, np.array(values, np.float64).reshape(-1, len(columns)))
 
 
 def read_deeplabcut_h5(path: Path) -> KeypointTable:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from vidpose.common.cells import read_cells
 from vidpose.common.errors import VidposeError
-from vidpose.common.inputs import read_json, read_text, reading
+from vidpose.common.inputs import check_file, read_json, reading
 from vidpose.keypoint_files.coco_results import is_coco, read_coco
 from vidpose.keypoint_files.deeplabcut import is_deeplabcut, read_deeplabcut_csv, read_deeplabcut_h5
 from vidpose.keypoint_files.keypoint_table import KeypointTable
@@ -25,13 +26,18 @@ FORMATS = (
 )  # fmt: skip
 """In words, for messages."""
 
-_HEAD = 4096
-
 _JSON = (
     ("vidpose", is_own_json, read_own_json),
     ("coco", is_coco, read_coco),
     ("mmpose", is_mmpose, read_mmpose),
     ("mediapipe", is_mediapipe, read_mediapipe),
+)
+
+_TABLES = (".csv", ".tsv")
+_TABLE_KINDS = (
+    ("vidpose", is_own_csv, read_own_csv),
+    ("deeplabcut", is_deeplabcut, read_deeplabcut_csv),
+    ("mediapipe", is_landmark_csv, read_landmark_csv),
 )
 
 _OF_SUFFIX = {
@@ -86,21 +92,20 @@ def _reader(path: Path) -> tuple[str, Callable[[], KeypointTable]]:
     if path.is_dir() and is_openpose(path):
         return "openpose", partial(read_openpose, path)
     if suffix in _OF_SUFFIX and not path.is_dir():
+        with reading(path, "a file of keypoints"):
+            check_file(path)
         kind, read = _OF_SUFFIX[suffix]
         return kind, partial(read, path)
     if suffix in _NO_JOINTS and path.exists():
         raise VidposeError(
             f"{path}: {_NO_JOINTS[suffix]}; give the .npz of the same run, or its JSON, CSV, TRC, C3D, BVH or .glb"
         )
-    if suffix == ".csv":
+    if suffix in _TABLES:
         with reading(path, "a table of keypoints"):
-            head = read_text(path)[:_HEAD]
-        if is_own_csv(head):
-            return "vidpose", partial(read_own_csv, path)
-        if is_deeplabcut(head):
-            return "deeplabcut", partial(read_deeplabcut_csv, path)
-        if is_landmark_csv(head):
-            return "mediapipe", partial(read_landmark_csv, path)
+            _, names = next(read_cells(path), (0, []))
+        for kind, is_one, read_table in _TABLE_KINDS:
+            if is_one(names):
+                return kind, partial(read_table, path)
     if suffix == ".json":
         with reading(path, "JSON of keypoints"):
             content = read_json(path)

@@ -120,14 +120,15 @@ def _ids(frames: np.ndarray, ids: Sequence[int | None]) -> np.ndarray | None:
 
 
 def triples(numbers: object, what: str) -> np.ndarray:
-    """(K, 3) of a flat list of x, y, score.
+    """(K, 3) of a list of x, y, score, flat or with a list for each keypoint.
 
     Raises:
         ValueError: it is none.
     """
-    if not isinstance(numbers, list) or len(numbers) % 3 or not numbers:
+    values = floats(numbers, what) if isinstance(numbers, list) else np.empty(0)
+    if not values.size or values.size % 3 or (values.ndim > 1 and values.shape[1:] != (3,)):
         raise ValueError(f"{what} is {short(numbers)}, where x, y, score of every keypoint are due")
-    return floats(numbers, what).reshape(-1, 3)
+    return values.reshape(-1, 3)
 
 
 def floats(numbers: object, what: str) -> np.ndarray:
@@ -154,8 +155,11 @@ def layout_of(count: int, layouts: dict[int, Skeleton]) -> Skeleton:
     return layouts[count]
 
 
-def frame_number(name: object, what: str = "the picture") -> int:
-    """The number of a frame: itself, or the last number in a file's name.
+def frame_number(name: object, what: str = "the picture", place: int = -1) -> int:
+    """The number of a frame: itself, or a number in a file's name.
+
+    Args:
+        place: which of the numbers in a name it is.
 
     Raises:
         ValueError: there is none.
@@ -164,10 +168,22 @@ def frame_number(name: object, what: str = "the picture") -> int:
         return name
     if isinstance(name, float) and name.is_integer():
         return int(name)
-    found = re.findall(r"\d{1,18}", re.sub(r"\.\w+$", "", str(name))) if isinstance(name, str) else []
+    found = _numbers(name) if isinstance(name, str) else []
     if not found:
         raise ValueError(f"{what} is {short(name)}, without a number that would tell its frame")
-    return int(found[-1])
+    return int(found[place])
+
+
+def counting_place(names: Iterable[object]) -> int:
+    """Which number in files' names counts frames, from the end: the last that is not the same in all of them."""
+    found = {tuple(reversed(_numbers(name))) for name in names if isinstance(name, str)}
+    columns = list(zip(*found, strict=False))
+    return -1 - next((place for place, column in enumerate(columns) if len(set(column)) > 1), 0)
+
+
+def _numbers(name: str) -> list[str]:
+    """The numbers in a file's name, without its suffix."""
+    return re.findall(r"\d{1,18}", re.sub(r"\.\w+$", "", name))
 
 
 def first_of(frames: Iterable[int]) -> int:

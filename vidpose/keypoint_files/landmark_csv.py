@@ -6,8 +6,6 @@ columns for the frame, for which landmark it is, and for x and y.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from vidpose.body.skeletons import BLAZEPOSE_33
-from vidpose.common.inputs import read_text, reading, short
+from vidpose.common.cells import number_in, read_cells
+from vidpose.common.inputs import reading, short
 from vidpose.keypoint_files.keypoint_table import KeypointTable, first_of, frame_number
 from vidpose.keypoint_files.mediapipe_landmarks import landmark_table
 
@@ -33,9 +32,12 @@ _SECONDS = {"timestamp_ms": 1e-3, "time_ms": 1e-3, "time": 1.0, "time_s": 1.0, "
 _NEEDED = tuple(BLAZEPOSE_33.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip"))
 
 
-def is_landmark_csv(text: str) -> bool:
-    """Whether a text begins as a table of landmarks does."""
-    names = next(csv.reader(io.StringIO(text)), [])
+Line = tuple[int, list[str]]
+"""The number of a line, and its cells."""
+
+
+def is_landmark_csv(names: Sequence[str]) -> bool:
+    """Whether a table with this first row is one of landmarks."""
     return bool(_wide(names)) or _is_long(names)
 
 
@@ -46,12 +48,11 @@ def read_landmark_csv(path: Path) -> KeypointTable:
         VidposeError: it is none, or a cell is wrong; says which.
     """
     with reading(path, "a table of MediaPipe's landmarks"):
-        names, *lines = csv.reader(io.StringIO(read_text(path)))
-        places = {name.strip().lower(): number for number, name in reversed(list(enumerate(names)))}
-        for number, line in enumerate(lines, start=2):
-            if line and len(line) < len(names):
-                raise ValueError(f"line {number} has {len(line)} cells, where {len(names)} are due")
-        lines = [line for line in lines if line]
+        (_, names), *lines = read_cells(path)
+        places = {name.lower(): number for number, name in reversed(list(enumerate(names)))}
+        for number, cells in lines:
+            if len(cells) < len(names):
+                raise ValueError(f"line {number} has {len(cells)} cells, where {len(names)} are due")
         frames = _frames(places, lines)
         rows = _of_long(places, lines, frames) if _is_long(names) else _of_wide(names, places, lines, frames)
         first = first_of(frames)
@@ -88,7 +89,7 @@ def _landmark(which: str, base: int) -> int:
 
 
 def _is_long(names: Sequence[str]) -> bool:
-    lowered = {name.strip().lower() for name in names}
+    lowered = {name.lower() for name in names}
     return {"x", "y"} <= lowered and bool(lowered & {*_LANDMARK}) and bool(lowered & {*_FRAME})
 
 
@@ -96,62 +97,65 @@ def _column(places: Mapping[str, int], names: Sequence[str]) -> int | None:
     return next((places[name] for name in names if name in places), None)
 
 
-def _frames(places: Mapping[str, int], lines: Sequence[Sequence[str]]) -> list[int]:
+def _frames(places: Mapping[str, int], lines: Sequence[Line]) -> list[int]:
     """The frame of each line."""
     column = _column(places, _FRAME)
     if column is None:
         return list(range(len(lines)))
-    return [frame_number(line[column], "the number of a frame") for line in lines]
+    return [frame_number(cells[column], f"the frame of line {line}") for line, cells in lines]
 
 
-def _times(places: Mapping[str, int], lines: Sequence[Sequence[str]], frames: Sequence[int]) -> np.ndarray | None:
+def _times(places: Mapping[str, int], lines: Sequence[Line], frames: Sequence[int]) -> np.ndarray | None:
     """Seconds of the frames in their order, where the table says them."""
     name = next((name for name in _SECONDS if name in places), None)
     if name is None:
         return None
-    known = {frame: _number(line[places[name]]) * _SECONDS[name] for frame, line in zip(frames, lines, strict=True)}
+    known = {
+        frame: number_in(cells[places[name]], line) * _SECONDS[name]
+        for frame, (line, cells) in zip(frames, lines, strict=True)
+    }
     times = np.array([known[frame] for frame in sorted(known)])
     return times if np.isfinite(times).all() and (np.diff(times) > 0).all() else None
 
 
 def _of_wide(
-    names: Sequence[str], places: Mapping[str, int], lines: Sequence[Sequence[str]], frames: Sequence[int]
+    names: Sequence[str], places: Mapping[str, int], lines: Sequence[Line], frames: Sequence[int]
 ) -> list[tuple[int, int | None, np.ndarray]]:
     columns = _wide(names)
     with_scores = any(axis == 2 for _, axis in columns)
     person, rows = _column(places, _PERSON), []
-    for frame, line in zip(frames, lines, strict=True):
+    for frame, (line, cells) in zip(frames, lines, strict=True):
         values = np.zeros((_COUNT, 3))
         if not with_scores:
             values[[joint for joint, _ in columns], 2] = 1
         for (joint, axis), column in columns.items():
-            values[joint, axis] = _number(line[column])
+            values[joint, axis] = number_in(cells[column], line)
         if np.nan_to_num(values[:, :2]).any():
-            rows.append((frame, None if person is None else int(line[person]), values))
+            rows.append((frame, _person(person, line, cells), values))
     return rows
 
 
 def _of_long(
-    places: Mapping[str, int], lines: Sequence[Sequence[str]], frames: Sequence[int]
+    places: Mapping[str, int], lines: Sequence[Line], frames: Sequence[int]
 ) -> list[tuple[int, int | None, np.ndarray]]:
     which, person = _column(places, _LANDMARK), _column(places, _PERSON)
     score = _column(places, [name for name, axis in _AXES.items() if axis == 2])
     assert which is not None
-    called = [line[which].strip().lower().replace(" ", "_").rpartition(".")[2] for line in lines]
+    called = [cells[which].lower().replace(" ", "_").rpartition(".")[2] for _, cells in lines]
     base = 1 if str(_COUNT) in called and "0" not in called else 0
     people: dict[tuple[int, int | None], np.ndarray] = {}
-    for frame, line, name in zip(frames, lines, called, strict=True):
+    for frame, (line, cells), name in zip(frames, lines, called, strict=True):
         landmark = _landmark(name, base)
         if landmark < 0:
-            raise ValueError(f"landmark {short(name)}, which MediaPipe's pose does not have")
-        key = (frame, None if person is None else int(line[person]))
+            raise ValueError(f"line {line}: landmark {short(name)}, which MediaPipe's pose does not have")
+        key = (frame, _person(person, line, cells))
         values = people.setdefault(key, np.zeros((_COUNT, 3)))
-        values[landmark] = [_number(line[places[axis]]) for axis in "xy"] + [
-            1.0 if score is None else _number(line[score])
+        values[landmark] = [number_in(cells[places[axis]], line) for axis in "xy"] + [
+            1.0 if score is None else number_in(cells[score], line)
         ]
     return [(frame, number, values) for (frame, number), values in people.items()]
 
 
-def _number(cell: str) -> float:
-    """A cell's number; NaN where it is empty."""
-    return float(cell) if cell.strip() else np.nan
+def _person(column: int | None, line: int, cells: Sequence[str]) -> int | None:
+    """Who it is, where the table says."""
+    return None if column is None else frame_number(number_in(cells[column], line), f"the person of line {line}")

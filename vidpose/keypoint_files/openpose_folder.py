@@ -20,6 +20,9 @@ _LAYOUTS = {25: BODY_25, 18: OPENPOSE_18, 15: OPENPOSE_MPI_15, **LAYOUTS}
 _FIELDS = ("pose_keypoints_2d", "pose_keypoints")
 """As it is called since version 1.1, and before."""
 
+_ENDING = "_keypoints"
+"""Of the names of its files."""
+
 
 def is_openpose(path: Path) -> bool:
     """Whether a path is a folder of JSON files, one a frame."""
@@ -33,6 +36,7 @@ def read_openpose(path: Path) -> KeypointTable:
         VidposeError: a file is not one of OpenPose's; says which.
     """
     files = sorted(file for file in path.glob("*.json") if not file.name.startswith("."))
+    files = [file for file in files if file.stem.endswith(_ENDING)] or files
     numbers = [number for number in map(_number, files) if number is not None]
     if len(set(numbers)) < len(files):
         numbers = list(range(len(files)))
@@ -41,7 +45,10 @@ def read_openpose(path: Path) -> KeypointTable:
         with reading(file, "one of OpenPose's files", "give the folder that it wrote"):
             content = read_json(file)
             for person in _people(content):
-                keypoints = triples(next((person[key] for key in _FIELDS if key in person), None), _FIELDS[0])
+                listed = next((person[key] for key in _FIELDS if key in person), None)
+                if not listed:  # whose face or hands alone were found
+                    continue
+                keypoints = triples(listed, _FIELDS[0])
                 layout = layout or layout_of(len(keypoints), _LAYOUTS)
                 if layout != layout_of(len(keypoints), _LAYOUTS):
                     raise ValueError(f"{len(keypoints)} keypoints a person, where the files before have {layout.name}")
@@ -57,7 +64,7 @@ def read_openpose(path: Path) -> KeypointTable:
 
 
 def _number(file: Path) -> int | None:
-    found = re.findall(r"\d{1,15}", file.stem.removesuffix("_keypoints"))
+    found = re.findall(r"\d{1,15}", file.stem.removesuffix(_ENDING))
     return int(found[-1]) if found else None
 
 

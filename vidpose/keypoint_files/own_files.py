@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 
 from vidpose.body.geometry import CAMERA_TO_Z_UP
 from vidpose.body.skeletons import H36M_17, get_skeleton
-from vidpose.common.inputs import read_text, reading
+from vidpose.common.cells import number_in, read_cells
+from vidpose.common.inputs import reading
 from vidpose.keypoint_files.keypoint_table import KeypointTable, floats, frame_number, table_of
 from vidpose.keypoint_files.markers import as_h36m
 
@@ -67,9 +67,9 @@ def _all_times(known: dict[int, float], count: int) -> np.ndarray | None:
     return times if (np.diff(times) > 0).all() else None
 
 
-def is_own_csv(text: str) -> bool:
-    """Whether a text is the CSV that vidpose describes."""
-    return text.startswith("id,frame,time,root_x,")
+def is_own_csv(names: Sequence[str]) -> bool:
+    """Whether a table with this first row is the CSV that vidpose describes."""
+    return names[:4] == ["id", "frame", "time", "root_x"]
 
 
 def read_own_csv(path: Path) -> KeypointTable:
@@ -79,16 +79,20 @@ def read_own_csv(path: Path) -> KeypointTable:
         VidposeError: it is none, or a row is wrong.
     """
     with reading(path, "the CSV of `vidpose infer`"):
-        table = csv.DictReader(io.StringIO(read_text(path)))
-        names = [name.removesuffix("_x") for name in table.fieldnames or () if name.endswith("_x") and name != "root_x"]
+        table = read_cells(path)
+        _, columns = next(table)
+        names = [name.removesuffix("_x") for name in columns if name.endswith("_x") and name != "root_x"]
         ids, frames, times, roots, points, scores = [], [], {}, [], [], []
-        for row in table:
-            frames.append(int(row["frame"]))
-            ids.append(int(row["id"]))
-            times[frames[-1]] = float(row["time"])
-            roots.append([float(row[f"root_{axis}"] or "nan") for axis in "xyz"])
-            points.append([[float(row[f"{name}_{axis}"] or "nan") for axis in "xyz"] for name in names])
-            scores.append([float(row[f"{name}_score"] or 0) for name in names])
+        for line, cells in table:
+            if len(cells) < len(columns):
+                raise ValueError(f"line {line} has {len(cells)} cells, where {len(columns)} are due")
+            row = {name: number_in(cell, line) for name, cell in zip(columns, cells, strict=False)}
+            frames.append(frame_number(row["frame"], f"the frame of line {line}"))
+            ids.append(frame_number(row["id"], f"the id of line {line}"))
+            times[frames[-1]] = row["time"]
+            roots.append([row[f"root_{axis}"] for axis in "xyz"])
+            points.append([[row[f"{name}_{axis}"] for axis in "xyz"] for name in names])
+            scores.append(np.nan_to_num([row[f"{name}_score"] for name in names]).tolist())
         if not frames:
             raise ValueError("nobody is in it")
         place = np.array(roots)

@@ -9,19 +9,17 @@ top, width, height, confidence, and more that is not used.
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vidpose.common.cells import read_cells
 from vidpose.common.errors import VidposeError
-from vidpose.common.inputs import read_json, read_text, reading, short
+from vidpose.common.inputs import read_json, reading, short
 from vidpose.people.detections import Detections, PersonDetector
 from vidpose.weights.catalogue import Opening
 
@@ -33,8 +31,8 @@ _MOST = 1e9
 _MOST_IN_A_FRAME = 200
 """Boxes; keypoints are looked for in each."""
 
-_MOT = re.compile(r"\s*\d+(\.0*)?\s*,(\s*-?[\d.eE+-]+\s*,){4,}\s*-?[\d.eE+-]+\s*(\n|$)")
-"""A first line of six numbers or more, and no names."""
+_MOT_NUMBERS = 6
+"""In a row of MOTChallenge's, at least."""
 
 _CORNERS = ("x0", "y0", "x1", "y1")
 
@@ -104,23 +102,23 @@ def _table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 raise VidposeError(f"{path}: must be a list of boxes, each an object with frame, x0, y0, x1 and y1")
             yield from ((f"box {number}", row) for number, row in enumerate(content, start=1))
         else:
-            text = read_text(path)
-            if _MOT.match(text):
-                yield from _mot_rows(text)
+            lines = list(read_cells(path))
+            names = lines[0][1] if lines else []
+            if len(names) >= _MOT_NUMBERS and all(_is_number(cell) for cell in names[:_MOT_NUMBERS]):
+                yield from _mot_rows(lines)
                 return
-            reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-            yield from ((f"line {reader.line_num}", row) for row in reader)
+            names = [name.lower() for name in names]
+            yield from ((f"line {line}", dict(zip(names, cells, strict=False))) for line, cells in lines[1:])
 
 
-def _mot_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _mot_rows(rows: Sequence[tuple[int, list[str]]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """MOTChallenge's rows as ours. Truth marks with a confidence of 0 what is not to be looked at."""
-    rows = [(number, line.split(",")) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    named = all(_is_positive(row[1]) for _, row in rows if len(row) > 1)
+    named = all(_is_number(row[1]) and float(row[1]) > 0 for _, row in rows if len(row) > 1)
     for number, row in rows:
-        if len(row) < 6:
+        if len(row) < _MOT_NUMBERS:
             raise ValueError(f"line {number} has {len(row)} numbers, where MOTChallenge's have six or more")
         try:
-            frame, id_, left, top, width, height, *more = (float(cell) for cell in row[:7])
+            frame, id_, left, top, width, height, *more = (float(cell) for cell in row[:7] if cell)
         except ValueError:
             raise ValueError(f"line {number}: {short(','.join(row))} is not made of numbers") from None
         confidence = more[0] if more else 1.0
@@ -131,11 +129,12 @@ def _mot_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             }  # fmt: skip
 
 
-def _is_positive(cell: str) -> bool:
+def _is_number(cell: str) -> bool:
     try:
-        return float(cell) > 0
+        float(cell)
     except ValueError:
         return False
+    return True
 
 
 def _row(path: Path, place: str, fields: Mapping[str, Any]) -> dict[str, float]:

@@ -18,8 +18,11 @@ import cv2
 import numpy as np
 
 from vidpose.common.errors import VidposeError
-from vidpose.common.files import describe
+from vidpose.common.inputs import read_text, reading
 from vidpose.video.reading import VideoFrame
+
+_MAX_BYTES = 10_000_000
+"""Of a list of cuts."""
 
 _SIZE = (64, 48)
 _COARSE = 6.0
@@ -68,11 +71,8 @@ def load_cuts(path: Path) -> GivenCuts:
     Raises:
         VidposeError: it cannot be read, or a line is neither.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = describe(error) if isinstance(error, OSError) else "it is no text"
-        raise VidposeError(f"{path}: cannot be read ({reason}); give a text file with a cut a line") from None
+    with reading(path, "a list of cuts", "give a text file with a cut a line"):
+        lines = read_text(path, _MAX_BYTES).splitlines()
     frames, seconds = set(), []
     for number, line in enumerate(lines, start=1):
         words = line.partition("#")[0].strip()

@@ -42,13 +42,11 @@ def load_calibration(path: Path) -> Calibration:
         VidposeError: the file is missing, damaged or of another format, or what it says cannot be.
     """
     with reading(path, "a calibration", _KNOWN):
+        content = read_text(path, _MAX_BYTES)
         try:
-            content = read_text(path, _MAX_BYTES)
             cameras = _reader(content)(content)
             cameras = _in_metres(path, cameras)
             _check_together(cameras)
-        except UnicodeDecodeError:
-            raise VidposeError(f"{path}: not a calibration, it is no text; {_KNOWN}") from None
         except ElementTree.ParseError as error:
             raise VidposeError(f"{path}: damaged XML ({error}); write the calibration again") from None
         except tomllib.TOMLDecodeError as error:

@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from vidpose import __version__
 from vidpose.common.errors import VidposeError, one_line
+from vidpose.common.inputs import open_input
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes that are there and those expected, None where the server does not say."""
@@ -100,7 +101,7 @@ def file_hash(path: Path) -> str:
         VidposeError: it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_input(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise VidposeError(f"{path}: cannot be read ({error.strerror})") from None

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from safetensors import safe_open
 
 from vidpose.common.errors import VidposeError
-from vidpose.common.inputs import convert, open_input, reading, short, strict_json
+from vidpose.common.inputs import check_file, convert, open_input, reading, short, strict_json
 
 FORMAT_VERSION = 1
 
@@ -66,5 +66,7 @@ def count_parameters(path: Path) -> int:
 @contextmanager
 def opened(path: Path, framework: Literal["np", "pt"]) -> Iterator[Any]:
     """A safetensors file, open; raises VidposeError where it is none."""
-    with reading(path, "a safetensors file"), safe_open(path, framework=framework) as file:
-        yield file
+    with reading(path, "a safetensors file"):
+        check_file(path)
+        with safe_open(path, framework=framework) as file:
+            yield file

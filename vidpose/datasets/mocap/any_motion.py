@@ -15,6 +15,7 @@ from vidpose.body.geometry import CAMERA_TO_Z_UP
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.inputs import read_bytes
 from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
 from vidpose.datasets.mocap.skeleton_names import SkeletonMap, find_joints
 from vidpose.keypoint_files.bvh_reader import read_bvh
@@ -219,7 +220,7 @@ def _read_c3d(path: Path) -> MotionPoints:
 def _read_trc(path: Path) -> MotionPoints:
     """Track Row Column, as OpenSim has it."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_bytes(path).decode("utf-8-sig", errors="replace").splitlines()
         heads = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=False))
         fps, unit = float(heads["DataRate"]), heads.get("Units", "").strip().lower()
         names = tuple(name.strip() for name in lines[3].split("\t")[2:] if name.strip())

@@ -15,13 +15,13 @@ a colon or a common prefix. A joint is where the bone of that name begins. What 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.common.errors import UsageError
+from vidpose.common.inputs import read_toml, reading
 
 _LIMBS: Mapping[str, Sequence[str]] = {
     # Of each joint, schemes in order; those of one row belong together where a name means two things.
@@ -122,10 +122,8 @@ def read_map(path: Path) -> SkeletonMap:
     Raises:
         UsageError: it is none, or names joints that are not there.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: not a map of a skeleton ({error})") from None
+    with reading(path, "a map of a skeleton", kind=UsageError):
+        content = read_toml(path)
     unknown = sorted(content.keys() - {"joints", "up", "unit"})
     if unknown:
         raise UsageError(f"{path}: no key {unknown[0]!r}; there are joints, up and unit")

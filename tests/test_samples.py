@@ -51,10 +51,10 @@ def results() -> dict[str, PoseResult]:
 @pytest.mark.parametrize(
     ("name", "person", "least_pck", "most_mm"),
     [
-        ("walk-wave", 0, 0.96, 55),
-        ("two-people", 0, 0.97, 69),
+        ("walk-wave", 0, 0.96, 50),
+        ("two-people", 0, 0.97, 68),
         ("two-people", 1, 0.96, 50),
-        ("workout", 0, 0.97, 52),
+        ("workout", 0, 0.97, 46),
     ],
 )
 def test_the_chain_against_the_truth(results, name, person, least_pck, most_mm):

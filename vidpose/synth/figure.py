@@ -20,7 +20,10 @@ OUTWARD = (-1.0, 1.0)
 
 @dataclass(frozen=True)
 class Size:
-    """Lengths in metres; the defaults are an adult of 1.75 m (proportions after Drillis and Contini, 1966).
+    """Lengths in metres; the defaults are an adult of 1.75 m.
+
+    Shoulders, arms and the whole are after Drillis and Contini (1966). Hips are 4.5 cm below their joint centres, and
+    legs as much shorter: there do keypoints of real people lie (docs/experiments.md, "bodies as keypoints show them").
 
     Attributes:
         ankle: height of the ankle above the floor, shoe included.
@@ -31,11 +34,11 @@ class Size:
     """
 
     ankle: float = 0.085
-    shank: float = 0.42
-    thigh: float = 0.43
+    shank: float = 0.40
+    thigh: float = 0.405
     hip: float = 0.095
-    lumbar: float = 0.24
-    thoracic: float = 0.245
+    lumbar: float = 0.26
+    thoracic: float = 0.27
     shoulder: float = 0.175
     upper_arm: float = 0.285
     forearm: float = 0.25

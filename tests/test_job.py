@@ -13,6 +13,7 @@ from vidpose.cli.spelling import spelled
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.pipeline.choices import Finding, Lifting, Placing
 from vidpose.pipeline.job import Job
+from vidpose.pipeline.keeping import Keeping
 from vidpose.refine.focal import Lens
 
 SHORT = {"end": 0.4, "device": "cpu"}
@@ -105,8 +106,8 @@ def test_saved_keypoints_give_what_the_video_gave(result, tmp_path):
     assert same(vidpose.infer(from_keypoints=result, device="cpu"), result)
 
 
-def test_keypoints_are_handed_over_before_they_are_lifted(result, walk_sample, monkeypatch):
-    kept = []
+def test_keypoints_are_kept_before_they_are_lifted(result, walk_sample, tmp_path, monkeypatch):
+    keeping = Keeping(tmp_path / "k_keypoints.npz")
 
     def fails(*_: object, **__: object) -> None:
         raise VidposeError("no more memory")
@@ -115,8 +116,8 @@ def test_keypoints_are_handed_over_before_they_are_lifted(result, walk_sample, m
     with monkeypatch.context() as patched:
         patched.setattr("vidpose.pipeline.lifting.lift_people", fails)
         with pytest.raises(VidposeError, match="no more memory"):
-            job.run(on_found=kept.extend)
-    (again,) = replace(job, videos=(), saved=tuple(kept), finding=Finding()).run()
+            job.run(keeping=[keeping])
+    (again,) = replace(job, videos=(), saved=(keeping.file,), finding=Finding()).run()
     assert same(again, result)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.video import VideoReader, VideoWriter, chosen_times, parse_time, parse_time_range
+from vidpose.video import VideoReader, VideoWriter, chosen_times, parse_length, parse_time, parse_time_range
 from vidpose.video import decoding as decoding_module
 from vidpose.video import writing as writing_module
 
@@ -168,6 +168,17 @@ def test_parse_time(text, seconds):
 def test_parse_time_refuses(text):
     with pytest.raises(UsageError, match="is no time"):
         parse_time(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5 h", 5400), ("2:00", 120), ("7", 7)])
+def test_parse_length(text, seconds):
+    assert parse_length(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1m", "10 minutes", "0", "0s", "infm"])
+def test_parse_length_refuses(text):
+    with pytest.raises(UsageError, match="is no time"):
+        parse_length(text)
 
 
 @pytest.mark.parametrize(

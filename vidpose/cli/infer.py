@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from click.core import ParameterSource
 
-from vidpose.cli.infer_files import Outputs, Writing, writing_options
 from vidpose.cli.infer_options import (
     FILE,
-    filming_options,
-    finding_options,
+    device_option,
+    filming_of_keypoints_options,
+    finding_in_views_options,
     lens_options,
     lifting_options,
     placing_options,
+    resumed_writing_options,
 )
 from vidpose.cli.progress import progress_of
 from vidpose.cli.spelling import spelled
@@ -28,10 +29,12 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs, make_folder
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
 from vidpose.pipeline.job import Job
+from vidpose.pipeline.outputs import Outputs, Writing
 from vidpose.video.time_range import chosen_times
 
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
+    from vidpose.pipeline.keeping import Keeping
     from vidpose.pipeline.networks import Networks
 
 
@@ -43,28 +46,28 @@ click.rich_click.OPTION_GROUPS["*infer"] = [
     {"name": "Lift to 3D", "options": ["--lifter", "--hypotheses", "--draw-steps", "--smooth", "--max-gap", "--fit"]},
     {"name": "Sizes and places", "options": ["--fov", "--focal", "--height", "--ground"]},
     {"name": "Several cameras", "options": ["--calibration", "--in-step"]},
-    {"name": "Files", "options": ["--out", "--format", "--overlay", "--overwrite"]},
+    {"name": "Files", "options": ["--out", "--format", "--overlay", "--overwrite", "--segment", "--resume"]},
 ]  # fmt: skip
 
 
 @click.command()
 @click.argument("videos", nargs=-1, metavar="VIDEO...", type=FILE)
 @lifting_options
-@finding_options
-@filming_options
+@finding_in_views_options
+@filming_of_keypoints_options
 @click.option("--time", "time_range", metavar="START-END", help="Only this part of the video, as in 0:02-0:10 or 2:10.")
 @click.option(
     "--start", "start_time", metavar="TIME", help="Begin at this time: seconds, or minutes and seconds, as in 1:02.5."
 )
 @click.option("--end", "end_time", metavar="TIME", help="Stop before this time.")
-@click.option("--device", default=Job.device, show_default=True, help="For the networks: auto, cpu, cuda or cuda:N.")
+@device_option
 @click.option("--calibration", type=FILE, metavar="FILE",
               help="File of the cameras that took the VIDEOs at the same time. People are triangulated.")  # fmt: skip
 @lens_options
 @placing_options
 @click.option("--from-keypoints", type=FILE, metavar="FILE", multiple=True,
               help="Lift keypoints found before: a saved .npz, or files of OpenPose, MMPose and others.")  # fmt: skip
-@writing_options
+@resumed_writing_options
 @click.pass_context
 def infer(
     context: click.Context, videos: tuple[Path, ...], time_range: str | None, start_time: str | None,
@@ -88,9 +91,15 @@ def infer(
         each.check_settings()
     asked, jobs = len(jobs), _loaded(jobs)
     outputs = _outputs(jobs, writing)
+    if writing.resume:
+        jobs, outputs = _without_whole(jobs, outputs)
+        asked = len(jobs)
+        if not jobs:
+            return
     _check_first(jobs)
     make_folder(writing.out)
-    check_outputs([path for files in outputs for some in files for path in some.in_the_way()], writing.overwrite)
+    fresh = [some for files in outputs for some in files if not (writing.resume and some.keeping.is_unfinished)]
+    check_outputs([path for some in fresh for path in some.in_the_way()], writing.overwrite)
     if from_keypoints:
         _run_all(jobs, outputs, None, asked)
     else:
@@ -110,7 +119,7 @@ def _check_given(context: click.Context, job: Job) -> None:
     """Raises UsageError where an option is given that nothing would look at."""
     reasons = dict(job.unused())
     if "start" in reasons:
-        reasons.update(dict.fromkeys(_TIMES, reasons["start"]))
+        reasons.update(dict.fromkeys((*_TIMES, "segment", "resume"), reasons["start"]))
     for parameter in context.command.params:
         is_given = context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
         if is_given and parameter.name in reasons:
@@ -128,7 +137,7 @@ def _one_by_one(job: Job) -> Iterator[Job]:
             yield replace(job, saved=(saved,), videos=job.videos[number : number + 1])
 
 
-def _outputs(jobs: Sequence[Job], writing: Writing) -> list[list[Outputs]]:
+def _outputs(jobs: Sequence[Job], writing: Writing) -> list[Sequence[Outputs]]:
     """The files of each view of each job.
 
     Raises:
@@ -137,7 +146,7 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[list[Outputs]]:
     from vidpose.video.naming import distinct_names
 
     names = iter(distinct_names([video for job in jobs for video in job.sources]))
-    outputs = []
+    outputs: list[Sequence[Outputs]] = []
     for job in jobs:
         pictures = [result.source.pictures for result in job.results()] if job.saved else [True] * len(job.videos)
         drawn = [writing.overlay and there for there in pictures]
@@ -146,6 +155,19 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[list[Outputs]]:
             if job.saved and overlay and not video.exists():
                 raise VidposeError(f"{video}: the saved result's video is not there; name it, or give `no_overlay`")
     return outputs
+
+
+def _without_whole(
+    jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]]
+) -> tuple[list[Job], list[Sequence[Outputs]]]:
+    """The jobs that are still to be done, with their files; the others are told."""
+    left = []
+    for job, files in zip(jobs, outputs, strict=True):
+        if all(some.is_whole for some in files):
+            say(f"{', '.join(map(str, job.sources))}: done before")
+        else:
+            left.append((job, files))
+    return [job for job, _ in left], [files for _, files in left]
 
 
 def _loaded(jobs: Sequence[Job]) -> list[Job]:
@@ -211,24 +233,28 @@ def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks
 
 def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> None:
     started = time.monotonic()
-
-    def keep(found: Sequence[PoseResult]) -> None:
-        for some, files in zip(found, outputs, strict=True):
-            some.save(files.found)
-
     try:
-        results = job.run(progress_of, networks=networks, on_found=keep)
+        results = job.run(progress_of, networks=networks, keeping=[files.keeping for files in outputs])
         for result, video, files in zip(results, job.sources, outputs, strict=True):
-            written = files.write(result, video, job)
+            written = files.write(result, video, job, progress_of)
             _summarise(result, video, written, time.monotonic() - started)
     except BaseException as error:
-        kept = [] if job.saved else [files.found for files in outputs if files.found.exists()]
-        hint = "the 2D keypoints are kept: go on with " + " ".join(f"--from-keypoints {path}" for path in kept)
-        if kept and isinstance(error, VidposeError):
+        hint = None if job.saved else _how_to_go_on([files.keeping for files in outputs])
+        if hint and isinstance(error, VidposeError):
             error.args = (f"{error}; {hint}",)
-        elif kept:
+        elif hint:
             say(hint, err=True)
         raise
+
+
+def _how_to_go_on(kept: Sequence[Keeping]) -> str | None:
+    """What to do with what was found before a run was interrupted; None where nothing was."""
+    files = [place.file for place in kept if place.file.exists()]
+    if files:
+        return "the 2D keypoints are kept: go on with " + " ".join(f"--from-keypoints {path}" for path in files)
+    if any(place.is_unfinished for place in kept):
+        return "what was found so far is kept: go on with the same command and --resume"
+    return None
 
 
 def _summarise(result: PoseResult, video: Path, written: Sequence[Path], seconds: float) -> None:

@@ -7,14 +7,16 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.cli.bundles import bundled, option
+from vidpose.cli.listed import ListedOption, format_names
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
+from vidpose.pipeline.job import Job
+from vidpose.pipeline.outputs import Writing
 from vidpose.refine.focal import Lens
 from vidpose.refine.smoothing import list_filters
 
 FILE = click.Path(path_type=Path)
 
-finding_options = bundled(
-    Finding,
+_FINDING = (
     option(Finding, "--detector", metavar="NAME",
            help="Network that finds people: a name, mmdet:CONFIG, or boxes:FILE."),
     option(Finding, "--keypoints", metavar="NAME",
@@ -30,18 +32,31 @@ finding_options = bundled(
            help="Leave out people whose keypoints score less than this on average."),
     option(Finding, "--cuts", metavar="auto|none|FILE",
            help="Cuts to another shot, where people end: auto looks for them, none has none, FILE lists them."),
-    option(Finding, "--in-step", is_flag=True,
-           help="The VIDEOs show one person at the same moments. A clip network looks at all views at once."),
     option(Finding, "--threads", type=click.IntRange(min=1), metavar="N",
            help="Threads of the CPU that the networks use. Fewer leave room for others, and take less in all."),
 )  # fmt: skip
 
-filming_options = bundled(
-    Filming,
+finding_options = bundled(Finding, *_FINDING)
+
+finding_in_views_options = bundled(
+    Finding,
+    *_FINDING,
+    option(Finding, "--in-step", is_flag=True,
+           help="The VIDEOs show one person at the same moments. A clip network looks at all views at once."),
+)  # fmt: skip
+
+_FILMING = (
     option(Filming, "--fps", type=float, metavar="RATE",
            help="Frames a second, of a folder of pictures, or of a video or keypoints without times."),
     option(Filming, "--slow-motion", type=float, metavar="TIMES",
            help="How many times slower than life the video is. Times are then those of life."),
+)  # fmt: skip
+
+filming_options = bundled(Filming, *_FILMING)
+
+filming_of_keypoints_options = bundled(
+    Filming,
+    *_FILMING,
     option(Filming, "--size", metavar="WIDTHxHEIGHT",
            help="Size of the picture that the keypoints are in, if there is no video."),
 )  # fmt: skip
@@ -64,6 +79,10 @@ lens_options = bundled(
     option(Lens, "--focal", type=float, metavar="PIXELS", help="Focal length. Use it instead of --fov."),
 )  # fmt: skip
 
+device_option = click.option(
+    "--device", default=Job.device, show_default=True, help="For the networks: auto, cpu, cuda or cuda:N."
+)
+
 placing_options = bundled(
     Placing,
     option(Placing, "--height", metavar="METRES",
@@ -72,3 +91,21 @@ placing_options = bundled(
            help="Make each person one body, of bones that keep their lengths.  [default: fit; of views no-fit]"),
     option(Placing, "--ground", is_flag=True, help="Find the floor from the feet. Exports then have a world, Z up."),
 )  # fmt: skip
+
+_WRITING = (
+    click.option("--out", type=FILE, default="out", show_default=True, help="Folder to write to."),
+    option(Writing, "--format", "formats", multiple=True, metavar="NAME,...", cls=ListedOption, listing=format_names,
+           help="Formats to write beside the .npz: {}."),
+    option(Writing, "--overlay/--no-overlay", show_default=True, help="Draw the skeletons over the video."),
+    option(Writing, "--overwrite", is_flag=True, help="Replace existing files."),
+    option(Writing, "--segment", metavar="LENGTH",
+           help="Keep what was found after so much video, as in 90s or 10m, to go on from."),
+)  # fmt: skip
+
+writing_options = bundled(Writing, *_WRITING)
+
+resumed_writing_options = bundled(
+    Writing,
+    *_WRITING,
+    option(Writing, "--resume", is_flag=True, help="Go on with what an interrupted run found."),
+)

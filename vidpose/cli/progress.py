@@ -24,13 +24,16 @@ _PLACE = ("step", "epoch", "lr")
 @contextmanager
 def progress_of(label: str, unit: str = "frames") -> Iterator[Callable[[int, int | None], None]]:
     """Give a function to call with the numbers done and expected. The expectation may be None."""
-    started = time.monotonic()
+    started, first = time.monotonic(), 0
     with _display(label, unit) as show:
 
         def update(done: int, total: int | None) -> None:
+            nonlocal first
+            # A run that goes on from what another did begins with that.
+            first = first or done
             # A container may promise fewer frames than it has.
             total = max(done, total) if total else None
-            show(done, total, f"{done / max(time.monotonic() - started, 1e-6):.1f} {unit}/s")
+            show(done, total, f"{(done - first + 1) / max(time.monotonic() - started, 1e-6):.1f} {unit}/s")
 
         yield update
 
@@ -89,8 +92,9 @@ def _plain(console: Console, label: str, unit: str, start: int) -> Callable[[int
     started = reported = time.monotonic()
 
     def show(done: int, total: int | None, note: str) -> None:
-        nonlocal reported
+        nonlocal reported, start
         now = time.monotonic()
+        start = start or done - 1
         if now - reported < _PLAIN_SECONDS:
             return
         reported = now

@@ -14,7 +14,8 @@ Times are seconds and lengths are fractions of the body's size, so neither frame
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -168,6 +169,19 @@ class Tracker:
     def forget(self, id_: int | None = None) -> None:
         """Follow somebody no longer, or nobody: whoever comes gets a new id."""
         self._alive = [person for person in self._alive if id_ is not None and person.id != id_]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that is known, by name, for `restore`."""
+        people = {f.name: np.array([getattr(person, f.name) for person in self._everyone]) for f in fields(_Person)}
+        alive = np.array([person.id for person in self._alive], dtype=int)
+        return {"frames": np.array(self._frames), "alive": alive, **people}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on where the tracker was whose `state` this is."""
+        self._frames = int(state["frames"])
+        rows = zip(*(state[f.name] for f in fields(_Person)), strict=True)
+        self._everyone = [_Person(*(fact if fact.ndim else fact.item() for fact in row)) for row in rows]
+        self._alive = [self._everyone[id_ - 1] for id_ in state["alive"].tolist()]
 
     def _mixed_up(self, time: float) -> set[int]:
         """Ids of two who met and are dressed alike, when one has hidden the other so long that it may be either."""

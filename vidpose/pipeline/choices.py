@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,11 @@ Progress = Callable[[int, int | None], None]
 
 ProgressOf = Callable[[str, str], AbstractContextManager[Progress]]
 """Gives, for a label and what is counted ("frames"), a block in which to call what it yields."""
+
+
+def unseen(label: str, unit: str) -> AbstractContextManager[Progress]:
+    """A `ProgressOf` that shows nothing."""
+    return nullcontext(lambda done, total: None)
 
 
 def check_range(name: str, value: float | None, low: float, high: float = math.inf) -> None:

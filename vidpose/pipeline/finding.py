@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,16 @@ import numpy as np
 from vidpose import __version__
 from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.inputs import reading
 from vidpose.pipeline.choices import Filming, Finding, Progress
+from vidpose.pipeline.followers import Sighting
+from vidpose.pipeline.keeping import Keeping, Rows, Segment, SegmentFacts, search_of
 from vidpose.pipeline.networks import Networks
-from vidpose.pipeline.people_finder import PeopleFinder, Sighting
+from vidpose.pipeline.people_finder import PeopleFinder
 from vidpose.refine.sides import unswap_sides
-from vidpose.video import VideoReader
+from vidpose.video import VideoFrame, VideoReader
 from vidpose.video.ahead import Ahead
-from vidpose.video.shots import GivenCuts, ShotFinder, load_cuts
+from vidpose.video.shots import LOOKS_BACK, GivenCuts, ShotFinder, load_cuts
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +39,7 @@ def find_people(
     filming: Filming = _AS_FILMED,
     networks: Networks | None = None,
     progress: Progress | None = None,
+    keeping: Keeping | None = None,
 ) -> PoseResult:
     """The first half of a job: tracks with 2D keypoints, and no 3D joints yet.
 
@@ -43,36 +49,36 @@ def find_people(
         filming: how the pictures were taken.
         networks: that find people and their keypoints; None: the default ones, opened here.
         progress: called after every frame.
+        keeping: where segments of the search are kept as it goes on, and may be gone on from; None: nowhere.
 
     Raises:
         UsageError, VidposeError: as `Job.run`.
     """
     start, end = finding.start, finding.end
+    search = search_of(Path(video), finding, filming) if keeping else {}
+    before = keeping.so_far(search) if keeping else []
+    since = before[-1].facts.since if before else start
     with (
-        VideoReader(video, start=start, end=end, fps=filming.fps, slow_motion=filming.slow_motion) as reader,
+        VideoReader(video, start=since, end=end, fps=filming.fps, slow_motion=filming.slow_motion) as reader,
         PeopleFinder(
             finding.max_people, finding.min_score, networks=networks, detect_every=finding.detect_every
         ) as finder,
     ):
         shots = _shots_of(finding, finder.networks.detector.gives_ids)
-        sightings = _sightings(reader, shots, finder, progress)
-        confirmed = finder.confirmed
-    source = replace(reader.source(), cuts=tuple(shots.cuts))
-    people = {
-        id_: [row for row in rows if source.times[row[0]] <= finder.gone_since(id_)]
-        for id_, rows in sightings.items()
-        if id_ in confirmed
-    }
+        if keeping and before:
+            with reading(keeping.folder, "segments of this search", "leave out `resume`, and it begins anew"):
+                finder.restore(before[-1].state)
+        following = _Following(reader, shots, finder, before, start or 0.0)
+        seconds = keeping.seconds if keeping else inf
+        for number, segment in enumerate(following.segments(seconds, progress), start=len(before) + 1):
+            if keeping:
+                keeping.add(number, segment, search)
+    source = replace(reader.source(), cuts=tuple(following.cuts))
     if source.truncated:
         log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
-    detector, layout = finder.networks.detector, finder.networks.keypoints.layout
     if end is None:
-        detector.check_length(source.num_frames)
-    # The ids of people who turned out to be nobody leave gaps; those of a file are its own.
-    numbers = people if detector.gives_ids else range(1, len(people) + 1)
-    tracks = tuple(
-        _track(number, rows, source.times, layout) for number, rows in zip(numbers, people.values(), strict=True)
-    )
+        finder.networks.detector.check_length(source.num_frames)
+    tracks = _tracks(Rows.joined(following.parts), source.times, finder)
     provenance = {
         "vidpose": __version__,
         **finder.networks.provenance,
@@ -82,7 +88,7 @@ def find_people(
         "slow_motion": filming.slow_motion if filming.slow_motion != 1 else None,
         "max_people": finding.max_people,
     }
-    found = PoseResult(source, tracks, layout.name, "", provenance)
+    found = PoseResult(source, tracks, finder.networks.keypoints.layout.name, "", provenance)
     if finder.networks.clips is None:
         return found
     from vidpose.pipeline.clip_stage import look_again
@@ -90,24 +96,65 @@ def find_people(
     return look_again([found], finder.networks.clips, start=start, end=end, progress=progress)[0]
 
 
-def _sightings(
-    reader: VideoReader, shots: ShotFinder, finder: PeopleFinder, progress: Progress | None
-) -> dict[int, list[tuple[int, Sighting]]]:
-    """Everyone in every frame: by id, the numbers of the frames and what was seen in each."""
-    sightings: dict[int, list[tuple[int, Sighting]]] = {}
-    with closing(Ahead(shots(reader))) as ahead:
-        done, frames = 0, iter(ahead)
-        while batch := list(islice(frames, finder.networks.batch)):
-            finder.look_ahead([frame.image for frame, _ in batch], [frame.index for frame, _ in batch])
-            for frame, begins_anew in batch:
-                if begins_anew:
-                    finder.begin_anew()
-                for sighting in finder.step(frame.image, frame.time, frame.index):
-                    sightings.setdefault(sighting.id, []).append((frame.index, sighting))
-                done += 1
-                if progress:
-                    progress(done, reader.num_frames_hint)
-    return sightings
+class _Following:
+    """Everyone followed through a video, from its beginning or from the end of what was done before.
+
+    Attributes:
+        parts: everyone seen, in order.
+        cuts: numbers of the frames that shots begin with.
+    """
+
+    def __init__(
+        self, reader: VideoReader, shots: ShotFinder, finder: PeopleFinder, before: Sequence[Segment], start: float
+    ) -> None:
+        self._reader, self._shots, self._finder, self._start = reader, shots, finder, start
+        self.parts = [segment.rows for segment in before]
+        self.cuts: list[int] = []
+        self._last, self._done = -1, 0
+        if before:
+            facts = before[-1].facts
+            self._last, self._done, self.cuts = facts.last, facts.done, [*facts.cuts]
+
+    def segments(self, seconds: float, progress: Progress | None) -> Iterator[Segment]:
+        """Look at every frame that nobody has looked at; gives each segment when it is whole.
+
+        Args:
+            seconds: of video in a segment.
+            progress: called after every frame.
+        """
+        seen: list[tuple[int, Sighting]] = []
+        done_before, ends = self._done, None
+        with closing(Ahead(self._shots(self._reader))) as ahead:
+            frames = (item for item in ahead if item[0].index > self._last)
+            while batch := list(islice(frames, self._finder.networks.batch)):
+                ends = batch[0][0].time + seconds if ends is None else ends
+                seen += self._step(batch, progress)
+                if batch[-1][0].time >= ends:
+                    yield self._segment(seen)
+                    done_before, seen, ends = self._done, [], None
+        if self._done > done_before or not self.parts:
+            yield self._segment(seen)
+
+    def _step(
+        self, batch: Sequence[tuple[VideoFrame, bool]], progress: Progress | None
+    ) -> Iterator[tuple[int, Sighting]]:
+        self._finder.look_ahead([frame.image for frame, _ in batch], [frame.index for frame, _ in batch])
+        for frame, begins_anew in batch:
+            if begins_anew:
+                self._finder.begin_anew()
+            for sighting in self._finder.step(frame.image, frame.time, frame.index):
+                yield frame.index, sighting
+            self._last, self._done = frame.index, self._done + 1
+            if progress:
+                progress(self._done, self._reader.num_frames_hint)
+
+    def _segment(self, seen: Sequence[tuple[int, Sighting]]) -> Segment:
+        last = self._last
+        self.cuts += [cut for cut in self._shots.cuts if max(self.cuts, default=-1) < cut <= last]
+        rows = Rows.of(seen, len(self._finder.networks.keypoints.layout))
+        self.parts.append(rows)
+        since = max(self._reader.times[max(last - LOOKS_BACK, 0)], self._start)
+        return Segment(SegmentFacts(last, self._done, since, [*self.cuts]), rows, self._finder.state())
 
 
 def _shots_of(finding: Finding, has_ids: bool) -> ShotFinder:
@@ -117,14 +164,25 @@ def _shots_of(finding: Finding, has_ids: bool) -> ShotFinder:
     return ShotFinder(None if finding.cuts == "auto" else load_cuts(Path(finding.cuts)))
 
 
-def _track(number: int, sightings: list[tuple[int, Sighting]], times: np.ndarray, layout: Skeleton) -> Track:
-    """Sightings of one person as a track with a row a frame, NaN where not seen."""
-    frames = np.arange(sightings[0][0], sightings[-1][0] + 1)
+def _tracks(rows: Rows, times: np.ndarray, finder: PeopleFinder) -> tuple[Track, ...]:
+    """Everyone who turned out to be somebody, in order of appearance, at the end of the video."""
+    confirmed, layout = finder.confirmed, finder.networks.keypoints.layout
+    people = {}
+    for id_ in dict.fromkeys(rows.ids.tolist()):
+        if id_ in confirmed:
+            people[id_] = rows.where((rows.ids == id_) & (times[rows.frames] <= finder.gone_since(id_)))
+    # The ids of people who turned out to be nobody leave gaps; those of a file are its own.
+    numbers = people if finder.networks.detector.gives_ids else range(1, len(people) + 1)
+    return tuple(_track(number, own, times, layout) for number, own in zip(numbers, people.values(), strict=True))
+
+
+def _track(number: int, rows: Rows, times: np.ndarray, layout: Skeleton) -> Track:
+    """Rows of one person as a track with a row a frame, NaN where not seen."""
+    frames = np.arange(rows.frames[0], rows.frames[-1] + 1)
     boxes = np.full((len(frames), 4), np.nan, np.float32)
     keypoints = np.full((len(frames), len(layout), 2), np.nan, np.float32)
     scores = np.zeros((len(frames), len(layout)), np.float32)
-    for frame, sighting in sightings:
-        row = frame - frames[0]
-        boxes[row], keypoints[row], scores[row] = sighting.box, sighting.keypoints, sighting.scores
+    is_seen = rows.frames - frames[0]
+    boxes[is_seen], keypoints[is_seen], scores[is_seen] = rows.boxes, rows.keypoints, rows.scores
     keypoints, scores = unswap_sides(keypoints, scores, times[frames], layout)
     return Track.of_keypoints(number, frames, times[frames], boxes, keypoints, scores)

@@ -13,8 +13,9 @@ A person whom the detector is not sure of may be somebody known, and nobody new.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -94,6 +95,14 @@ class Follower:
         """As `PeopleFinder.gone_since`."""
         return np.inf
 
+    def state(self) -> dict[str, np.ndarray]:
+        """As `PeopleFinder.state`."""
+        raise NotImplementedError
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """As `PeopleFinder.restore`."""
+        raise NotImplementedError
+
     def _regions_of(self, found: Detections) -> np.ndarray:
         if found.regions is None or self._keypoints.takes_boxes:
             return self._keypoints.regions(found.boxes)
@@ -132,6 +141,12 @@ class IdsGiven(Follower):
     def confirmed(self, max_people: int | None) -> set[int]:
         return set(sorted(self._prominence, key=self._prominence.__getitem__, reverse=True)[:max_people])
 
+    def state(self) -> dict[str, np.ndarray]:
+        return _packed("prominence", self._prominence)
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self._prominence.update(_unpacked("prominence", state))
+
 
 class _Tracking(Follower):
     """Followers that find out themselves who is who."""
@@ -148,6 +163,15 @@ class _Tracking(Follower):
 
     def confirmed(self, max_people: int | None) -> set[int]:
         return self._tracker.confirmed(max_people)
+
+    def state(self) -> dict[str, np.ndarray]:
+        tracker = {f"tracker_{name}": array for name, array in self._tracker.state().items()}
+        return {**tracker, "steps": np.array(self._steps), **_packed("regions", self._regions)}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        prefix = "tracker_"
+        self._tracker.restore({n.removeprefix(prefix): array for n, array in state.items() if n.startswith(prefix)})
+        self._steps, self._regions = int(state["steps"]), _unpacked("regions", state)
 
     def _expected(self, time: float) -> dict[int, np.ndarray]:
         """Where everyone known should be: regions (2, 2) by id."""
@@ -304,6 +328,15 @@ class RegionsLead(_Tracking):
     def gone_since(self, id_: int) -> float:
         return self._gone.get(id_, np.inf)
 
+    def state(self) -> dict[str, np.ndarray]:
+        searches = {"searches": np.array(self._searches), "searched": np.array(self._searched)}
+        return {**super().state(), **searches, **_packed("witnessed", self._witnessed), **_packed("gone", self._gone)}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        super().restore(state)
+        self._searches, self._searched = int(state["searches"]), float(state["searched"])
+        self._witnessed, self._gone = _unpacked("witnessed", state), _unpacked("gone", state)
+
     def _due(self, time: float) -> PersonDetector | None:
         """The detector that is to look for everyone in this frame, if one is: they take turns."""
         if self._detect_every:
@@ -352,3 +385,13 @@ def _sighting(id_: int, poses: Poses, p: int, image: np.ndarray) -> Sighting:
     height, width = image.shape[:2]
     box = np.clip(np.concatenate([low - margin, high + margin]), 0, (width, height, width, height))
     return Sighting(id_, box.astype(np.float32), keypoints, poses.scores[p])
+
+
+def _packed(name: str, by_id: Mapping[int, Any]) -> dict[str, np.ndarray]:
+    """Values by id as two arrays."""
+    return {f"{name}_ids": np.array(list(by_id), dtype=int), name: np.array(list(by_id.values()))}
+
+
+def _unpacked(name: str, state: Mapping[str, np.ndarray]) -> dict[int, Any]:
+    """What `_packed` made arrays of."""
+    return dict(zip(state[f"{name}_ids"].tolist(), state[name], strict=True))

@@ -10,22 +10,24 @@ imported before it is known that the inputs are there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, did_you_mean
-from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing, ProgressOf
+from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing, ProgressOf, unseen
 from vidpose.refine.focal import Lens
 
 if TYPE_CHECKING:
     from vidpose.keypoints.clips.clip_finder import ClipFinder
     from vidpose.lifters.zoo import Weights
     from vidpose.pipeline.clip_stage import Person
+    from vidpose.pipeline.keeping import Keeping
     from vidpose.pipeline.networks import Networks
     from vidpose.refine.smoothing import Smoothing
     from vidpose.views import ViewCamera
@@ -167,17 +169,17 @@ class Job:
 
     def run(
         self,
-        progress: ProgressOf = lambda label, unit: nullcontext(lambda done, total: None),
+        progress: ProgressOf = unseen,
         *,
         networks: Networks | None = None,
-        on_found: Callable[[Sequence[PoseResult]], None] = lambda found: None,
+        keeping: Sequence[Keeping] = (),
     ) -> list[PoseResult]:
         """Do it.
 
         Args:
             progress: of each part of the work.
             networks: opened by `finding.open`, for several jobs to share; None: opened here, and closed.
-            on_found: called with the 2D keypoints of every view before they are lifted, to keep them.
+            keeping: of each video, where the 2D keypoints found are kept, and gone on from; none: nowhere.
 
         Returns:
             A result for each video or saved result.
@@ -190,10 +192,13 @@ class Job:
         found: Sequence[PoseResult]
         if self.saved:
             found = self.results()
+        elif kept := self._found_before(keeping):
+            found = kept
         else:
             with nullcontext(networks) if networks else self.finding.open(device) as opened:
-                found = self._find(opened, weights, cameras, device, progress)
-            on_found(found)
+                found = self._find(opened, weights, cameras, device, progress, keeping)
+            for some, place in zip(found, keeping, strict=False):
+                place.keep(some)
 
         from vidpose.pipeline.keypoint_intake import smooth_joints
         from vidpose.pipeline.lifting import lift_people
@@ -230,8 +235,26 @@ class Job:
         cameras = cameras_of(self.calibration, self.sources, sizes)[0] if self.calibration else ()
         return weights, smoothing, device, cameras
 
+    def _found_before(self, keeping: Sequence[Keeping]) -> Sequence[PoseResult]:
+        """What an earlier run found in every video; none where it did not come so far."""
+        from vidpose.pipeline.keeping import search_of
+
+        found = []
+        for video, place in zip(self.videos, keeping, strict=False):
+            kept = place.found(search_of(video, self.finding, self.filming))
+            if kept is None:
+                return []
+            found.append(kept)
+        return found
+
     def _find(
-        self, networks: Networks, weights: Weights, cameras: Sequence[ViewCamera], device: str, progress: ProgressOf
+        self,
+        networks: Networks,
+        weights: Weights,
+        cameras: Sequence[ViewCamera],
+        device: str,
+        progress: ProgressOf,
+        keeping: Sequence[Keeping],
     ) -> Sequence[PoseResult]:
         """Everyone's 2D keypoints, in every video."""
         from vidpose.pipeline.finding import find_people
@@ -246,9 +269,13 @@ class Job:
             clips.check_views(", ".join(map(str, self.videos)), len(self.videos))
         alone = replace(networks, clips=None) if clips else networks
         found = []
-        for video in self.videos:
+        for video, place in zip_longest(self.videos, keeping):
             with progress(video.name, "frames") as report:
-                found.append(find_people(video, self.finding, filming=self.filming, networks=alone, progress=report))
+                found.append(
+                    find_people(
+                        video, self.finding, filming=self.filming, networks=alone, progress=report, keeping=place
+                    )
+                )
         return self._look_together(found, clips, cameras, device, progress) if clips else found
 
     def _look_together(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -86,6 +86,18 @@ class PeopleFinder:
     def gone_since(self, id_: int) -> float:
         """Seconds from which somebody was not there after all; infinity: they were all the while. Ask at the end."""
         return self._follower.gone_since(id_)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that is known of the people followed, by name; ask when no frame that was looked ahead at is left."""
+        return self._follower.state()
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on where another finder was, of the same networks and settings, whose `state` this is.
+
+        Raises:
+            KeyError, ValueError: it is of other settings.
+        """
+        self._follower.restore(state)
 
     def close(self) -> None:
         """Free the networks that were opened here."""

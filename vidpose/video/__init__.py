@@ -8,7 +8,7 @@ Frames stream, one at a time, upright, with the time their own file gives them:
 """
 
 from vidpose.video.reading import VideoFrame, VideoReader
-from vidpose.video.time_range import chosen_times, parse_time, parse_time_range
+from vidpose.video.time_range import chosen_times, parse_length, parse_time, parse_time_range
 from vidpose.video.writing import VideoWriter
 
-__all__ = ["VideoFrame", "VideoReader", "VideoWriter", "chosen_times", "parse_time", "parse_time_range"]
+__all__ = ["VideoFrame", "VideoReader", "VideoWriter", "chosen_times", "parse_length", "parse_time", "parse_time_range"]

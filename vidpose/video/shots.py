@@ -57,6 +57,13 @@ _UNUSUAL = 2.5
 """Of the usual interval: a video of one picture an hour has no pauses."""
 
 
+_INTERVALS = 100
+"""Between frames, of which the usual one is the median."""
+
+LOOKS_BACK = _INTERVALS + _LOOK_AHEAD + 2
+"""Frames that decide whether a shot begins with the next."""
+
+
 @dataclass(frozen=True)
 class GivenCuts:
     """Where somebody said that shots begin."""
@@ -141,7 +148,7 @@ class ShotFinder:
     def __call__(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, bool]]:
         """The frames, in order, each with whether nothing before belongs to it."""
         last_time: float | None = None
-        intervals: deque[float] = deque(maxlen=100)
+        intervals: deque[float] = deque(maxlen=_INTERVALS)
         for frame, is_cut in self._with_cuts(frames):
             paused = False
             if last_time is not None:

@@ -8,6 +8,7 @@ import re
 from vidpose.common.errors import UsageError
 
 _SECONDS = re.compile(r"\d+(\.\d*)?|\.\d+")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d{2}(?:\.\d*)?)")
 
 
@@ -25,6 +26,19 @@ def parse_time(text: str) -> float:
         if seconds < 60 and (minutes < 60 or clock[1] is None):
             return 3600 * hours + 60 * minutes + seconds
     raise UsageError(f"{text!r} is no time; write seconds, as in 62.5, or minutes and seconds, as in 1:02.5")
+
+
+def parse_length(text: str) -> float:
+    """Seconds of a stretch of time: as `parse_time`, or with a unit, `90s`, `10m` or `1.5h`.
+
+    Raises:
+        UsageError: it reads otherwise, or is nothing.
+    """
+    number, unit = text.strip()[:-1].strip(), text.strip()[-1:].lower()
+    seconds = float(number) * _UNITS[unit] if unit in _UNITS and _SECONDS.fullmatch(number) else parse_time(text)
+    if not seconds:
+        raise UsageError(f"{text!r} is no time at all; write a longer one, as in 90s, 10m or 1h")
+    return seconds
 
 
 def parse_time_range(text: str) -> tuple[float | None, float | None]:

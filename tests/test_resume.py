@@ -1,0 +1,180 @@
+"""A run that was interrupted goes on: it finds what it would have found without a break, and nothing is done twice."""
+
+import shutil
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidpose.body.tracks import PoseResult, Track
+from vidpose.common.errors import VidposeError
+from vidpose.pipeline.choices import Finding
+from vidpose.pipeline.finding import find_people
+from vidpose.pipeline.keeping import Keeping
+from vidpose.pipeline.networks import Networks, open_networks
+from vidpose.weights.shipped import shipped
+
+TWO_PEOPLE = shipped("samples") / "two-people.mp4"
+SHORT = Finding(end=0.72)
+SEGMENT = 0.21
+"""Seconds: seven frames."""
+
+
+class PowerCutError(Exception):
+    """What ends a run between two frames."""
+
+
+def cut_off_at(frame: int):
+    """A progress that ends the run there."""
+
+    def progress(done: int, total: int | None) -> None:
+        if done == frame:
+            raise PowerCutError
+
+    return progress
+
+
+def same(one: PoseResult, other: PoseResult) -> bool:
+    """Whether two results have the same people, to the last bit, and the same cuts."""
+    assert one.source.cuts == other.source.cuts
+    return len(one.tracks) == len(other.tracks) > 0 and all(
+        np.array_equal(getattr(a, f.name), getattr(b, f.name), equal_nan=f.name != "id")
+        for a, b in zip(one.tracks, other.tracks, strict=True)
+        for f in fields(Track)
+    )
+
+
+@pytest.fixture(scope="module")
+def networks():
+    with open_networks() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(networks: Networks) -> PoseResult:
+    return find_people(TWO_PEOPLE, SHORT, networks=networks)
+
+
+@pytest.fixture(scope="module")
+def left(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a search leaves that is cut off in its third segment."""
+    keeping = Keeping(tmp_path_factory.mktemp("left") / "a.b_keypoints.npz", seconds=SEGMENT)
+    with pytest.raises(PowerCutError):
+        find_people(TWO_PEOPLE, SHORT, networks=networks, keeping=keeping, progress=cut_off_at(16))
+    assert sorted(path.name for path in keeping.folder.iterdir()) == ["0001.npz", "0002.npz"]
+    return keeping.folder
+
+
+@pytest.fixture
+def interrupted(left: Path, tmp_path: Path) -> Keeping:
+    """A copy of what was left, to go on with."""
+    keeping = Keeping(tmp_path / "a.b_keypoints.npz", seconds=SEGMENT, resume=True)
+    shutil.copytree(left, keeping.folder)
+    return keeping
+
+
+def test_an_interrupted_search_goes_on_as_if_nothing_had_been(interrupted, networks, uninterrupted):
+    seen = []
+    found = find_people(
+        TWO_PEOPLE, SHORT, networks=networks, keeping=interrupted, progress=lambda *done: seen.append(done[0])
+    )
+    assert same(found, uninterrupted)
+    assert seen == [15, 16, 17, 18]  # the 14 frames of two whole segments are not looked at again
+    # The whole search is there now: it is read, and nobody looks at a frame.
+    assert same(
+        find_people(TWO_PEOPLE, SHORT, networks=networks, keeping=interrupted, progress=cut_off_at(18)), uninterrupted
+    )
+
+
+def test_a_cut_is_found_where_one_segment_ends_and_the_next_begins(networks, uninterrupted, tmp_path):
+    (tmp_path / "cuts.txt").write_text("7\n10\n")
+    finding = replace(SHORT, cuts=tmp_path / "cuts.txt")
+    keeping = Keeping(tmp_path / "k_keypoints.npz", seconds=SEGMENT)
+    with pytest.raises(PowerCutError):
+        find_people(TWO_PEOPLE, finding, networks=networks, keeping=keeping, progress=cut_off_at(9))
+    assert [path.name for path in keeping.folder.iterdir()] == ["0001.npz"]
+    found = find_people(TWO_PEOPLE, finding, networks=networks, keeping=replace(keeping, resume=True))
+    assert found.source.cuts == (7, 10)
+    assert len(found.tracks) > len(uninterrupted.tracks)
+    assert same(found, find_people(TWO_PEOPLE, finding, networks=networks))
+
+
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_boxes_of_a_file_are_gone_on_with(has_ids, uninterrupted, tmp_path):
+    lines = ["frame,x0,y0,x1,y1,score" + ",id" * has_ids]
+    for track in uninterrupted.tracks:
+        for frame, box in zip(track.frames, track.boxes, strict=True):
+            lines.append(",".join(map(str, [frame, *box, 0.9] + [track.id + 6] * has_ids)))
+    (tmp_path / "boxes.csv").write_text("\n".join(lines))
+    finding = replace(SHORT, end=0.48, max_people=1, detect_every=None if has_ids else 2)
+    keeping = Keeping(tmp_path / "k_keypoints.npz", seconds=SEGMENT)
+    with open_networks(f"boxes:{tmp_path / 'boxes.csv'}", "blazepose-lite") as networks:
+        whole = find_people(TWO_PEOPLE, finding, networks=networks)
+        with pytest.raises(PowerCutError):
+            find_people(TWO_PEOPLE, finding, networks=networks, keeping=keeping, progress=cut_off_at(10))
+        assert same(find_people(TWO_PEOPLE, finding, networks=networks, keeping=replace(keeping, resume=True)), whole)
+
+
+def test_a_search_of_something_else_is_not_gone_on_with(interrupted, networks):
+    with pytest.raises(VidposeError, match=r"0001\.npz: of a search with `min_score=0\.3`, not 0\.5; leave out"):
+        find_people(TWO_PEOPLE, replace(SHORT, min_score=0.5), networks=networks, keeping=interrupted)
+    with pytest.raises(VidposeError, match="in another video, or in one that was changed since"):
+        find_people(shipped("samples") / "walk-wave.mp4", SHORT, networks=networks, keeping=interrupted)
+
+
+def test_a_damaged_segment_is_one_line(interrupted, networks):
+    path = interrupted.folder / "0002.npz"
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(VidposeError, match=r"0002\.npz: not a segment of a search .*; leave out `resume`"):
+        find_people(TWO_PEOPLE, SHORT, networks=networks, keeping=interrupted)
+
+
+def test_infer_goes_on_with_what_is_kept_and_does_nothing_twice(run, walk_sample, tmp_path, monkeypatch):
+    command = ("infer", walk_sample, "--end", "0.48", "--no-overlay", "--segment", "0.21s")
+    kept = Keeping.add
+
+    def breaks_off(self: Keeping, number: int, *segment: object) -> None:
+        kept(self, number, *segment)
+        raise VidposeError("no more power")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Keeping, "add", breaks_off)
+        code, _, err = run(*command)
+    assert code == 1
+    assert "no more power; what was found so far is kept: go on with the same command and --resume" in err
+    assert (tmp_path / "out" / "walk-wave_keypoints" / "0001.npz").exists()
+    code, out, err = run(*command, "--resume")
+    assert (code, "1 person in 12 frames" in out) == (0, True), err
+    written = [f"walk-wave.{suffix}" for suffix in ("csv", "json", "npz")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == written
+    assert run(*command, "--resume")[:2] == (0, f"{walk_sample}: done before\n")
+
+
+def test_a_run_that_ended_while_it_lifted_finds_nothing_anew(run, walk_sample, tmp_path, monkeypatch):
+    command = ("infer", walk_sample, "--end", "0.4", "--no-overlay")
+
+    def fails(*_: object, **__: object) -> None:
+        raise VidposeError("no more memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vidpose.pipeline.lifting.lift_people", fails)
+        assert run(*command)[0] == 1
+    with monkeypatch.context() as patched:
+        patched.setattr("vidpose.pipeline.finding.find_people", None)
+        assert run(*command, "--resume")[0] == 0
+    assert not (tmp_path / "out" / "walk-wave_keypoints.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--segment", "soon"), "'soon' is no time"),
+        (("--segment", "0m"), "is no time at all"),
+        (("--from-keypoints", "r.npz", "--resume"), "--resume says how people are looked for"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_said_at_once(run, walk_sample, options, part):
+    code, _, err = run("infer", *((walk_sample,) if "--segment" in options else ()), *options)
+    assert code == 2
+    assert part in err

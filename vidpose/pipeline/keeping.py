@@ -1,0 +1,203 @@
+"""What has been found in a video so far, kept on disk, so that a run that is interrupted can go on.
+
+A search of hours is kept a segment at a time. A segment's file has everyone seen in its frames, and all that was known
+of them at its end. A run that goes on from there finds what it would have found without a break, to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from vidpose import __version__
+from vidpose.body.tracks import PoseResult
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import write_npz
+from vidpose.common.inputs import convert, strict_json
+from vidpose.common.npz import open_npz
+from vidpose.pipeline.choices import Filming, Finding
+from vidpose.pipeline.followers import Sighting
+
+SEGMENT_SECONDS = 600.0
+"""Of video, after which what was found is kept."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Everyone in some of the frames, a row for each person and frame; R rows, K keypoints.
+
+    Attributes:
+        frames, ids: (R,) int64.
+        boxes, keypoints, scores: (R, 4), (R, K, 2) and (R, K), as of `Track`.
+    """
+
+    frames: np.ndarray
+    ids: np.ndarray
+    boxes: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+
+    @staticmethod
+    def of(seen: Sequence[tuple[int, Sighting]], joints: int) -> Rows:
+        """Rows of what was seen, with the numbers of the frames."""
+        return Rows(
+            np.array([frame for frame, _ in seen], np.int64),
+            np.array([one.id for _, one in seen], np.int64),
+            np.array([one.box for _, one in seen], np.float32).reshape(-1, 4),
+            np.array([one.keypoints for _, one in seen], np.float32).reshape(-1, joints, 2),
+            np.array([one.scores for _, one in seen], np.float32).reshape(-1, joints),
+        )
+
+    @staticmethod
+    def joined(parts: Iterable[Rows]) -> Rows:
+        """One after the other."""
+        columns = zip(*(tuple(getattr(part, f.name) for f in fields(Rows)) for part in parts), strict=True)
+        return Rows(*map(np.concatenate, columns))
+
+    def where(self, chosen: np.ndarray) -> Rows:
+        """Those rows alone."""
+        return Rows(*(getattr(self, f.name)[chosen] for f in fields(self)))
+
+
+class SegmentFacts(Struct):
+    """Where in the video a segment ends.
+
+    Attributes:
+        last: number of its last frame.
+        done: frames that were looked at so far.
+        since: seconds of the frame that a search for cuts has to begin with, to know of all after `last`.
+        cuts: numbers of the frames that shots begin with, so far.
+    """
+
+    last: int
+    done: int
+    since: float
+    cuts: list[int]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a search, and all that was known at its end (`PeopleFinder.state`)."""
+
+    facts: SegmentFacts
+    rows: Rows
+    state: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where what is found in a video is kept until its result is written.
+
+    Attributes:
+        file: of all that was found, once it has been. Segments are beside it, in a folder of its name.
+        seconds: of video, after which a segment is kept.
+        resume: go on from what is there.
+    """
+
+    file: Path
+    seconds: float = SEGMENT_SECONDS
+    resume: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return self.file.with_suffix("")
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a run was interrupted before its result was written."""
+        return self.file.exists() or self.folder.exists()
+
+    def so_far(self, search: Mapping[str, Any]) -> list[Segment]:
+        """The segments of an earlier run, in order; none where this one does not go on from it.
+
+        Args:
+            search: what is looked for, where and how (`search_of`).
+
+        Raises:
+            VidposeError: a file is damaged, or of another search.
+        """
+        return [self._read(path, search) for path in self._paths()] if self.resume else []
+
+    def found(self, search: Mapping[str, Any]) -> PoseResult | None:
+        """All that an earlier run found; None where it did not come to its end. Raises as `so_far`."""
+        if not (self.resume and self.file.exists() and self._path(1).exists()):
+            return None
+        self._read(self._path(1), search)
+        return PoseResult.load(self.file)
+
+    def add(self, number: int, segment: Segment, search: Mapping[str, Any]) -> None:
+        """Keep a segment, of that number from 1; with the first, what an earlier run left is removed."""
+        if number == 1:
+            self.clear()
+        header = {"format": _FORMAT, "format_version": 1, "search": search}
+        facts = {f: getattr(segment.facts, f) for f in segment.facts.__struct_fields__}
+        rows = {f"rows_{f.name}": getattr(segment.rows, f.name) for f in fields(Rows)}
+        state = {f"{_STATE}{name}": array for name, array in segment.state.items()}
+        write_npz(self._path(number), header=np.array(json.dumps({**header, "facts": facts})), **rows, **state)
+
+    def keep(self, found: PoseResult) -> None:
+        """Keep all that was found."""
+        found.save(self.file)
+
+    def clear(self) -> None:
+        """Remove what was kept: the result is written."""
+        self.file.unlink(missing_ok=True)
+        for path in self._paths():
+            path.unlink()
+        # What somebody else put there stays.
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:04}.npz"
+
+    def _paths(self) -> Iterator[Path]:
+        return takewhile(Path.exists, map(self._path, count(1)))
+
+    def _read(self, path: Path, search: Mapping[str, Any]) -> Segment:
+        with open_npz(path, "a segment of a search", "leave out `resume`, and the search begins anew") as file:
+            header = strict_json(str(file.read("header", (), "U")))
+            if not isinstance(header, dict) or header.get("format") != _FORMAT:
+                raise ValueError("its header is of something else")
+            theirs = header.get("search")
+            if theirs != json.loads(json.dumps(search)):
+                raise VidposeError(
+                    f"{path}: of a search {_difference(theirs, search)}; leave out `resume`, and the search begins anew"
+                )
+            facts = convert(header.get("facts"), SegmentFacts)
+            frames = file.read("rows_frames", (None,), "i")
+            joints = file.about("rows_scores")[0][1:2]
+            shapes = {"ids": ((), "i"), "boxes": ((4,), "f"), "keypoints": ((*joints, 2), "f"), "scores": (joints, "f")}
+            rows = {n: file.read(f"rows_{n}", (len(frames), *shape), kind) for n, (shape, kind) in shapes.items()}
+            state = {name.removeprefix(_STATE): file[name] for name in file if name.startswith(_STATE)}
+        return Segment(facts, Rows(frames, **rows), state)
+
+
+_FORMAT = "vidpose-segment"
+
+_STATE = "state_"
+
+
+def search_of(video: Path, finding: Finding, filming: Filming) -> dict[str, Any]:
+    """What a search depends on, as JSON has it: another search gives something else."""
+    how = {**asdict(finding), **asdict(filming)}
+    del how["threads"]
+    about = video.stat()
+    how |= {"video_bytes": about.st_size, "video_changed": about.st_mtime_ns, "vidpose": __version__}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in how.items()}
+
+
+def _difference(theirs: Any, ours: Mapping[str, Any]) -> str:
+    """In what two searches differ."""
+    theirs = theirs if isinstance(theirs, dict) else {}
+    name = next(name for name in (*ours, *theirs) if theirs.get(name) != json.loads(json.dumps(ours.get(name))))
+    if name.startswith("video_"):
+        return "in another video, or in one that was changed since"
+    return f"with `{name}={theirs.get(name)}`, not {ours.get(name)}"

@@ -1,0 +1,106 @@
+"""The files that a run writes for each video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidpose.pipeline.choices import ProgressOf, unseen
+from vidpose.video.time_range import parse_length
+
+if TYPE_CHECKING:
+    from vidpose.body.tracks import PoseResult
+    from vidpose.export import ExportFormat
+    from vidpose.pipeline.job import Job
+    from vidpose.pipeline.keeping import Keeping
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Which files are asked for.
+
+    Attributes:
+        out: folder.
+        formats: names of `vidpose.export.FORMATS`, each perhaps several with commas between.
+        overlay: the skeletons over the video, too.
+        overwrite: files may be there.
+        segment: length of video after which what was found is kept, as in "10m".
+        resume: go on with what an interrupted run found.
+    """
+
+    out: Path
+    formats: tuple[str, ...] = ("json,csv",)
+    overlay: bool = True
+    overwrite: bool = False
+    segment: str = "10m"
+    resume: bool = False
+
+    def outputs(self, name: str) -> Outputs:
+        """The files of a video of that name.
+
+        Raises:
+            UsageError: there is no such format, or the segment has no length.
+        """
+        from vidpose.export import get_formats
+        from vidpose.pipeline.keeping import Keeping
+
+        formats, stem = get_formats(self.formats), self.out / name
+        keeping = Keeping(stem.with_name(f"{name}_keypoints.npz"), parse_length(self.segment), self.resume)
+        return Outputs(stem, tuple(formats.values()), self.overlay, keeping)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that one video becomes.
+
+    Attributes:
+        stem: folder and beginning of their names.
+        keeping: where 2D keypoints are kept until the rest is written.
+    """
+
+    stem: Path
+    formats: tuple[ExportFormat, ...]
+    overlay: bool
+    keeping: Keeping
+
+    @property
+    def result(self) -> Path:
+        return self._with(".npz")
+
+    @property
+    def film(self) -> Path:
+        return self._with("_overlay.mp4")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it was written before."""
+        return self.result.exists() and not self.keeping.is_unfinished
+
+    def in_the_way(self) -> Iterator[Path]:
+        """What must not be there, unless it may be replaced."""
+        yield self.result
+        if self.overlay:
+            yield self.film
+        for format_ in self.formats:
+            yield from format_.present(self.stem)
+
+    def write(self, result: PoseResult, video: Path, job: Job, progress: ProgressOf = unseen) -> list[Path]:
+        """Write a job's result; gives the files. The lossless one is first: what fails later can be made from it."""
+        result.save(self.result)
+        written = [self.result]
+        for format_ in self.formats:
+            written += format_.write(result, self.stem)
+        if self.overlay:
+            from vidpose.render import render_overlay
+
+            with progress(f"{video.name} overlay", "frames") as report:
+                render_overlay(result, video, self.film, start=job.finding.start, end=job.finding.end, progress=report)
+            written.append(self.film)
+        if not job.saved:
+            self.keeping.clear()
+        return written
+
+    def _with(self, suffix: str) -> Path:
+        return self.stem.with_name(self.stem.name + suffix)

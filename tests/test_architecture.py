@@ -23,6 +23,7 @@ ALLOWED = {
     "datasets": GROUND | {"keypoint_data", "keypoint_files"},
     "synth": GROUND,
     "pipeline": GROUND | STAGES,
+    "live": GROUND | STAGES | {"pipeline"},
     "evaluation": GROUND | STAGES | {"keypoint_data", "datasets", "pipeline"},
     "training": GROUND | STAGES | {"keypoint_data", "datasets", "evaluation"},
 }
@@ -100,6 +101,8 @@ def test_the_allowed_edges_have_no_circle() -> None:
         ("onnxruntime", {"runtimes"}),
         ("mmdet", {"runtimes", "people"}),
         ("mmpose", {"runtimes", "keypoints"}),
+        ("websockets", {"live"}),
+        ("pythonosc", {"live"}),
         ("click", {"cli"}),
         ("rich_click", {"cli"}),
     ],

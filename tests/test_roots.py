@@ -109,7 +109,7 @@ def test_the_banded_solution_is_the_dense_one():
         span = times[first : first + 3]
         # Twice the leading coefficient of the parabola through three values is their second derivative.
         bend = np.array([2 * np.polyfit(span - span[1], unit, 2)[0] for unit in np.eye(3)])
-        weight = np.sqrt(roots_module._STIFFNESS * (span[2] - span[0]) / 2)
+        weight = np.sqrt(roots_module.STIFFNESS * (span[2] - span[0]) / 2)
         for axis in range(3):
             row = np.zeros((12, 3))
             row[first : first + 3, axis] = weight * bend

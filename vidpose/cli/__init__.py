@@ -24,6 +24,7 @@ COMMANDS = {
     "eval-keypoints": "Evaluate 2D keypoint networks on annotated pictures or clips.",
     "export": "Write a saved result for other programs: BVH, glTF, TRC, C3D and more.",
     "infer": "3D skeletons from video.",
+    "live": "3D skeletons from a camera, while it happens: on the screen, and to avatars and other programs.",
     "models": "List the lifters: paper, size, cost, and which weights are at hand.",
     "render": "Draw the overlay video of a saved result.",
     "synth": "Render people whose joints are exactly known: a video, or clips to train on.",

@@ -18,13 +18,13 @@ def option(kind: type, *names: str, **attributes: Any) -> Decorator:
     Args:
         kind: the dataclass.
         names: as click takes them; the field is the one without dashes, else the first without its dashes.
-        attributes: as click takes them.
+        attributes: as click takes them; a `default` of its own goes before the field's.
     """
     field_name = next((name for name in names if not name.startswith("-")), None)
     field_name = field_name or names[0].split("/")[0].lstrip("-").replace("-", "_")
-    default = _default(next(field for field in fields(kind) if field.name == field_name))
-    attributes.setdefault("show_default", default is not None and default is not False)
-    return click.option(*names, default=default, **attributes)
+    attributes.setdefault("default", _default(next(field for field in fields(kind) if field.name == field_name)))
+    attributes.setdefault("show_default", attributes["default"] is not None and attributes["default"] is not False)
+    return click.option(*names, **attributes)
 
 
 def _default(field: Field[Any]) -> Any:

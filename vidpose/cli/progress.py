@@ -39,6 +39,18 @@ def progress_of(label: str, unit: str = "frames") -> Iterator[Callable[[int, int
 
 
 @contextmanager
+def counting(label: str, unit: str = "frames") -> Iterator[Callable[[int, str], None]]:
+    """Give a function to call with the number done of who knows how many, and with what else there is to say."""
+    started = time.monotonic()
+    with _display(label, unit) as show:
+
+        def update(done: int, note: str) -> None:
+            show(done, None, f"{done / max(time.monotonic() - started, 1e-6):.1f} {unit}/s, {note}")
+
+        yield update
+
+
+@contextmanager
 def training_bar(total: int, start: int = 0) -> Iterator[Callable[[Mapping[str, float]], None]]:
     """Give a function to call with every row of a training's metrics.
 

@@ -11,7 +11,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ _ABSENT = -32768
 _MOST_CUTS = 8
 """That one line has room for."""
 
-_COLOURS = {
+COLOURS = {
     "left": style.LEFT,
     "right": style.RIGHT,
     "middle": style.CENTRE,
@@ -72,21 +72,47 @@ def write_html(
         VidposeError: the video cannot be read or is not the one of the result; the page cannot be written.
     """
     film = b"" if video is None else small_film(result, video, progress)
-    variables = "".join(f" --{name}: rgb({r} {g} {b});" for name, (r, g, b) in _COLOURS.items())
-    contents = {
-        "title": html.escape(Path(result.source.path).name),
-        "style": f":root {{{variables} }}\n" + _part("page.css"),
-        "script": "\n".join(_part(f"{name}.js") for name in _SCRIPTS),
-        # Inside a script element, only "<" could end it early.
-        "data": json.dumps(_data(result), ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
-            "<", "\\u003c"
-        ),
-        "film": base64.b64encode(film).decode("ascii"),
-    }
+    whole = assembled(
+        _part("page.html"),
+        title=Path(result.source.path).name,
+        scripts=_SCRIPTS,
+        data=_data(result),
+        film=base64.b64encode(film).decode("ascii"),
+    )
     with replacing(path) as partial:
-        # In one pass, so that nothing that was put in is taken for a place to fill.
-        whole = re.sub(r"\{\{(\w+)\}\}", lambda match: contents[match[1]], _part("page.html"))
         partial.write_text(whole, encoding="utf-8", errors="backslashreplace")
+
+
+def assembled(
+    markup: str,
+    *,
+    title: str,
+    scripts: Sequence[str],
+    data: Mapping[str, Any],
+    more_style: str = "",
+    more_script: str = "",
+    film: str = "",
+) -> str:
+    """A page that needs no other file.
+
+    Args:
+        markup: HTML with places to fill, `{{title}}` and so on.
+        scripts: names of those in `page/`.
+        data: what they read.
+        more_style, more_script: to be added behind ours.
+        film: base64 of a video.
+    """
+    variables = "".join(f" --{name}: rgb({r} {g} {b});" for name, (r, g, b) in COLOURS.items())
+    contents = {
+        "title": html.escape(title),
+        "style": f":root {{{variables} }}\n" + _part("page.css") + more_style,
+        "script": "\n".join([*(_part(f"{name}.js") for name in scripts), more_script]),
+        # Inside a script element, only "<" could end it early.
+        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        "film": film,
+    }
+    # In one pass, so that nothing that was put in is taken for a place to fill.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: contents[match[1]], markup)
 
 
 def _part(name: str) -> str:
@@ -102,13 +128,13 @@ def _data(result: PoseResult) -> dict[str, Any]:
         "height": source.height,
         "firstFrame": frames.start,
         "times": _base64(source.times[frames.start : frames.stop].astype("<f8")),
-        "layout2d": _layout(SKELETONS.get(result.keypoint_layout)),
-        "layout3d": _layout(SKELETONS.get(result.joint_layout)),
+        "layout2d": drawn_layout(SKELETONS.get(result.keypoint_layout)),
+        "layout3d": drawn_layout(SKELETONS.get(result.joint_layout)),
         "people": [_person(result, track, scene, frames.start) for track in result.tracks],
         "bounds": [scene.low.tolist(), scene.high.tolist()],
         "floors": [asdict(floor) | {"spacing": floor.spacing} for floor in scene.floors],
         "placeNote": _place_note(scene),
-        "colours": _COLOURS,
+        "colours": COLOURS,
         "provenance": {**result.provenance, **_placing_in_words(result)},
     }
 
@@ -177,7 +203,7 @@ def _place_note(scene: ViewerScene) -> str:
     return f"{place} Grid {scene.floors[0].spacing:g} m."
 
 
-def _layout(skeleton: Skeleton | None) -> dict[str, Any]:
+def drawn_layout(skeleton: Skeleton | None) -> dict[str, Any]:
     """How to draw a layout; that of a result without 3D joints has nothing to draw."""
     if skeleton is None:
         return {"bones": [], "colours": [], "dots": [], "head": []}

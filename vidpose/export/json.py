@@ -30,18 +30,19 @@ def write_json(result: PoseResult, path: Path) -> None:
     with replacing(path) as partial, open(partial, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(
             '{\n"header": '
-            + json.dumps(_header(result), ensure_ascii=False, indent=1, allow_nan=False)
+            + json.dumps(header(result), ensure_ascii=False, indent=1, allow_nan=False)
             + ',\n"people": ['
         )
         for number, track in enumerate(result.tracks):
             file.write(("," if number else "") + f'\n{{"id": {track.id}, "frames": [\n')
-            for row, line in enumerate(_rows(result, track)):
-                file.write((",\n" if row else "") + line)
+            for number_of_row, row in enumerate(rows(result, track)):
+                file.write((",\n" if number_of_row else "") + json.dumps(row, allow_nan=False))
             file.write("\n]}")
         file.write("\n]\n}\n")
 
 
-def _header(result: PoseResult) -> dict[str, Any]:
+def header(result: PoseResult) -> dict[str, Any]:
+    """What a file says of itself: its source, units and axes, the joints' names, how it was made."""
     source = result.source
     return {
         "format": "vidpose-json",
@@ -73,22 +74,20 @@ def _layout(skeleton: Skeleton | None) -> dict[str, Any] | None:
     return {"layout": skeleton.name, "names": list(skeleton.joints), "parents": list(skeleton.parents)}
 
 
-def _rows(result: PoseResult, track: Track) -> Iterator[str]:
+def rows(result: PoseResult, track: Track) -> Iterator[dict[str, Any]]:
+    """A person's frames, one after the other, rounded as `write_json` says."""
     joints = np.concatenate([observed_joints(result, track), track.joint_scores[..., None]], axis=-1)
     keypoints = np.concatenate([track.keypoints, track.scores[..., None]], axis=-1)
     keypoints[~seen_keypoints(result.source, track)] = np.nan
     for row in range(len(track)):
-        yield json.dumps(
-            {
-                "frame": int(track.frames[row]),
-                "time": round(float(track.times[row]), 6),
-                "box": _numbers(track.boxes[row], (2, 2)),
-                "root": _numbers(track.roots[row], (4, 4)),
-                "keypoints": _points(keypoints[row], (2, 3)),
-                "joints": _points(joints[row], (4, 3)),
-            },
-            allow_nan=False,
-        )
+        yield {
+            "frame": int(track.frames[row]),
+            "time": round(float(track.times[row]), 6),
+            "box": _numbers(track.boxes[row], (2, 2)),
+            "root": _numbers(track.roots[row], (4, 4)),
+            "keypoints": _points(keypoints[row], (2, 3)),
+            "joints": _points(joints[row], (4, 3)),
+        }
 
 
 def _points(points: np.ndarray, digits: tuple[int, int]) -> list[list[float] | None] | None:

@@ -106,7 +106,7 @@ def _origin(result: PoseResult, track: Track, up: str) -> np.ndarray:
         return Z_UP_TO_Y_UP @ origin if up == "y" else origin
     # One floor for all who are in one space.
     people = [track] if place is Placement.ROOT else [other for other in result.tracks if has_pose(other)]
-    floor = _floor_below([-_from_camera(result, one)[..., 1] for one in people])
+    floor = floor_below([-_from_camera(result, one)[..., 1] for one in people])
     return -floor * (np.array([0.0, 1, 0]) if up == "y" else np.array([0.0, 0, 1]))
 
 
@@ -135,11 +135,11 @@ def facing_x(result: PoseResult, joints: np.ndarray, heading: float | None) -> t
     turn = Rotation.from_euler("y", np.arctan2(forward[1], forward[0])).as_matrix()
     path = joints[:, root_of(result)] @ turn.T
     low, high = np.nanmin(path, axis=0), np.nanmax(path, axis=0)
-    floor = 0.0 if place_of(result) is Placement.WORLD else _floor_below([joints[..., 1]])
+    floor = 0.0 if place_of(result) is Placement.WORLD else floor_below([joints[..., 1]])
     return turn, -np.array([(low[0] + high[0]) / 2, floor, (low[2] + high[2]) / 2])
 
 
-def _floor_below(heights: Sequence[np.ndarray]) -> float:
+def floor_below(heights: Sequence[np.ndarray]) -> float:
     """The height of a floor for feet to stand on, from (N, J) heights of people's joints; 0 where none is known."""
     lowest = np.concatenate([person.min(axis=1) for person in heights])
     return float(np.nanpercentile(lowest, _LOW)) - _ANKLE if np.isfinite(lowest).any() else 0.0

@@ -39,46 +39,13 @@ def lift_people(
     Joints of a lifter that is not told where people stand are in the frames of the rays to them, until `place` or
     `merge_views` turn them into the camera's.
     """
-    lifter = weights.lifter.to(device)
-    seen_as = get_skeleton(found.keypoint_layout)
-    conversion, for_answer = conversion_for(lifter, seen_as), conversion_to(lifter.layout, seen_as)
-    trained_on = weights.about.get("conversion")
-    if conversion and conversion.name != trained_on:
-        log.warning(
-            "%s was trained on keypoints from %s, not from %s; expect larger errors",
-            weights.name, trained_on or "another detector", conversion.name,
-        )  # fmt: skip
+    size = found.source.width, found.source.height
+    lift_track = TrackLifter(weights, get_skeleton(found.keypoint_layout), size, smoothing, max_gap, device)
     _warn_of_rate(weights, found.source.times)
-    size, taken = (found.source.width, found.source.height), conversion.target if conversion else seen_as
-    tracks = []
-    for track in found.tracks:
-        keypoints, scores = conversion(track.keypoints, track.scores) if conversion else (track.keypoints, track.scores)
-        # A joint beyond the edge of the picture is guessed, and scores 0. Lifters learned from guesses, of low scores.
-        is_outside = ((keypoints < 0) | (keypoints > size)).any(axis=-1)
-        told = np.where(is_outside & track.seen[:, None], np.maximum(scores, _GUESS), scores)
-        joint_scores = for_answer(track.keypoints, track.scores)[1] if for_answer else track.scores
-        joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
-        doubts = np.full((len(track), joints.shape[1] if lifter.doubt else 0, 2), np.nan, np.float32)
-        for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
-            whole = complete(keypoints[part], track.times[part], taken)
-            lifted = lift(lifter, whole, told[part], size, times=track.times[part])
-            if not (np.abs(lifted[track.seen[part]]) <= _FAR).all():
-                raise VidposeError(
-                    f"{weights.name}: answers with joints that cannot be; the weights are damaged, or their training "
-                    "diverged"
-                )
-            doubted = doubts_of(lifter, whole, told[part], size, lifted)
-            lifted[~track.seen[part]], doubted[~track.seen[part]] = np.nan, np.nan
-            times = track.times[part]
-            doubts[part] = fill_gaps(doubted, times, max_gap)
-            joints[part] = smoothing(fill_gaps(lifted, times, max_gap), times)
-        # What was found out about an earlier lifting does not hold for this one.
-        found_only = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
-        tracks.append(replace(found_only, joints=joints, joint_scores=joint_scores, doubts=doubts))
-    placeless = lifter.in_ray_frame
     plain = replace(found, camera=None, placing=None, agreement=None)
-    return replace(plain, joint_layout=lifter.layout.name, in_ray_frame=placeless).with_tracks(
-        tuple(tracks),
+    lifter, conversion = weights.lifter, lift_track.conversion
+    return replace(plain, joint_layout=lifter.layout.name, in_ray_frame=lifter.in_ray_frame).with_tracks(
+        tuple(map(lift_track, found.tracks)),
         lifter=weights.name,
         arch=lifter.name,
         weights_sha256=weights.sha256,
@@ -86,6 +53,73 @@ def lift_people(
         smoothing=str(smoothing),
         max_gap_seconds=max_gap,
     )
+
+
+class TrackLifter:
+    """3D joints for one track after the other, of a video or of a camera's last frames.
+
+    Args:
+        weights: of the lifter.
+        seen_as: layout of the tracks' keypoints.
+        size: (width, height) pixels of the picture.
+        smoothing, max_gap, device: as of `lift_people`.
+
+    Raises:
+        UsageError: the lifter takes, or answers for, joints that cannot be made from these.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        seen_as: Skeleton,
+        size: tuple[int, int],
+        smoothing: Smoothing,
+        max_gap: float = MAX_GAP,
+        device: str = "cpu",
+    ) -> None:
+        self.weights, self.lifter = weights, weights.lifter.to(device)
+        self.conversion = conversion_for(self.lifter, seen_as)
+        self._for_answer = conversion_to(self.lifter.layout, seen_as)
+        self._taken = self.conversion.target if self.conversion else seen_as
+        self._size, self._smoothing, self._max_gap = size, smoothing, max_gap
+        trained_on = weights.about.get("conversion")
+        if self.conversion and self.conversion.name != trained_on:
+            log.warning(
+                "%s was trained on keypoints from %s, not from %s; expect larger errors",
+                weights.name, trained_on or "another detector", self.conversion.name,
+            )  # fmt: skip
+
+    def __call__(self, track: Track) -> Track:
+        """The track with joints, and without what was found out about an earlier lifting.
+
+        Raises:
+            VidposeError: the weights give what no body can be.
+        """
+        lifter, size, max_gap = self.lifter, self._size, self._max_gap
+        keypoints, scores = track.keypoints, track.scores
+        if self.conversion:
+            keypoints, scores = self.conversion(keypoints, scores)
+        # A joint beyond the edge of the picture is guessed, and scores 0. Lifters learned from guesses, of low scores.
+        is_outside = ((keypoints < 0) | (keypoints > size)).any(axis=-1)
+        told = np.where(is_outside & track.seen[:, None], np.maximum(scores, _GUESS), scores)
+        joint_scores = self._for_answer(track.keypoints, track.scores)[1] if self._for_answer else track.scores
+        joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
+        doubts = np.full((len(track), joints.shape[1] if lifter.doubt else 0, 2), np.nan, np.float32)
+        for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
+            whole = complete(keypoints[part], track.times[part], self._taken)
+            lifted = lift(lifter, whole, told[part], size, times=track.times[part])
+            if not (np.abs(lifted[track.seen[part]]) <= _FAR).all():
+                raise VidposeError(
+                    f"{self.weights.name}: answers with joints that cannot be; the weights are damaged, or their "
+                    "training diverged"
+                )
+            doubted = doubts_of(lifter, whole, told[part], size, lifted)
+            lifted[~track.seen[part]], doubted[~track.seen[part]] = np.nan, np.nan
+            times = track.times[part]
+            doubts[part] = fill_gaps(doubted, times, max_gap)
+            joints[part] = self._smoothing(fill_gaps(lifted, times, max_gap), times)
+        found_only = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
+        return replace(found_only, joints=joints, joint_scores=joint_scores, doubts=doubts)
 
 
 def _warn_of_rate(weights: Weights, times: np.ndarray) -> None:

@@ -142,8 +142,8 @@ def savitzky_golay(curves: np.ndarray, times: np.ndarray, window_seconds: float)
     return _on_clock(curves, times, smooth)
 
 
-def one_euro(curves: np.ndarray, times: np.ndarray, cutoff_hz: float, beta: float = 0.5) -> np.ndarray:
-    """The One-Euro filter: causal, for live use; the faster a value moves, the less it is smoothed.
+class OneEuro:
+    """The One-Euro filter, a value at a time: causal, for live use; the faster a value moves, the less it is smoothed.
 
     Casiez, Roussel and Vogel, "1 Euro filter", algorithm 1, with time in seconds.
 
@@ -152,18 +152,33 @@ def one_euro(curves: np.ndarray, times: np.ndarray, cutoff_hz: float, beta: floa
         beta: how much the cut-off rises for each unit a second (metres a second, for joints).
     """
 
-    def blend(cutoff: np.ndarray | float, seconds: float) -> np.ndarray | float:
-        return 1 / (1 + 1 / (2 * np.pi * cutoff * seconds))
+    def __init__(self, cutoff_hz: float, beta: float = 0.5) -> None:
+        self._cutoff_hz, self._beta = cutoff_hz, beta
+        self._time = -np.inf
+        self._raw = self._speed = self._smooth = np.zeros(0)
 
-    smoothed = np.empty_like(curves)
-    smoothed[0] = value = curves[0]
-    speed = np.zeros_like(value)
-    for i in range(1, len(curves)):
-        seconds = times[i] - times[i - 1]
-        speed = speed + blend(1.0, seconds) * ((curves[i] - curves[i - 1]) / seconds - speed)
-        value = value + blend(cutoff_hz + beta * np.abs(speed), seconds) * (curves[i] - value)
-        smoothed[i] = value
-    return smoothed
+    def __call__(self, value: np.ndarray, time: float) -> np.ndarray:
+        """The next value, smoothed; `time` in seconds, later than the one before."""
+        if self._time == -np.inf:
+            self._speed, self._smooth = np.zeros_like(value), value
+        else:
+            seconds = time - self._time
+            self._speed = self._speed + _blend(1.0, seconds) * ((value - self._raw) / seconds - self._speed)
+            cutoff = self._cutoff_hz + self._beta * np.abs(self._speed)
+            self._smooth = self._smooth + _blend(cutoff, seconds) * (value - self._smooth)
+        self._time, self._raw = time, value
+        return self._smooth
+
+
+def _blend(cutoff: np.ndarray | float, seconds: float) -> np.ndarray | float:
+    """The weight of a new value in an exponential low-pass."""
+    return 1 / (1 + 1 / (2 * np.pi * cutoff * seconds))
+
+
+def one_euro(curves: np.ndarray, times: np.ndarray, cutoff_hz: float) -> np.ndarray:
+    """`OneEuro` along whole curves."""
+    smooth = OneEuro(cutoff_hz)
+    return np.stack([smooth(value, time) for value, time in zip(curves, times.tolist(), strict=True)])
 
 
 FILTERS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
-from vidpose.common.errors import VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 
 # A text is no video: a list of other files to open (FFmpeg waits forever for a live one), or a terminal's picture.
 _TEXT_FORMATS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp", "tty", "webm_dash_manifest"})
@@ -40,6 +40,40 @@ def open_container(path: Path, *, whole: bool = False) -> av.container.InputCont
         raise VidposeError(f"{path}: {_complaint(error)}") from None
 
 
+_STREAMED = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp")
+_BELOW = ("crypto", "httpproxy", "rtmpt", "srtp", "tls")
+_OVER_THE_NETWORK = {
+    # A playlist from a network names no local file.
+    "protocol_whitelist": ",".join((*_STREAMED, *_BELOW)),
+    "fflags": "nobuffer",
+    "rtsp_transport": "tcp",
+}
+_PATIENCE = (10.0, 5.0)
+"""Seconds for which a stream may say nothing: when it is opened, and later."""
+
+
+def open_address(url: str) -> av.container.InputContainer:
+    """Open a stream from the network, and no file of this machine.
+
+    Raises:
+        UsageError: an address of a kind that is not known.
+        VidposeError: nobody answers there, or with something that is no video.
+    """
+    kind = url.partition("://")[0].lower()
+    if kind not in _STREAMED:
+        raise UsageError(f"{url}: no address of a stream; it begins with one of {', '.join(_STREAMED)}, and ://")
+    try:
+        return av.open(url, options=_OVER_THE_NETWORK, timeout=_PATIENCE, metadata_errors="replace")
+    except av.error.InvalidDataError as error:
+        raise VidposeError(
+            f"{url}: this is no video ({error.strerror}); give the address of the stream itself"
+        ) from None
+    except (av.FFmpegError, OSError) as error:
+        raise VidposeError(
+            f"{url}: cannot be opened ({error.strerror}); check the address, and that it sends"
+        ) from None
+
+
 def _complaint(error: av.FFmpegError | OSError) -> str:
     if isinstance(error, av.error.InvalidDataError):
         return f"not a video, or cut off or damaged ({error.strerror}); copy it again, or convert it to mp4"
@@ -48,7 +82,7 @@ def _complaint(error: av.FFmpegError | OSError) -> str:
     return f"cannot be opened ({error.strerror}); check the file and its permissions"
 
 
-def choose_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+def choose_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
     """The stream of moving pictures to look at: of several, the default one, and then the one with most pixels.
 
     That the first one is the default says nothing: whoever writes a file without a choice marks it so.
@@ -79,12 +113,12 @@ def _stream_kinds(container: av.container.InputContainer) -> str:
     return " and ".join(sorted({"a still" if s.type == "video" else s.type for s in container.streams})) or "nothing"
 
 
-def _codec_name(path: Path) -> str | None:
+def _codec_name(path: Path | str) -> str | None:
     """What FFmpeg calls the codec of a file whose pictures it cannot decode; only its log says so."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     try:
-        with av.logging.Capture() as lines, open_container(path):
+        with av.logging.Capture() as lines, open_container(Path(path)):
             said = " ".join(text for _, _, text in lines)
     finally:
         av.logging.set_level(level)

@@ -47,7 +47,9 @@ setattr(SideDataType, "_missing_", classmethod(_unnamed))  # noqa: B010 (mypy kn
 class VideoFile:
     """Iterates over (time, frame) pairs; `image` turns a frame into pixels. See `VideoReader` for the attributes."""
 
-    def __init__(self, path: Path) -> None:
+    _threads = "AUTO"
+
+    def __init__(self, path: Path | str) -> None:
         self._path = path
         self.truncated = False
         self._reason = "no data"
@@ -55,16 +57,19 @@ class VideoFile:
         self._by_order = False
         self._warned_of_size = False
         self._tone_map: ToneMap | None = None
-        self._container = open_container(path)
+        self._container = self._open()
         try:
             self._prepare()
             if self._by_order:
                 self.close()
-                self._container = open_container(path, whole=True)
+                self._container = self._open(whole=True)
                 self._prepare()
         except BaseException:
             self.close()
             raise
+
+    def _open(self, *, whole: bool = False) -> av.container.InputContainer:
+        return open_container(Path(self._path), whole=whole)
 
     def close(self) -> None:
         self._container.close()
@@ -72,7 +77,7 @@ class VideoFile:
     def _prepare(self) -> None:
         """Decode as far as the first frame: only frames know the rotation."""
         self._stream = choose_stream(self._container, self._path)
-        self._stream.thread_type = "AUTO"
+        self._stream.thread_type = self._threads
         # What the header claims must not make decoders allocate; many learn the size only from the pictures.
         if self._stream.codec_context.width or self._stream.codec_context.height:
             _check_size(self._path, self._stream.codec_context.width, self._stream.codec_context.height)
@@ -207,7 +212,7 @@ def _are_disordered(first: av.VideoFrame, second: av.VideoFrame) -> bool:
     return second.pts < first.pts and second.dts > first.dts
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def _check_size(path: Path | str, width: int, height: int) -> None:
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise VidposeError(
             f"{path}: the picture is {width}x{height} pixels, and up to {MAX_SIDE}x{MAX_SIDE} can be read; "

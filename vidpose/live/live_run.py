@@ -1,0 +1,150 @@
+"""A live run: a source, the steps, and the ways out, wired together."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.common.devices import choose_device
+from vidpose.common.errors import UsageError
+from vidpose.keypoints.network_table import CLIP_NETWORKS
+from vidpose.lifters.zoo import load_weights
+from vidpose.live.floor import FloorBelow
+from vidpose.live.newest import NewestFrames
+from vidpose.live.osc import OscOutlet
+from vidpose.live.outlet import LiveFrame, Outlet
+from vidpose.live.recording import Recording
+from vidpose.live.stepper import LiveStepper, check_causal
+from vidpose.live.streaming import Streaming
+from vidpose.live.vmc import VmcOutlet
+from vidpose.live.web import WebOutlet
+from vidpose.pipeline.choices import Finding
+from vidpose.pipeline.people_finder import PeopleFinder
+from vidpose.refine.focal import Lens
+from vidpose.refine.smoothing import Smoothing
+from vidpose.video.live_sources import LiveSource, open_source
+
+_OF_LATE = 100
+"""Frames that the latency shown while it runs is of."""
+
+
+@dataclass
+class LiveReport:
+    """What a run has done so far.
+
+    Attributes:
+        frames: with people looked for.
+        dropped: that came and went before anybody had time for them.
+        latencies: milliseconds from when each picture came to when its joints were sent.
+    """
+
+    frames: int = 0
+    dropped: int = 0
+    latencies: array[float] = field(default_factory=lambda: array("f"))
+    _started: float = field(default_factory=time.monotonic)
+
+    def add(self, frame: LiveFrame) -> None:
+        """Note a frame that has just been sent."""
+        self.frames += 1
+        self.dropped = frame.captured.dropped
+        self.latencies.append(frame.latency())
+
+    def latency(self, percentile: float, frames: int = 0) -> float:
+        """Milliseconds that so many per cent of the frames, or of the last few, took at most; NaN before the first."""
+        return float(np.percentile(self.latencies[-frames:], percentile)) if self.latencies else float("nan")
+
+    def now(self) -> str:
+        """How it goes, for people."""
+        return f"{self.dropped} dropped, latency {self.latency(50, _OF_LATE):.0f} ms"
+
+    def __str__(self) -> str:
+        seconds = time.monotonic() - self._started
+        late = f", latency {self.latency(50):.0f} ms (p50), {self.latency(95):.0f} ms (p95)" if self.frames else ""
+        return f"{self.frames} frames in {seconds:.1f} s, {self.dropped} dropped{late}"
+
+
+def run_live(
+    source: str,
+    finding: Finding,
+    streaming: Streaming,
+    lens: Lens,
+    *,
+    on_ready: Callable[[str], None] = lambda url: None,
+    on_frame: Callable[[LiveReport], None] = lambda report: None,
+    recordings: list[Recording] | None = None,
+) -> LiveReport:
+    """Run until the source ends, or Ctrl-C.
+
+    Args:
+        source: the number of a camera, the address of a stream, or a video.
+        finding: who is looked for.
+        on_ready: called with the address of the page, once somebody can look at it.
+        on_frame: called after every frame.
+        recordings: gets a recording of the frames, at the beginning.
+
+    Raises:
+        UsageError, VidposeError: what was asked for cannot be; or the source ends with an error.
+    """
+    streaming.check()
+    lens.check()
+    finding.check([Path(source)])
+    if finding.keypoints in CLIP_NETWORKS:
+        raise UsageError(
+            f"`keypoints={finding.keypoints}`: looks at clips, whose frames are still to come; take another"
+        )
+    with (
+        closing(open_source(source)) as opened,
+        _stepper(opened, finding, streaming, lens) as stepper,
+        ExitStack() as out,
+    ):
+        web = out.enter_context(closing(WebOutlet(streaming.host, streaming.port, stepper.nobody)))
+        outlets: list[Outlet] = [web]
+        if streaming.osc:
+            outlets.append(out.enter_context(closing(OscOutlet(streaming.osc))))
+        if streaming.vmc:
+            outlets.append(out.enter_context(closing(VmcOutlet(streaming.vmc, stepper.nobody.joint_layout))))
+        recording = Recording(stepper.nobody)
+        if recordings is not None:
+            recordings.append(recording)
+        on_ready(web.url)
+        report = LiveReport()
+        try:
+            for frame in _frames(opened, stepper):
+                for outlet in outlets:
+                    outlet.send(frame)
+                report.add(frame)
+                if recordings is not None:
+                    recording.add(frame.result)
+                on_frame(report)
+        except KeyboardInterrupt:
+            pass
+        return report
+
+
+@contextmanager
+def _stepper(source: LiveSource, finding: Finding, streaming: Streaming, lens: Lens) -> Iterator[LiveStepper]:
+    smoothing, device = Smoothing.parse(streaming.smooth), choose_device(streaming.device)
+    weights = load_weights(streaming.lifter)
+    check_causal(weights.lifter, weights.name, smoothing)
+    size = source.width, source.height
+    lens.camera(*size)
+    with finding.open(device) as networks:
+        finder = PeopleFinder(
+            finding.max_people, finding.min_score, networks=networks, detect_every=finding.detect_every
+        )
+        yield LiveStepper(finder, weights, smoothing, lens, name=source.name, size=size, device=device)
+
+
+def _frames(source: LiveSource, stepper: LiveStepper) -> Iterator[LiveFrame]:
+    floor = FloorBelow()
+    with NewestFrames(source) as newest:
+        for captured in newest:
+            frame = captured.frame
+            result = stepper.step(frame.image, frame.time, frame.index)
+            yield LiveFrame(captured, result, floor(result))

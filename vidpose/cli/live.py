@@ -90,16 +90,15 @@ def live(
         if opening and not webbrowser.open(url):
             say("no browser could be started; open the page by hand")
 
-    recordings: list[Recording] = []
+    recording = Recording() if out else None
     try:
         with counting("live") as show:
             report = run_live(
                 source, finding, streaming, lens,
-                on_ready=ready, on_frame=lambda so_far: show(so_far.frames, so_far.now()),
-                recordings=recordings if out else None,
+                on_ready=ready, on_frame=lambda so_far: show(so_far.frames, so_far.now()), recording=recording,
             )  # fmt: skip
     finally:
-        if out and recordings and recordings[0].frames:
-            recordings[0].result().save(out)
+        if out and recording and recording.frames:
+            recording.result().save(out)
             say(f"wrote {out}")
     say(str(report))

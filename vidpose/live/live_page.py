@@ -36,7 +36,7 @@ def page(nobody: PoseResult) -> str:
     }
     return assembled(
         (_PARTS / "live.html").read_text(encoding="utf-8"),
-        title=f"{source.path} · live",
+        title=source.path,
         more_style=(_PARTS / "live.css").read_text(encoding="utf-8"),
         scripts=("data", "picture", "scene"),
         more_script=(_PARTS / "live.js").read_text(encoding="utf-8"),

@@ -23,7 +23,7 @@ from vidpose.live.recording import Recording
 from vidpose.live.stepper import LiveStepper, check_causal
 from vidpose.live.streaming import Streaming
 from vidpose.live.vmc import VmcOutlet
-from vidpose.live.web import WebOutlet
+from vidpose.live.web import WebOutlet, listen
 from vidpose.pipeline.choices import Finding
 from vidpose.pipeline.people_finder import PeopleFinder
 from vidpose.refine.focal import Lens
@@ -77,7 +77,7 @@ def run_live(
     *,
     on_ready: Callable[[str], None] = lambda url: None,
     on_frame: Callable[[LiveReport], None] = lambda report: None,
-    recordings: list[Recording] | None = None,
+    recording: Recording | None = None,
 ) -> LiveReport:
     """Run until the source ends, or Ctrl-C.
 
@@ -86,7 +86,7 @@ def run_live(
         finding: who is looked for.
         on_ready: called with the address of the page, once somebody can look at it.
         on_frame: called after every frame.
-        recordings: gets a recording of the frames, at the beginning.
+        recording: gets what was seen in each.
 
     Raises:
         UsageError, VidposeError: what was asked for cannot be; or the source ends with an error.
@@ -98,20 +98,16 @@ def run_live(
         raise UsageError(
             f"`keypoints={finding.keypoints}`: looks at clips, whose frames are still to come; take another"
         )
-    with (
-        closing(open_source(source)) as opened,
-        _stepper(opened, finding, streaming, lens) as stepper,
-        ExitStack() as out,
-    ):
-        web = out.enter_context(closing(WebOutlet(streaming.host, streaming.port, stepper.nobody)))
+    with ExitStack() as out:
+        opened = out.enter_context(closing(open_source(source)))
+        listener = out.enter_context(listen(streaming.host, streaming.port))
+        stepper = out.enter_context(_stepper(opened, finding, streaming, lens))
+        web = out.enter_context(closing(WebOutlet(listener, stepper.nobody)))
         outlets: list[Outlet] = [web]
         if streaming.osc:
             outlets.append(out.enter_context(closing(OscOutlet(streaming.osc))))
         if streaming.vmc:
             outlets.append(out.enter_context(closing(VmcOutlet(streaming.vmc, stepper.nobody.joint_layout))))
-        recording = Recording(stepper.nobody)
-        if recordings is not None:
-            recordings.append(recording)
         on_ready(web.url)
         report = LiveReport()
         try:
@@ -119,7 +115,7 @@ def run_live(
                 for outlet in outlets:
                     outlet.send(frame)
                 report.add(frame)
-                if recordings is not None:
+                if recording is not None:
                     recording.add(frame.result)
                 on_frame(report)
         except KeyboardInterrupt:
@@ -138,7 +134,9 @@ def _stepper(source: LiveSource, finding: Finding, streaming: Streaming, lens: L
         finder = PeopleFinder(
             finding.max_people, finding.min_score, networks=networks, detect_every=finding.detect_every
         )
-        yield LiveStepper(finder, weights, smoothing, lens, name=source.name, size=size, device=device)
+        stepper = LiveStepper(finder, weights, smoothing, lens, name=source.name, size=size, device=device)
+        stepper.warm_up()
+        yield stepper
 
 
 def _frames(source: LiveSource, stepper: LiveStepper) -> Iterator[LiveFrame]:

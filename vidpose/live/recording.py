@@ -11,14 +11,9 @@ from vidpose.body.tracks import PoseResult, Track
 
 
 class Recording:
-    """Gathers frames, in memory.
+    """Gathers frames, in memory."""
 
-    Args:
-        nobody: a result without frames (`LiveStepper.nobody`).
-    """
-
-    def __init__(self, nobody: PoseResult) -> None:
-        self._nobody = nobody
+    def __init__(self) -> None:
         self.frames: list[PoseResult] = []
 
     def add(self, result: PoseResult) -> None:
@@ -26,14 +21,14 @@ class Recording:
         self.frames.append(result)
 
     def result(self) -> PoseResult:
-        """The frames so far, numbered from 0: those that were dropped are in none."""
-        times = np.array([float(some.source.times[0]) for some in self.frames])
+        """The frames so far, one at least, numbered from 0: those that were dropped are in none."""
+        first, times = self.frames[0], np.concatenate([some.source.times for some in self.frames])
         rows: dict[int, dict[int, Track]] = {}
         for number, some in enumerate(self.frames):
             for track in some.tracks:
                 rows.setdefault(track.id, {})[number] = track
         tracks = tuple(_joined(some, times) for some in rows.values())
-        return replace(self._nobody, source=replace(self._nobody.source, times=times), tracks=tracks)
+        return replace(first, source=replace(first.source, times=times), tracks=tracks)
 
 
 def _joined(rows: dict[int, Track], times: np.ndarray) -> Track:

@@ -92,6 +92,18 @@ class LiveStepper:
         """The result of no frames: who made it, and in which layouts."""
         return replace(self._nobody, in_ray_frame=False)
 
+    def warm_up(self) -> None:
+        """Run every network once on a black picture: first runs take many times as long as those that follow."""
+        width, height = self._nobody.source.width, self._nobody.source.height
+        networks, black = self._finder.networks, np.zeros((height, width, 3), np.uint8)
+        box = np.array([[0, 0, width, height]], np.float32)
+        for detector in (networks.detector, networks.second):
+            if detector:
+                detector.detect(black)
+        networks.keypoints.locate(black, networks.keypoints.regions(box))
+        points = np.tile(np.array([width, height], np.float32) / 2, (1, len(networks.keypoints.layout), 1))
+        self._lift(Track.of_keypoints(1, np.zeros(1, int), np.zeros(1), box, points, np.ones(points.shape[:2])))
+
     def step(self, image: np.ndarray, time: float, index: int) -> PoseResult:
         """Everyone in the next frame who has proved to be a person.
 

@@ -17,13 +17,14 @@ import ipaddress
 import json
 import logging
 import os
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -47,35 +48,42 @@ _log.propagate = False  # what strangers send is no warning of ours
 _log.addHandler(logging.NullHandler())
 
 
-class WebOutlet:
-    """Serves frames until it is closed.
-
-    Args:
-        host, port: to listen on; port 0 is any that is free.
-        nobody: a result without frames (`LiveStepper.nobody`), of which clients are told the header.
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port; 0 is any that is free.
 
     Raises:
         VidposeError: the port is in use, or the host is none of this machine.
     """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise VidposeError(
+            f"{host}:{port}: cannot be listened on ({reason}); give another `port`, or a `host` of this machine"
+        ) from None
 
-    def __init__(self, host: str, port: int, nobody: PoseResult) -> None:
+
+class WebOutlet:
+    """Serves frames until it is closed.
+
+    Args:
+        listener: what `listen` gives; closed with the outlet.
+        nobody: a result without frames (`LiveStepper.nobody`), of which clients are told the header.
+
+    Attributes:
+        url: of the page.
+    """
+
+    def __init__(self, listener: socket.socket, nobody: PoseResult) -> None:
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
         self._greeting = json.dumps({**header(nobody), "format": FORMAT, "format_version": FORMAT_VERSION})
         self._page = page(nobody).encode()
         self._newest: LiveFrame | None = None
-        self._loop = asyncio.new_event_loop()
-        self._changed = asyncio.Condition()
+        self._loop, self._changed = asyncio.new_event_loop(), asyncio.Condition()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        try:
-            self._server = self._do(self._listen(host, port))
-        except OSError as error:
-            self._stop()
-            raise VidposeError(
-                f"{host}:{port}: cannot be listened on ({os.strerror(error.errno or 0)}); give another `port`"
-            ) from None
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        name = host if ":" not in host else f"[{host}]"
-        self.url = f"http://{name}:{self.port}/"
+        self._server = self._do(self._begin(listener))
 
     def send(self, frame: LiveFrame) -> None:
         """Hand a frame to all clients that wait for one."""
@@ -85,20 +93,17 @@ class WebOutlet:
         """Say goodbye to the clients, and listen no more."""
         with contextlib.suppress(TimeoutError):
             self._do(self._goodbye())
-        self._stop()
-
-    def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * _STALLED)
-
-    def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    async def _listen(self, host: str, port: int) -> Any:
-        # Compressing costs more time than loopback takes for the bytes.
+    def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_STALLED)
+
+    async def _begin(self, listener: socket.socket) -> Server:
+        # Compressing costs more time than a network here takes for the bytes.
         return await serve(
-            self._serve, host, port, process_request=self._answer, compression=None, logger=_log, close_timeout=1
+            self._serve, sock=listener, process_request=self._answer, compression=None, logger=_log, close_timeout=1
         )
 
     async def _goodbye(self) -> None:
@@ -130,10 +135,21 @@ class WebOutlet:
         return Response(200, "OK", Headers(Connection="close", **kind), self._page)
 
     async def _serve(self, client: ServerConnection) -> None:
+        sending = asyncio.create_task(self._send_frames(client))
+        try:
+            # What a client says is of no interest, but its answers to our pings would wait behind it.
+            async for _ in client:
+                pass
+        except ConnectionClosed:
+            pass
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])
+
+    async def _send_frames(self, client: ServerConnection) -> None:
         assert client.request is not None
         for_page = urlsplit(client.request.path).path == "/page"
-        send: Callable[[ServerConnection, LiveFrame], Any] = _send_to_page if for_page else _send_json
-        reading = asyncio.create_task(_read(client))
+        send = _send_to_page if for_page else _send_json
         sent: LiveFrame | None = None
         try:
             if not for_page:
@@ -142,16 +158,10 @@ class WebOutlet:
                 sent = await self._after(sent)
                 await send(client, sent)
                 await asyncio.wait_for(await client.ping(), _STALLED)
-        except (ConnectionClosed, TimeoutError):
+        except ConnectionClosed:
             pass
-        finally:
-            reading.cancel()
-
-
-async def _read(client: ServerConnection) -> None:
-    """Take what a client says, and do nothing with it: else its answers to our pings would wait behind it."""
-    async for _ in client:
-        pass
+        except TimeoutError:
+            await client.close()
 
 
 async def _send_json(client: ServerConnection, frame: LiveFrame) -> None:

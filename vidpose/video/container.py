@@ -45,7 +45,6 @@ _BELOW = ("crypto", "httpproxy", "rtmpt", "srtp", "tls")
 _OVER_THE_NETWORK = {
     # A playlist from a network names no local file.
     "protocol_whitelist": ",".join((*_STREAMED, *_BELOW)),
-    "fflags": "nobuffer",
     "rtsp_transport": "tcp",
 }
 _PATIENCE = (10.0, 5.0)

@@ -50,7 +50,7 @@ function count({ latency, dropped }) {
   one("#late").textContent = Math.round(share(0.95));
   one("#rate").textContent = seconds > 0 ? ((recent.length - 1) / seconds).toFixed(0) : "–";
   one("#dropped").textContent = dropped;
-  one("#people").textContent = data.people.length;
+  one("#people").textContent = data.people.length === 1 ? "1 person" : `${data.people.length} people`;
 }
 
 async function show(message, jpeg) {

@@ -31,7 +31,7 @@ from vidpose.live.live_run import LiveReport, run_live
 from vidpose.live.newest import Captured, NewestFrames
 from vidpose.live.osc import joint_messages
 from vidpose.live.outlet import LiveFrame
-from vidpose.live.recording import Recording
+from vidpose.live.recording import LiveRecording
 from vidpose.live.stepper import LiveStepper
 from vidpose.live.streaming import Streaming
 from vidpose.live.vmc import Avatar
@@ -119,7 +119,7 @@ def played(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     """A file played in real time, with somebody listening at every end."""
     osc, vmc = Listener(), Listener()
     told: list[dict[str, Any]] = []
-    recording = Recording()
+    recording = LiveRecording()
     clients: list[threading.Thread] = []
 
     def connect_to(url: str) -> None:

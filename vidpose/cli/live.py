@@ -83,14 +83,14 @@ def live(
         os.environ["OMP_NUM_THREADS"] = str(finding.threads)  # read when torch is first imported
 
     from vidpose.live.live_run import run_live
-    from vidpose.live.recording import Recording
+    from vidpose.live.recording import LiveRecording
 
     def ready(url: str) -> None:
         say(f"page at {url}, frames as JSON at ws{url.removeprefix('http')}; Ctrl-C ends it")
         if opening and not webbrowser.open(url):
             say("no browser could be started; open the page by hand")
 
-    recording = Recording() if out else None
+    recording = LiveRecording() if out else None
     try:
         with counting("live") as show:
             report = run_live(

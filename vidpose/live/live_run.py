@@ -19,7 +19,7 @@ from vidpose.live.floor import FloorBelow
 from vidpose.live.newest import NewestFrames
 from vidpose.live.osc import OscOutlet
 from vidpose.live.outlet import LiveFrame, Outlet
-from vidpose.live.recording import Recording
+from vidpose.live.recording import LiveRecording
 from vidpose.live.stepper import LiveStepper, check_causal
 from vidpose.live.streaming import Streaming
 from vidpose.live.vmc import VmcOutlet
@@ -77,7 +77,7 @@ def run_live(
     *,
     on_ready: Callable[[str], None] = lambda url: None,
     on_frame: Callable[[LiveReport], None] = lambda report: None,
-    recording: Recording | None = None,
+    recording: LiveRecording | None = None,
 ) -> LiveReport:
     """Run until the source ends, or Ctrl-C.
 

@@ -10,7 +10,7 @@ import numpy as np
 from vidpose.body.tracks import PoseResult, Track
 
 
-class Recording:
+class LiveRecording:
     """Gathers frames, in memory."""
 
     def __init__(self) -> None:

@@ -68,7 +68,7 @@ class LiveStepper:
         self._filter: Callable[[], Callable[[np.ndarray, float], np.ndarray]] = (
             (lambda: lambda value, time: value) if smoothing.method == "none" else lambda: OneEuro(smoothing.parameter)
         )
-        self._people: dict[int, _Person] = {}
+        self._people: dict[int, _Followed] = {}
         self._nobody = PoseResult(
             Source(name, *size, times=np.empty(0), fps=None, pictures=False),
             (),
@@ -120,7 +120,7 @@ class LiveStepper:
         self._people = {id_: one for id_, one in self._people.items() if time - one.seen <= MAX_GAP}
         tracks = []
         for sighting in sightings:
-            person = self._people.setdefault(sighting.id, _Person(self._filter(), _memory(self._lift.lifter)))
+            person = self._people.setdefault(sighting.id, _Followed(self._filter(), _memory(self._lift.lifter)))
             lifted = self._lift(person.recent(sighting, time, index))
             joints = person.smooth(lifted.joints[-1].astype(np.float64), time)
             tracks.append(replace(_last_row(lifted), joints=joints[None].astype(np.float32)))
@@ -137,7 +137,7 @@ class LiveStepper:
         return replace(track, roots=root[None].astype(np.float32))
 
 
-class _Person:
+class _Followed:
     """What is remembered of somebody: keypoints as far back as the lifter looks, and the filters' states."""
 
     def __init__(self, smooth: Callable[[np.ndarray, float], np.ndarray], memory: tuple[int, float]) -> None:

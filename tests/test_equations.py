@@ -1,10 +1,11 @@
 """The papers' equations once more, straight from the text: plain loops in float64, against the networks.
 
-For SSR-STF and the LSTM hybrids nobody has published code, so this is the check of their arithmetic. Recorded outputs
-of other networks see evaluation alone; what is random in training is compared at the end of this file.
+For SSR-STF, the LSTM hybrids and POT nobody has published code, so this is the check of their arithmetic. Recorded
+outputs of other networks see evaluation alone; what is random in training is compared at the end of this file.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -208,6 +209,71 @@ def test_mixste_as_a_whole():
             tokens[:, joint] = block(tokens[:, joint], f"temporal_blocks.{depth}")
         tokens = straight.norm(tokens, "temporal_norm", 1e-6)
     close(lifter(keypoints)[0], straight.linear(straight.norm(tokens, "head.0", 1e-5), "head.1"))
+
+
+PARENT = {1: 0, 2: 1, 3: 2, 4: 0, 5: 4, 6: 5, 7: 0, 8: 7, 9: 8, 10: 9, 11: 8, 12: 11, 13: 12, 14: 8, 15: 14, 16: 15}
+"""Human3.6M's bones, by the joints at their ends."""
+
+
+def bones(one: int, other: int) -> int:
+    """How many lie between two of Human3.6M's joints: a walk over all neighbours at once, until it is there."""
+    reached, steps = {one}, 0
+    while other not in reached:
+        above = {PARENT[joint] for joint in reached if joint in PARENT}
+        reached |= above | {joint for joint, parent in PARENT.items() if parent in reached}
+        steps += 1
+    return steps
+
+
+def test_pot_and_its_refinement():
+    """POT, eq. 1 to 11 and 13, one frame; in use nothing is sampled (eq. 9)."""
+    heads, width = 3, 12
+    lifter = create_lifter("pot", width=width, heads=heads, depth=2, refine_depth=2)
+    straight = Straight(lifter)
+    keypoints, truth = torch.randn(1, 1, 17, 2, dtype=torch.float64), torch.randn(1, 1, 17, 3, dtype=torch.float64)
+    state, seen = straight.state, keypoints[0, 0].numpy()
+    places = np.array(
+        [state["joint_positions"][joint] + state["group_positions"][min(bones(joint, 0), 4)] for joint in range(17)]
+    )
+
+    def block(tokens: np.ndarray, name: str, weigh: Callable[[float, int, int, int], float]) -> np.ndarray:
+        """`weigh` makes of q . k, head, and the two joints what the softmax gets."""
+        entered = straight.norm(tokens, f"{name}.norm1", 1e-6)
+        q, k, v = np.split(straight.linear(entered, f"{name}.attn.qkv"), 3, axis=-1)
+        answer = np.zeros_like(v)
+        for head in range(heads):
+            part = slice(head * width // heads, (head + 1) * width // heads)
+            for i in range(17):
+                shares = softmax(np.array([weigh(q[i, part] @ k[j, part], head, i, j) for j in range(17)]))
+                answer[i, part] = sum(shares[j] * v[j, part] for j in range(17))
+        tokens = tokens + straight.linear(answer, f"{name}.attn.proj")
+        return tokens + straight.mlp(straight.norm(tokens, f"{name}.norm2", 1e-6), f"{name}.mlp.")
+
+    root_d = math.sqrt(width / heads)
+    tokens = straight.linear(seen, "embed") + places
+    for depth in range(2):
+        name = f"blocks.{depth}"
+        biases = {
+            steps: straight.linear(gelu(straight.linear(np.array([float(steps)]), f"{name}.attn.bias.0")),
+                                   f"{name}.attn.bias.2") for steps in range(9)
+        }  # fmt: skip
+        tokens = block(tokens, name, lambda qk, head, i, j, biases=biases: qk / root_d + biases[bones(i, j)][head])
+    first = straight.linear(tokens, "head")
+    spread = np.log(1 + np.exp(straight.linear(tokens, "spread"))) + 0.001
+    tokens = straight.linear(np.concatenate([first, seen], axis=1), "refine_embed") + places
+    for depth in range(2):
+        tokens = block(tokens, f"refine_blocks.{depth}", lambda qk, head, i, j: qk / (root_d * spread[j].sum()))
+    refined = straight.linear(tokens, "refine_head")
+    # The spread is in float32 in the network.
+    answer = lifter(keypoints)[0, 0].detach().numpy()
+    np.testing.assert_allclose(answer, refined, rtol=1e-5, atol=1e-5)
+    # Eq. 13, of each joint.
+    losses, again = lifter.predictions(keypoints, truth)
+    expected = [
+        sum(((first[i] - truth[0, 0, i].numpy()) / spread[i]) ** 2) + math.log(sum(spread[i] ** 2)) for i in range(17)
+    ]
+    np.testing.assert_allclose(losses[0, 0].detach().numpy(), expected, rtol=1e-4)
+    assert torch.equal(again, lifter(keypoints))
 
 
 def lstm(straight: Straight, x: np.ndarray, name: str, layer: int = 0) -> np.ndarray:

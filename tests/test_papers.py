@@ -81,6 +81,22 @@ def test_ssr_stf_has_the_sizes_of_table_4(settings, millions):
     assert parameters("ssr-stf", **settings) == pytest.approx(millions, rel=0.005)
 
 
+@pytest.mark.parametrize(
+    ("settings", "millions"),
+    [
+        ({"depth": 4, "refine_depth": 1}, 0.33),
+        ({"depth": 8, "refine_depth": 2}, 0.66),
+        ({}, 0.98),
+        ({"depth": 16, "refine_depth": 4}, 1.31),
+        ({"width": 48}, 0.25),
+        ({"width": 144}, 2.20),
+        ({"refine_depth": 0}, 0.79),
+    ],
+)
+def test_pot_has_the_sizes_of_its_tables_4_and_6(settings, millions):
+    assert round(parameters("pot", **settings), 2) == millions
+
+
 def test_small_ssr_stf_is_table_4s_last_row():
     assert parameters("ssr-stf-small") == parameters("ssr-stf", depth=16, width=128)
 

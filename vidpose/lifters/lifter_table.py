@@ -157,6 +157,21 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=1,
         ),
         LifterEntry(
+            "pot",
+            "lifter",
+            Paper(
+                "Pose-Oriented Transformer with Uncertainty-Guided Refinement for 2D-to-3D Human Pose Estimation",
+                "AAAI 2023",
+                50.5,
+                "CPN, T=1, Table 1",
+            ),
+            network="vidpose.lifters.pot:POT",
+            parameters=982_905,
+            macs_per_frame=17_454_648,
+            frames=1,
+            receptive_field=1,
+        ),
+        LifterEntry(
             "videopose3d",
             "lifter",
             Paper(

@@ -34,9 +34,26 @@ class Attention(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, N, D) or (B, T, J, D) -> the same shape; the latter attends over joints."""
+        return self.attend(tokens, *self.project(tokens))
+
+    def project(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys and values, (B, h, N, d) each."""
         # Four axes and no more, or none of the fast attention kernels takes it.
         q, k, v = self.qkv(tokens).flatten(0, -3).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended_BhNd = scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        return q, k, v
+
+    def attend(
+        self,
+        tokens: torch.Tensor,
+        q_BhNd: torch.Tensor,
+        k_BhNd: torch.Tensor,
+        v_BhNd: torch.Tensor,
+        bias_hNN: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """What the tokens get, in their shape; `bias_hNN` is added before the softmax."""
+        attended_BhNd = scaled_dot_product_attention(
+            q_BhNd, k_BhNd, v_BhNd, attn_mask=bias_hNN, dropout_p=self.dropout if self.training else 0.0
+        )
         return self.proj_drop(self.proj(attended_BhNd.transpose(1, 2).flatten(2).view_as(tokens)))
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 
+from vidpose.common.errors import UsageError
 from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.lifters import HypothesisLifter, Lifter
 from vidpose.lifters.martinez import Standardised
+from vidpose.lifters.pot import POT
 from vidpose.lifters.zoo import save_lifter
 from vidpose.training.carrying_out import Running, carry_out
 from vidpose.training.doubt_training import DoubtTrainer
@@ -25,6 +27,7 @@ from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
 from vidpose.training.masked_training import MaskedTrainer
 from vidpose.training.recipe import Recipe
 from vidpose.training.refiner_training import RefinerTrainer
+from vidpose.training.run import Run
 from vidpose.training.starting import new_lifter, start_from
 from vidpose.training.windows import Batch, open_windows
 
@@ -56,15 +59,24 @@ def train(
             longer a number. The last checkpoint stays.
         KeyboardInterrupt: passed on, after the state is saved.
     """
-    doubting = DoubtTrainer if recipe.model.get("doubt") else Trainer
-    trainer = MaskedTrainer if recipe.masking else RefinerTrainer if recipe.refiner else doubting
     return carry_out(
         recipe,
-        lambda fabric: trainer(recipe, data, out, fabric, half=half, say=say),
+        lambda fabric: _trainer(recipe)(recipe, data, out, fabric, half=half, say=say),
         Trainer.samples,
         out,
         **running,
     )
+
+
+def _trainer(recipe: Recipe) -> Callable[..., Run[Any, Any]]:
+    """What the recipe trains."""
+    if recipe.masking:
+        return MaskedTrainer
+    if recipe.refiner:
+        return RefinerTrainer
+    if recipe.spreads:
+        return SpreadTrainer
+    return DoubtTrainer if recipe.model.get("doubt") else Trainer
 
 
 class Trainer(WindowsRun[Lifter]):
@@ -130,6 +142,32 @@ class Trainer(WindowsRun[Lifter]):
     def export(self, path: Path, row: dict[str, float]) -> None:
         """Write the answer's weights, with the validation's figures."""
         save_lifter(self.answer, path, self.windows.about | self.facts(row), half=self.half)
+
+
+class SpreadTrainer(Trainer):
+    """A run of POT's second stage: its refinement and its spreads learn, and what they refine does not."""
+
+    lifter: POT
+
+    def prepare(
+        self, recipe: Recipe, data: Path, out: Path, device: torch.device, say: Callable[[str], None]
+    ) -> tuple[Lifter, int, tuple[str, ...]]:
+        if recipe.arch != POT.name or not recipe.init or recipe.model.get("refine_depth") == 0:
+            raise UsageError("spreads: are of pot, refining what init names; leave them out otherwise")
+        lifter, steps_per_epoch, logged = super().prepare(recipe, data, out, device, say)
+        self.lifter.freeze_first_stage()
+        return lifter, steps_per_epoch, (*logged, "spreads")
+
+    def loss_of(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        spreads_BTJ, refined_BTJ3 = self.predictions(batch.keypoints_BTJC, batch.joints_BTJD)
+        loss, logged = self.losses((refined_BTJ3,), batch)
+        spreads = self.recipe.spreads * spreads_BTJ[batch.metres_BT > 0].mean()
+        return loss + spreads, torch.stack([loss + spreads, *logged[1:], spreads]).detach()
+
+    def validate(self) -> dict[str, float]:
+        row = super().validate()
+        self.lifter.freeze_first_stage()
+        return row
 
 
 def _mean_millimetres(predicted: torch.Tensor, target: torch.Tensor, metres_BT: torch.Tensor) -> torch.Tensor:

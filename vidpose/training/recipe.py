@@ -83,6 +83,8 @@ class Recipe(Plan):
         joint_weights: a name of `JOINT_WEIGHTS`, for the losses that weigh joints.
         masking: for p-stmo alone, its stage I: `frames`, the share of them that are hidden, and `joints`, how many in
             each frame; the run then learns to restore them, without a loss of the recipe's. {}: the lifter's training.
+        spreads: for pot alone, its stage II: lambda, the weight of its spreads' loss beside the recipe's of the refined
+            pose; the first stage stays as `init` has it. 0: all of the lifter learns.
         refiner: train no lifter, but the refinement of one (`pose_refiner`): of the one that `init` names.
         reported: where the figure that this recipe is for was printed: `paper` (name of a file in
             evaluation/published), `table`, `line` (the method as printed), and `frames` where lines differ by T alone.
@@ -93,6 +95,7 @@ class Recipe(Plan):
     loss: dict[str, Amount] = field(default_factory=lambda: {"mpjpe": 1.0})
     joint_weights: str = "uniform"
     masking: dict[str, float] = field(default_factory=dict)
+    spreads: Amount = 0.0
     refiner: bool = False
     reported: dict[str, Any] = field(default_factory=dict)
 

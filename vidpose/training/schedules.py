@@ -46,9 +46,13 @@ def exponential_by_step(
     return rate ** (step / every)
 
 
-def exponential_by_epoch(step: int, steps_per_epoch: int, steps: int, *, rate: Share = 0.99) -> float:
-    """rate^epoch (SSR-STF, section IV.B; MixSTE, released code: the paper's text gives no rate)."""
-    return rate ** (step // steps_per_epoch)
+def exponential_by_epoch(step: int, steps_per_epoch: int, steps: int, *, rate: Share = 0.99, every: Steps = 1) -> float:
+    """rate^epoch (SSR-STF, section IV.B; MixSTE, released code: the paper's text gives no rate).
+
+    Args:
+        every: epochs from one change of the rate to the next.
+    """
+    return rate ** (step // steps_per_epoch // every)
 
 
 def stepped(

@@ -10,12 +10,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "vidpose"
 
-GROUND = {"common", "body", "weights", "runtimes", "video"}
+GROUND = {"common", "body", "weights", "body_models", "runtimes", "video"}
 STAGES = {"people", "keypoints", "keypoint_files", "lifters", "refine", "views", "render", "export"}
 ALLOWED = {
     "common": set(),
     "body": {"common"},
     "weights": {"common"},
+    "body_models": {"common", "body", "weights"},
     "runtimes": {"common", "weights"},
     "video": {"common", "body"},
     **{stage: GROUND for stage in STAGES},

@@ -26,6 +26,7 @@ RUN = (
     "first-video",
     "animation",
     "angles",
+    "mesh",
     "exports",
     "view",
     "views",

@@ -203,7 +203,7 @@ class _Body:
     def limb(self, trunk_NDD: np.ndarray, upper: str, middle: str, end: str) -> tuple[np.ndarray, np.ndarray]:
         above_ND, below_ND = self.bone(upper, middle), self.bone(middle, end)
         hinge_D = np.array(HINGES[middle], float)
-        swung_NDD = trunk_NDD @ _swing(self.rest[middle], (_back(trunk_NDD) @ above_ND[..., None])[..., 0])
+        swung_NDD = trunk_NDD @ swing(self.rest[middle], (_back(trunk_NDD) @ above_ND[..., None])[..., 0])
         hinge_ND = np.cross(above_ND, below_ND) + _STRAIGHT * swung_NDD @ hinge_D
         return (
             _frames(above_ND, hinge_ND) @ _back(_frames(self.rest[middle], hinge_D)),
@@ -294,7 +294,7 @@ def _frames(along: np.ndarray, across: np.ndarray) -> np.ndarray:
     return np.stack([first, second, np.cross(first, second)], axis=-1)
 
 
-def _swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+def swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """(N, 3, 3) the least rotations that turn a unit vector (3,) to unit vectors (N, 3); half turns about any axis."""
     axis = np.cross(start, end)
     sine = np.linalg.norm(axis, axis=-1)

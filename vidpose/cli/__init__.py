@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "Write a saved result for other programs: BVH, glTF, TRC, C3D and more.",
     "infer": "3D skeletons from video.",
     "live": "3D skeletons from a camera, while it happens: on the screen, and to avatars and other programs.",
+    "mesh": "Fit a skinned body to a saved result, and write it: glTF or OBJ.",
     "models": "List the lifters: paper, size, cost, and which weights are at hand.",
     "render": "Draw the overlay video of a saved result.",
     "synth": "Render people whose joints are exactly known: a video, or clips to train on.",

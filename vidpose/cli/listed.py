@@ -48,3 +48,18 @@ def filter_names() -> str:
     from vidpose.refine.smoothing import list_filters
 
     return list_filters()
+
+
+def mesh_format_names() -> str:
+    """What `vidpose mesh` writes."""
+    from vidpose.export.meshes import MESH_FORMATS
+
+    return ", ".join(MESH_FORMATS)
+
+
+def dial_names() -> str:
+    """What of the shipped body a user has to say, with how far each goes."""
+    from vidpose.body_models.anny_model import anny
+
+    dials = anny().dials
+    return ", ".join(f"{name} ({dial.low:g} to {dial.high:g})" for name, dial in dials.items() if not dial.fitted)

@@ -16,8 +16,10 @@ from vidpose.common.files import check_outputs
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--video", type=click.Path(path_type=Path), help="The video, if it is not where RESULT says.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: RESULT_overlay.mp4]")
+@click.option("--overlay", type=click.Choice(["skeletons", "mesh"]), default="skeletons", show_default=True,
+              help="What to draw over the people.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) -> None:
+def render(result: Path, video: Path | None, out: Path | None, overlay: str, overwrite: bool) -> None:
     """Draw the overlay video of RESULT, a .npz from `vidpose infer`."""
     out = out or result.with_name(f"{result.stem}_overlay.mp4")
     check_outputs([out], overwrite)
@@ -31,6 +33,14 @@ def render(result: Path, video: Path | None, out: Path | None, overwrite: bool) 
     video = video or Path(loaded.source.path)
     if not video.exists():
         raise VidposeError(f"{video}: the video of {result} is not there; say where it is with --video")
+    bodies = None
+    if overlay == "mesh":
+        from vidpose.body_models.anny_model import anny
+        from vidpose.body_models.embodying import embody
+
+        if loaded.camera is None:
+            raise VidposeError(f"{result}: no camera in it, which a mesh is drawn by; lift again, with `fit`")
+        bodies = embody(loaded, anny())
     with progress_of(out.name) as progress:
-        render_overlay(loaded, video, out, progress=progress)
+        render_overlay(loaded, video, out, bodies=bodies, progress=progress)
     say(f"wrote {out}")

@@ -49,14 +49,12 @@ def write_gltf(result: PoseResult, path: Path, bones: str = BONE_NAMES[0]) -> No
         UsageError: no such names, or no rest pose is known for the result's layout.
         VidposeError: the file cannot be written.
     """
-    scene = _Scene()
+    scene = GltfScene()
     for track in result.tracks:
         if has_pose(track):
             figure = Figure.of(result, track).held()
             scene.add(f"person {track.id}", figure, bone_names(bones, figure.layout))
-    content = scene.as_json(str(result.provenance.get("vidpose")), place_of(result).value)
-    with replacing(path) as partial, open(partial, "wb") as file:
-        file.writelines(_glb(content, scene.data))
+    scene.write(result, path)
 
 
 def _glb(content: dict[str, Any], data: bytes | bytearray) -> Iterator[bytes | bytearray]:
@@ -68,8 +66,26 @@ def _glb(content: dict[str, Any], data: bytes | bytearray) -> Iterator[bytes | b
     yield from (text, struct.pack("<I4s", len(data), b"BIN\0"), data)
 
 
+@dataclass(frozen=True)
+class Skin:
+    """A mesh for a figure's bones to carry, in its rest pose with the root joint at the origin.
+
+    Attributes:
+        vertices, normals: (V, 3) metres, and unit vectors out of the mesh.
+        faces: (F, 3) whole numbers below 65,536.
+        weights: (V, J) shares of the joints in each vertex; glTF takes the four largest.
+        colour: linear RGB.
+    """
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    faces: np.ndarray
+    weights: np.ndarray
+    colour: tuple[float, float, float]
+
+
 @dataclass
-class _Scene:
+class GltfScene:
     """What is gathered while people are added: the lists of the JSON, and the numbers they point into."""
 
     data: bytearray = field(default_factory=bytearray)
@@ -81,8 +97,24 @@ class _Scene:
     skins: list[dict[str, Any]] = field(default_factory=list)
     channels: list[dict[str, Any]] = field(default_factory=list)
     samplers: list[dict[str, Any]] = field(default_factory=list)
+    materials: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, name: str, figure: Figure, titles: Sequence[str]) -> None:
+    def write(self, result: PoseResult, path: Path) -> None:
+        """Write the file.
+
+        Raises:
+            VidposeError: it cannot be written.
+        """
+        content = self.as_json(str(result.provenance.get("vidpose")), place_of(result).value)
+        with replacing(path) as partial, open(partial, "wb") as file:
+            file.writelines(_glb(content, self.data))
+
+    def add(self, name: str, figure: Figure, titles: Sequence[str], skin: Skin | None = None) -> None:
+        """Add somebody in motion, each bone a simple one unless there is a skin.
+
+        Args:
+            titles: what the bones are called, which begin at the figure's joints.
+        """
         layout, first = figure.layout, len(self.nodes) + 1
         axes = _axes(figure)
         root = layout.parents.index(-1)
@@ -97,19 +129,21 @@ class _Scene:
             self.nodes.append(node | ({"children": children} if children else {}))
         self.nodes.append({"name": f"{name} bones", "mesh": len(self.meshes), "skin": len(self.skins)})
         rest = _rest(figure)
-        self.meshes.append({"name": name, "primitives": self._bones(figure, rest)})
+        self.meshes.append({"name": name, "primitives": self._skin(name, skin) if skin else self._bones(figure, rest)})
         binds = np.tile(np.eye(4), (len(layout), 1, 1))
         binds[:, :3, :3] = axes  # glTF stores columns first, which turns the opposite rotation over once more
         binds[:, 3, :3] = -np.einsum("jd,jde->je", rest, axes)
         inverse_binds = self._numbers(binds, "MAT4", _FLOAT)
         self.skins.append({"joints": list(joints), "skeleton": joints[root], "inverseBindMatrices": inverse_binds})
-        self._animate(figure, axes, joints, root)
+        # What nothing leaves goes with the bone that it ends, unless a mesh hangs on it.
+        turning = range(len(layout)) if skin else sorted({*layout.parents} - {-1})
+        self._animate(figure, axes, joints, root, turning)
 
-    def _animate(self, figure: Figure, axes: np.ndarray, joints: range, root: int) -> None:
+    def _animate(self, figure: Figure, axes: np.ndarray, joints: range, root: int, turning: Sequence[int]) -> None:
         times = self._numbers(figure.times, "SCALAR", _FLOAT, bounds=True)
         self._channel(times, joints[root], "translation", self._numbers(figure.roots, "VEC3", _FLOAT))
         quaternions = _quaternions(figure, axes)
-        for joint in sorted(set(figure.layout.parents) - {-1}):
+        for joint in turning:
             self._channel(times, joints[joint], "rotation", self._numbers(quaternions[:, joint], "VEC4", _FLOAT))
 
     def _channel(self, times: int, node: int, path: str, values: int) -> None:
@@ -119,7 +153,7 @@ class _Scene:
     def _bones(self, figure: Figure, rest: np.ndarray) -> list[dict[str, Any]]:
         """A primitive for each side, whose bones follow the joint that they leave."""
         primitives = []
-        for material, side in enumerate(_COLOURS):
+        for side, colour in _COLOURS.items():
             bones = [bone for bone in figure.layout.bones if _side(figure.layout.joints[bone[1]]) == side]
             if not bones:
                 continue
@@ -128,15 +162,39 @@ class _Scene:
             owners = np.zeros((len(corners), 4), np.uint8)
             owners[:, 0] = np.repeat([start for start, _ in bones], len(_BONE))
             weights = np.tile(np.array([1, 0, 0, 0], np.float32), (len(corners), 1))
-            primitives.append({
-                "attributes": {
-                    "POSITION": self._numbers(corners, "VEC3", _FLOAT, _ARRAY_BUFFER, bounds=True),
-                    "JOINTS_0": self._numbers(owners, "VEC4", _BYTE, _ARRAY_BUFFER),
-                    "WEIGHTS_0": self._numbers(weights, "VEC4", _FLOAT, _ARRAY_BUFFER),
-                },
-                "indices": self._numbers(faces.ravel(), "SCALAR", _SHORT, _ELEMENT_BUFFER), "material": material,
-            })  # fmt: skip
+            primitives.append(self._primitive(corners, faces, owners, weights, self._material(side, colour)))
         return primitives
+
+    def _skin(self, name: str, skin: Skin) -> list[dict[str, Any]]:
+        owners = np.argsort(-skin.weights, axis=1)[:, :4]
+        weights = np.take_along_axis(skin.weights, owners, axis=1).astype(np.float64)
+        weights /= weights.sum(axis=1, keepdims=True)
+        owners = np.where(weights > 0, owners, 0)
+        material = self._material(name, skin.colour)
+        primitive = self._primitive(skin.vertices, skin.faces, owners, weights, material)
+        primitive["attributes"]["NORMAL"] = self._numbers(skin.normals, "VEC3", _FLOAT, _ARRAY_BUFFER)
+        return [primitive]
+
+    def _primitive(
+        self, corners: np.ndarray, faces: np.ndarray, owners: np.ndarray, weights: np.ndarray, material: int
+    ) -> dict[str, Any]:
+        return {
+            "attributes": {
+                "POSITION": self._numbers(corners, "VEC3", _FLOAT, _ARRAY_BUFFER, bounds=True),
+                "JOINTS_0": self._numbers(owners, "VEC4", _BYTE, _ARRAY_BUFFER),
+                "WEIGHTS_0": self._numbers(weights, "VEC4", _FLOAT, _ARRAY_BUFFER),
+            },
+            "indices": self._numbers(faces.ravel(), "SCALAR", _SHORT, _ELEMENT_BUFFER), "material": material,
+        }  # fmt: skip
+
+    def _material(self, name: str, colour: Sequence[float]) -> int:
+        """The index of a material, which is added unless there is one of that name."""
+        names = [material["name"] for material in self.materials]
+        if name not in names:
+            surface = {"baseColorFactor": [*colour, 1], "metallicFactor": 0}
+            self.materials.append({"name": name, "pbrMetallicRoughness": surface})
+            return len(names)
+        return names.index(name)
 
     def _numbers(
         self, values: np.ndarray, kind: str, component: int, target: int | None = None, bounds: bool = False
@@ -155,14 +213,10 @@ class _Scene:
         return len(self.accessors) - 1
 
     def as_json(self, version: str, positions: str) -> dict[str, Any]:
-        materials = [
-            {"name": side, "pbrMetallicRoughness": {"baseColorFactor": [*colour, 1], "metallicFactor": 0}}
-            for side, colour in _COLOURS.items()
-        ]
         return {
             "asset": {"version": "2.0", "generator": f"vidpose {version}", "extras": {"positions": positions}},
             "scene": 0, "scenes": [{"nodes": self.roots}], "nodes": self.nodes, "meshes": self.meshes,
-            "materials": materials, "skins": self.skins,
+            "materials": self.materials, "skins": self.skins,
             "animations": [{"name": "motion", "channels": self.channels, "samplers": self.samplers}],
             "accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": len(self.data)}],
         }  # fmt: skip

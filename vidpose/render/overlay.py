@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import numpy as np
 from vidpose.body.colours import id_colour
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body_models.embodying import MovingBody
 from vidpose.common.errors import VidposeError
 from vidpose.render.panel import Panel
-from vidpose.render.picture import draw_box, draw_person
+from vidpose.render.picture import draw_box, draw_person, label_person
+from vidpose.render.shading import PlacedMesh, draw_meshes
 from vidpose.video import VideoReader, VideoWriter
 from vidpose.video.ahead import Ahead
 
@@ -31,6 +33,7 @@ class OverlayRenderer:
     Args:
         result: the people, with the size of the video they were found in.
         boxes: mark the person detector's boxes.
+        bodies: people's meshes, by id, to draw instead of their 2D skeletons wherever they have a place.
 
     Attributes:
         size: (width, height) of the drawn pictures, both even.
@@ -39,9 +42,13 @@ class OverlayRenderer:
         UsageError: the result names a joint layout that is not known.
     """
 
-    def __init__(self, result: PoseResult, *, boxes: bool = False) -> None:
+    def __init__(
+        self, result: PoseResult, *, boxes: bool = False, bodies: Mapping[int, MovingBody] | None = None
+    ) -> None:
         self._tracks = result.tracks
         self._boxes = boxes
+        self._camera = result.camera
+        self._bodies = dict(bodies or {}) if result.camera else {}
         self._skeleton = get_skeleton(result.keypoint_layout)
         width, height = result.source.width, result.source.height
         self._scale = min(1, MAX_HEIGHT / height, MAX_WIDTH / (width + _PANEL_ASPECT * height))
@@ -70,13 +77,26 @@ class OverlayRenderer:
         picture = canvas[:, : self._video_size[0]]
         picture[:] = image[:height]
         people = [(track, row) for track in self._tracks if (row := _row(track, frame_index)) is not None]
+        meshes = {track.id: mesh for track, row in people if (mesh := self._mesh(track, row))}
+        if self._camera:
+            draw_meshes(picture, list(meshes.values()), self._camera, self._scale)
         for track, row in people:
             if self._boxes:
                 draw_box(picture, track.boxes[row] * self._scale, id_colour(track.id), self._unit)
             points = track.keypoints[row] * self._scale
-            draw_person(picture, self._skeleton, points, track.scores[row], track.id, self._unit)
+            if track.id in meshes:
+                label_person(picture, self._skeleton, points, track.scores[row], track.id, self._unit)
+            else:
+                draw_person(picture, self._skeleton, points, track.scores[row], track.id, self._unit)
         self._panel.draw(canvas[:, self._video_size[0] :], people)
         return canvas
+
+    def _mesh(self, track: Track, row: int) -> PlacedMesh | None:
+        """A person's mesh before the camera; None where they have none, or no place."""
+        body = self._bodies.get(track.id)
+        if body is None or not body.posed[row] or not np.isfinite(track.roots[row]).all():
+            return None
+        return PlacedMesh(body.vertices(row) + track.roots[row], body.model.faces, id_colour(track.id))
 
 
 def render_overlay(
@@ -85,6 +105,7 @@ def render_overlay(
     out_path: Path,
     *,
     boxes: bool = False,
+    bodies: Mapping[int, MovingBody] | None = None,
     start: float | None = None,
     end: float | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -95,7 +116,7 @@ def render_overlay(
         result: what was found in this video.
         video_path: the video or the folder of images.
         out_path: the video to write.
-        boxes: mark the person detector's boxes.
+        boxes, bodies: as of `OverlayRenderer`.
         start, end: seconds; draw only the frames with start <= time < end.
         progress: called after every frame with the frames decoded so far and those of the whole video.
 
@@ -103,7 +124,7 @@ def render_overlay(
         VidposeError: the video cannot be read, is not the one of the result, or the overlay cannot be written.
         UsageError: there is no frame between `start` and `end`, or `out_path` names no kind of video.
     """
-    renderer = OverlayRenderer(result, boxes=boxes)
+    renderer = OverlayRenderer(result, boxes=boxes, bodies=bodies)
     source = result.source
     with VideoReader(video_path, start=start, end=end, times=source.times) as video:
         if (video.width, video.height) != (source.width, source.height):

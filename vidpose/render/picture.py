@@ -38,21 +38,38 @@ def draw_person(
         track_id: the number on the label.
         unit: pixels that stand for one in a picture 720 pixels high.
     """
-    visible = np.isfinite(points).all(axis=1) & (scores >= _HIDDEN_BELOW)
+    visible = _visible(points, scores)
     if not visible.any():
         return
-    extent = float(np.hypot(*np.ptp(points[visible], axis=0)))
+    extent = _extent(points[visible])
     # A small person takes thin lines, or limbs run together.
     width = float(np.clip(0.011 * extent, 1.5 * unit, 4.5 * unit))
     solid = visible & (scores >= _FAINT_BELOW)
     _draw_bones(image, skeleton, points, visible, solid, width)
     _draw_joints(image, skeleton, points, solid, width)
+    label_person(image, skeleton, points, scores, track_id, unit)
 
+
+def label_person(
+    image: np.ndarray, skeleton: Skeleton, points: np.ndarray, scores: np.ndarray, track_id: int, unit: float
+) -> None:
+    """Write a person's number above their head, in place; arguments as of `draw_person`."""
+    visible = _visible(points, scores)
+    if not visible.any():
+        return
     face = [joint for joint in face_joints(skeleton) if visible[joint]]
     head = points[face].mean(axis=0) if face else points[visible][points[visible][:, 1].argmin()]
     height = max(8.0, 12 * unit)
-    above = head[1] - 0.09 * extent - 1.6 * height
+    above = head[1] - 0.09 * _extent(points[visible]) - 1.6 * height
     chip(image, (head[0], max(above, 1.5 * height)), str(track_id), id_colour(track_id), height)
+
+
+def _visible(points: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return np.isfinite(points).all(axis=1) & (scores >= _HIDDEN_BELOW)
+
+
+def _extent(points: np.ndarray) -> float:
+    return float(np.hypot(*np.ptp(points, axis=0)))
 
 
 def draw_box(image: np.ndarray, box: np.ndarray, colour: Colour, unit: float) -> None:

@@ -1,0 +1,1 @@
+"""Skinned bodies: meshes that bones carry, fitted to tracks."""

@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from vidpose.body.joint_angles import joint_angles, sides, track_angles
-from vidpose.body.skeletons import get_conversion, get_skeleton
+from vidpose.body.skeletons import H36M_27, get_conversion
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.pipeline.inference import infer
 from vidpose.weights.shipped import shipped
@@ -31,11 +31,11 @@ def person_of(track: Track, keypoints_PTJ2: np.ndarray) -> int:
 def differences(result: PoseResult, truth: Path) -> dict[str, np.ndarray]:
     """(N,) degrees by angle, of everybody."""
     with np.load(truth, allow_pickle=False) as file:
-        keypoints, joints = file["keypoints"], file["joints"]
-        up, layout = file["world_to_camera"][:, 2], get_skeleton(str(file["layout"]))
+        keypoints, joints = file["keypoints"], np.concatenate([file["joints"], file["extremities"]], axis=2)
+        up = file["world_to_camera"][:, 2]
     found: dict[str, list[np.ndarray]] = {}
     for track in result.tracks:
-        true = joint_angles(joints[person_of(track, keypoints), track.frames], layout, up)
+        true = joint_angles(joints[person_of(track, keypoints), track.frames], H36M_27, up)
         for name, curve in track_angles(result, track).items():
             found.setdefault(name, []).append(curve - true[name])
     return {name: np.concatenate(parts) for name, parts in found.items()}

@@ -155,7 +155,13 @@ def bvh_joints(path: Path) -> np.ndarray:
 
 
 def gltf_joints(path: Path, person: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """(K,) times and (K, 17, 3) joints, by forward kinematics over the nodes as glTF 2.0 has them."""
+    """(K,) times and (K, 17, 3) joints of `H36M_17`, as `gltf_bones` has them."""
+    times, places = gltf_bones(path, person)
+    return times, np.stack([places[name] for name in BONE_AT], axis=1)
+
+
+def gltf_bones(path: Path, person: int = 1) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """(K,) times and (K, 3) where each bone begins, by forward kinematics over the nodes as glTF 2.0 has them."""
     file = pygltflib.GLTF2().load(str(path))
     owner = next(node for node in file.nodes if node.name == f"person {person}")
     times, moved = None, {}
@@ -164,19 +170,19 @@ def gltf_joints(path: Path, person: int = 1) -> tuple[np.ndarray, np.ndarray]:
         moved[channel.target.node, channel.target.path] = gltf_numbers(file, sampler.output)
         if channel.target.node == owner.children[0]:
             times = gltf_numbers(file, sampler.input)[:, 0]
-    joints = np.full((len(times), 17, 3), np.nan)
+    places: dict[str, np.ndarray] = {}
 
     def visit(number: int, place: np.ndarray, turn: Rotation) -> None:
         node = file.nodes[number]
         shift = moved.get((number, "translation"), np.array([node.translation]))
         place = place + turn.apply(np.zeros_like(place) + shift)
-        joints[:, BONE_AT.index(node.name)] = place
+        places[node.name] = place
         turn = turn * Rotation.from_quat(moved.get((number, "rotation"), np.array([node.rotation])))
         for child in node.children or ():
             visit(child, place, turn)
 
     visit(owner.children[0], np.zeros((len(times), 3)), Rotation.identity(len(times)))
-    return times, joints
+    return times, places
 
 
 def gltf_numbers(file: pygltflib.GLTF2, index: int) -> np.ndarray:

@@ -32,6 +32,7 @@ UPRIGHT = {
     "pelvis": (0, 0, 0), "spine": (0, 0, 0.25), "thorax": (0, 0, 0.5), "nose": (0, 0.1, 0.65), "head_top": (0, 0, 0.8),
     "hip": (0.12, 0, 0), "knee": (0.12, 0, -0.45), "ankle": (0.12, 0, -0.9), "heel": (0.12, -0.05, -0.97),
     "foot_index": (0.12, 0.15, -0.97), "shoulder": (0.2, 0, 0.5), "elbow": (0.2, 0, 0.2), "wrist": (0.2, 0, -0.05),
+    "index": (0.2, 0.02, -0.14), "pinky": (0.2, -0.02, -0.13),
 }  # fmt: skip
 """Metres to the right, forward and up of a standing body, right side; the left one is its mirror image."""
 
@@ -39,8 +40,11 @@ UP = np.array([0.0, 0.0, 1.0])
 
 BELOW = {
     "hip": ("knee", "ankle", "heel", "foot_index"), "knee": ("ankle", "heel", "foot_index"),
-    "ankle": ("heel", "foot_index"), "shoulder": ("elbow", "wrist"), "elbow": ("wrist",),
+    "ankle": ("heel", "foot_index"), "shoulder": ("elbow", "wrist", "index", "pinky"),
+    "elbow": ("wrist", "index", "pinky"), "wrist": ("index", "pinky"),
 }  # fmt: skip
+
+ENDS = ("heel", "foot_index", "index", "pinky")
 
 FORWARD = {"hip": 1, "knee": -1, "ankle": 1, "shoulder": 1, "elbow": 1}
 """Which way a joint flexes: a positive turn about the axis to the right lifts what hangs down to the front."""
@@ -53,7 +57,7 @@ def body(layout: Skeleton = H36M_17, **turns: tuple[float, float]) -> np.ndarray
     """
     at = {}
     for side, mirror in (("left", np.array([-1, 1, 1])), ("right", np.array([1, 1, 1]))):
-        at |= {f"{side}_{part}": mirror * UPRIGHT[part] for part in BELOW | {"wrist": 0, "heel": 0, "foot_index": 0}}
+        at |= {f"{side}_{part}": mirror * UPRIGHT[part] for part in UPRIGHT if part in BELOW or part in ENDS}
     at |= {part: np.array(UPRIGHT[part]) for part in ("pelvis", "spine", "thorax", "nose", "head_top")}
     for part in ("elbow", "shoulder", "ankle", "knee", "hip"):
         for side, outwards in (("left", 1), ("right", -1)):
@@ -70,9 +74,14 @@ def angles_of(layout: Skeleton = H36M_17, **turns: tuple[float, float]) -> dict[
     return {name: float(curve[0]) for name, curve in joint_angles(body(layout, **turns), layout, UP).items()}
 
 
-def test_every_angle_of_a_standing_body_is_zero():
-    assert angles_of(BLAZEPOSE_33) == pytest.approx(dict.fromkeys(angle_names(BLAZEPOSE_33), 0), abs=1e-9)
-    assert angles_of() == pytest.approx(dict.fromkeys(angle_names(H36M_17), 0), abs=1e-9)
+def zeros(layout: Skeleton, *unknown: str) -> dict[str, float]:
+    return {name: np.nan if name.endswith(unknown) else 0.0 for name in angle_names(layout)}
+
+
+def test_every_angle_of_a_standing_body_is_zero_but_for_what_straight_limbs_do_not_show():
+    wanted = zeros(BLAZEPOSE_33, "forearm_rotation")
+    assert angles_of(BLAZEPOSE_33) == pytest.approx(wanted, abs=1e-9, nan_ok=True)
+    assert angles_of() == pytest.approx(zeros(H36M_17, "hip_rotation"), abs=1e-9, nan_ok=True)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -80,7 +89,7 @@ def test_every_angle_of_a_standing_body_is_zero():
     ("joint", "turn", "expected"),
     [
         ("knee", (60, 0), {"knee_flexion": 60}),
-        ("elbow", (135, 0), {"elbow_flexion": 135}),
+        ("elbow", (135, 0), {"elbow_flexion": 135, "forearm_rotation": 0}),
         ("hip", (95, 0), {"hip_flexion": 95}),
         ("hip", (-25, 0), {"hip_flexion": -25}),
         ("hip", (0, 30), {"hip_abduction": 30}),
@@ -96,8 +105,35 @@ def test_every_angle_of_a_standing_body_is_zero():
 )
 def test_a_joint_that_is_turned_has_that_angle_and_no_other_has(side, joint, turn, expected):
     angles = angles_of(BLAZEPOSE_33, **{f"{side}_{joint}": turn})
-    wanted = dict.fromkeys(angles, 0) | {f"{side}_{name}": value for name, value in expected.items()}
-    assert angles == pytest.approx(wanted, abs=1e-6)
+    wanted = zeros(BLAZEPOSE_33, "forearm_rotation") | {f"{side}_{name}": value for name, value in expected.items()}
+    assert angles == pytest.approx(wanted, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize(("side", "outwards"), [("left", -1), ("right", 1)])
+def test_limbs_turn_about_themselves_and_hands_bend(side: str, outwards: int):
+    def turned(joint: str, axis: tuple[float, float, float], degrees: float, **turns: tuple[float, float]):
+        """The side's angles after all below a joint has turned about an axis, right-handed, in right, forward, up."""
+        joints = body(BLAZEPOSE_33, **turns)
+        rows = [BLAZEPOSE_33.index(f"{side}_{name}") for name in BELOW[joint]]
+        pivot = joints[0, BLAZEPOSE_33.index(f"{side}_{joint}")]
+        joints[0, rows] = pivot + Rotation.from_rotvec(np.radians(degrees) * np.array(axis)).apply(
+            joints[0, rows] - pivot
+        )
+        found = joint_angles(joints, BLAZEPOSE_33, UP)
+        return {name.removeprefix(f"{side}_"): curve[0] for name, curve in found.items() if name.startswith(side)}
+
+    # Toes inwards: of the right foot, to the left, which is anticlockwise from above.
+    for bend in (0, 60):
+        assert turned("hip", (0, 0, 1), 25 * outwards, **{f"{side}_knee": (bend, 0)})["hip_rotation"] == pytest.approx(
+            25
+        )
+    # The palm faces the thigh, so the hand bends about the forward axis: of the right one, to the left.
+    bent = turned("wrist", (0, 1, 0), 40 * outwards)
+    assert (bent["wrist_flexion"], bent["elbow_flexion"]) == (pytest.approx(40), pytest.approx(0, abs=1e-6))
+    # The elbow is bent to a right angle, the forearm points forward and the thumb up. Pronation takes it inwards.
+    flat = turned("wrist", (0, 1, 0), -90 * outwards, **{f"{side}_elbow": (90, 0)})
+    assert flat["forearm_rotation"] == pytest.approx(90)
+    assert flat["wrist_flexion"] == pytest.approx(0, abs=1e-6)
 
 
 @settings(deadline=None)  # on a busy machine, one example may take as long as all
@@ -119,14 +155,16 @@ def test_angles_do_not_depend_on_where_the_body_is_and_how_it_is_turned(flexion,
         rng.uniform(0.1, 9) * turn.apply(joints[0])[None] + rng.normal(size=3), H36M_17, turn.apply(UP)
     )
     for name, curve in moved.items():
-        assert curve == pytest.approx(angles[name], abs=1e-6), name
+        assert curve == pytest.approx(angles[name], abs=1e-6, nan_ok=True), name
 
     mirrored = joint_angles((joints * [-1, 1, 1])[:, H36M_17.mirror], H36M_17, UP)
     for name, curve in mirrored.items():
         if name.startswith("trunk"):
             continue
         side, what = name.split("_", 1)
-        assert curve == pytest.approx(angles[f"{'right' if side == 'left' else 'left'}_{what}"], abs=1e-6), name
+        assert curve == pytest.approx(
+            angles[f"{'right' if side == 'left' else 'left'}_{what}"], abs=1e-6, nan_ok=True
+        ), name
 
 
 @pytest.mark.parametrize(("forward", "right"), [(25, 0), (-10, 0), (0, 15), (90, 0), (120, 0), (30, -20)])
@@ -234,7 +272,7 @@ def test_the_symmetry_index_is_that_of_robinson():
 def test_angles_are_chosen_by_parts_of_their_names():
     assert choose_angles(["knee"], H36M_17) == ("left_knee_flexion", "right_knee_flexion")
     assert choose_angles(["trunk", "left_hip"], H36M_17) == (
-        "left_hip_flexion", "left_hip_abduction", "trunk_lean_forward", "trunk_lean_right",
+        "left_hip_flexion", "left_hip_abduction", "left_hip_rotation", "trunk_lean_forward", "trunk_lean_right",
     )  # fmt: skip
     assert choose_angles(["right_elbow_flexion"], H36M_17) == ("right_elbow_flexion",)
     assert choose_angles(["left", "right", "trunk"], H36M_17) == angle_names(H36M_17)

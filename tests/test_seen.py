@@ -124,7 +124,7 @@ def test_the_panel_draws_it_grey():
         scores = np.where(known, 1, track.joint_scores).astype(np.float32)
         shown = dataclasses.replace(track, joint_scores=scores)
         drawn = dataclasses.replace(result, tracks=(shown,))
-        Panel(drawn, H36M_17, 360, 480).draw(picture, [(shown, 0)])
+        Panel(drawn, 360, 480).draw(picture, [(shown, 0)])
         near = [np.abs(picture.astype(int) - colour).max(axis=-1) < 30 for colour in (LEFT, RIGHT, GUESS)]
         return int(near[0].sum() + near[1].sum()), int(near[2].sum())
 

@@ -29,7 +29,7 @@ def make_track(number: int, frames: np.ndarray, seed: int = 0) -> Track:
         keypoints, scores, rng.normal(size=(n, 17, 3)).astype(np.float32),
         rng.uniform(size=(n, 17)).astype(np.float32), rng.normal(size=(n, 3)).astype(np.float32),
         (rotations / np.linalg.norm(rotations, axis=-1, keepdims=True)).astype(np.float32),
-        rng.uniform(size=(n, 17, 2)).astype(np.float32),
+        rng.normal(size=(n, 10, 3)).astype(np.float32), rng.uniform(size=(n, 17, 2)).astype(np.float32),
     )  # fmt: skip
 
 

@@ -8,29 +8,33 @@ from vidpose.body.skeletons import Skeleton
 from vidpose.common.errors import UsageError, did_you_mean
 
 _TRUNK = ("pelvis", "spine", "thorax", "nose", "head_top")
-_LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+_LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist", "toe", "heel", "index", "pinky", "thumb")
 
 _SCHEMES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Mapping[str, str]]] = {
     # For trunk and limbs in the order above; `{}` is the side.
     "plain": (
         ("pelvis", "spine", "chest", "head", "head_end"),
-        ("thigh_{}", "calf_{}", "foot_{}", "upperarm_{}", "lowerarm_{}", "hand_{}"),
+        ("thigh_{}", "calf_{}", "foot_{}", "upperarm_{}", "lowerarm_{}", "hand_{}", "toe_{}", "heel_{}", "index_{}",
+         "pinky_{}", "thumb_{}"),
         {"left": "l", "right": "r"},
     ),
     "mixamo": (
         ("mixamorig:Hips", "mixamorig:Spine", "mixamorig:Spine2", "mixamorig:Head", "mixamorig:HeadTop_End"),
         ("mixamorig:{}UpLeg", "mixamorig:{}Leg", "mixamorig:{}Foot", "mixamorig:{}Arm", "mixamorig:{}ForeArm",
-         "mixamorig:{}Hand"),
+         "mixamorig:{}Hand", "mixamorig:{}Toe_End", "mixamorig:{}Heel_End", "mixamorig:{}HandIndex1",
+         "mixamorig:{}HandPinky1", "mixamorig:{}HandThumb2"),
         {"left": "Left", "right": "Right"},
     ),
     "rigify": (
         ("spine", "spine.001", "spine.003", "spine.006", "spine.006_end"),
-        ("thigh.{}", "shin.{}", "foot.{}", "upper_arm.{}", "forearm.{}", "hand.{}"),
+        ("thigh.{}", "shin.{}", "foot.{}", "upper_arm.{}", "forearm.{}", "hand.{}", "toe.{}", "heel.02.{}",
+         "f_index.01.{}", "f_pinky.01.{}", "thumb.02.{}"),
         {"left": "L", "right": "R"},
     ),
     "vrm": (
         ("hips", "spine", "upperChest", "head", "head_end"),
-        ("{}UpperLeg", "{}LowerLeg", "{}Foot", "{}UpperArm", "{}LowerArm", "{}Hand"),
+        ("{}UpperLeg", "{}LowerLeg", "{}Foot", "{}UpperArm", "{}LowerArm", "{}Hand", "{}Toes", "{}Heel",
+         "{}IndexProximal", "{}LittleProximal", "{}ThumbProximal"),
         {"left": "left", "right": "right"},
     ),
 }  # fmt: skip

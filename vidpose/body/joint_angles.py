@@ -10,14 +10,14 @@ et al., 2002): flexion about the axis from left to right, abduction about an axi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.body.seen import observed_joints
-from vidpose.body.skeletons import Skeleton, get_skeleton
+from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
+from vidpose.body.whole_body import observed_whole, whole_skeleton
 from vidpose.common.errors import UsageError, did_you_mean
 
 CAMERA_UP = np.array([0.0, -1.0, 0.0])
@@ -25,6 +25,12 @@ CAMERA_UP = np.array([0.0, -1.0, 0.0])
 
 _UNDEFINED = np.radians(10)
 """A limb this near to the axis that it turns about has no angle about it: noise would decide."""
+
+_SHOWN = 0.3
+"""How much of a unit vector has to lie across a limb, to show how the limb is turned about itself: 17 degrees."""
+
+_FOOT_TELLS = 0.5
+"""Weight of where a foot points, beside the bend of the knee, in how a leg is turned about itself."""
 
 _RANGE = (2.5, 97.5)
 """Percentiles that a curve's range runs between, so that a single bad frame does not count."""
@@ -53,7 +59,11 @@ def joint_angles(joints: np.ndarray, layout: Skeleton, up: np.ndarray = CAMERA_U
           0 along the trunk, -90 to 270. Not defined where the limb points sideways.
         * `hip_abduction`, `shoulder_abduction`: how far it is out of that plane, -90 to 90, outwards positive.
         * `shoulder_elevation`: between upper arm and trunk in any direction, 0 to 180; always defined.
+        * `hip_rotation`: how far the thigh is turned about itself, inwards positive. A bent knee shows it, and of a
+          straight leg where the foot points; not defined of a straight leg without one.
         * `ankle_flexion`: dorsiflexion, 0 where the sole is at right angles to the shank; only of layouts with a foot.
+        * Of layouts with knuckles: `wrist_flexion`, to the palm positive; `forearm_rotation`, pronation, 0 where the
+          thumb is on the side to which the elbow bends; not defined of a straight arm.
 
         And `trunk_lean_forward` and `trunk_lean_right`, against the vertical, -180 to 180 and -90 to 90; forward is
         where the hips face.
@@ -61,24 +71,13 @@ def joint_angles(joints: np.ndarray, layout: Skeleton, up: np.ndarray = CAMERA_U
     positions = np.asarray(joints, np.float64)
     at = {name: positions[:, index] for index, name in enumerate(layout.joints)}
     hips, shoulders = ((at[f"left_{part}"] + at[f"right_{part}"]) / 2 for part in ("hip", "shoulder"))
-    trunk = shoulders - hips
-    angles = {}
+    trunk, across_hips = shoulders - hips, at["right_hip"] - at["left_hip"]
+    angles: dict[str, np.ndarray] = {}
     for side, outwards in (("left", -1), ("right", 1)):
-        hip, knee, ankle = (at[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle"))
-        shoulder, elbow, wrist = (at[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
-        across_hips = at["right_hip"] - at["left_hip"]
-        across_shoulders = at["right_shoulder"] - at["left_shoulder"]
-        angles[f"{side}_knee_flexion"] = _between(knee - hip, ankle - knee)
-        flexion, sideways = _swing(knee - hip, -trunk, across_hips)
-        angles[f"{side}_hip_flexion"], angles[f"{side}_hip_abduction"] = flexion, outwards * sideways
-        angles[f"{side}_elbow_flexion"] = _between(elbow - shoulder, wrist - elbow)
-        flexion, sideways = _swing(elbow - shoulder, -trunk, across_shoulders)
-        angles[f"{side}_shoulder_flexion"], angles[f"{side}_shoulder_abduction"] = flexion, outwards * sideways
-        angles[f"{side}_shoulder_elevation"] = _between(elbow - shoulder, -trunk)
-        toe = at.get(f"{side}_foot_index", at.get(f"{side}_big_toe"))
-        if f"{side}_heel" in at and toe is not None:
-            sole = toe - at[f"{side}_heel"]
-            angles[f"{side}_ankle_flexion"] = 90 - _between(knee - ankle, sole)
+        own = {name.removeprefix(f"{side}_"): points for name, points in at.items() if name.startswith(f"{side}_")}
+        leg = _leg_angles(own, trunk, across_hips, outwards)
+        arm = _arm_angles(own, trunk, at["right_shoulder"] - at["left_shoulder"], outwards)
+        angles |= {f"{side}_{name}": curve for name, curve in (leg | arm).items()}
     # The trunk points up where a limb hangs down: turning forward about the same axis takes it the other way.
     level = across_hips - _dot(across_hips, up)[:, None] * up
     backward, right = _swing(trunk, np.broadcast_to(up, trunk.shape), level)
@@ -86,9 +85,42 @@ def joint_angles(joints: np.ndarray, layout: Skeleton, up: np.ndarray = CAMERA_U
     return angles
 
 
+def _leg_angles(
+    at: Mapping[str, np.ndarray], trunk: np.ndarray, across: np.ndarray, outwards: int
+) -> dict[str, np.ndarray]:
+    """Of one side's joints, by name: `across` is from the left hip to the right one, and `outwards` 1 on the right."""
+    thigh, shank = at["knee"] - at["hip"], at["ankle"] - at["knee"]
+    flexion, sideways = _swing(thigh, -trunk, across)
+    angles = {
+        "knee_flexion": _between(thigh, shank), "hip_flexion": flexion, "hip_abduction": outwards * sideways,
+    }  # fmt: skip
+    heel, toe = at.get("heel"), next((at[name] for name in ("toe", "foot_index", "big_toe") if name in at), None)
+    sole = None if heel is None or toe is None else toe - heel
+    angles["hip_rotation"] = -outwards * _hip_rotation(across, thigh, shank, sole)
+    if sole is not None:
+        angles["ankle_flexion"] = 90 - _between(-shank, sole)
+    return angles
+
+
+def _arm_angles(
+    at: Mapping[str, np.ndarray], trunk: np.ndarray, across: np.ndarray, outwards: int
+) -> dict[str, np.ndarray]:
+    """The same of an arm: `across` is from the left shoulder to the right one."""
+    upper_arm, forearm = at["elbow"] - at["shoulder"], at["wrist"] - at["elbow"]
+    flexion, sideways = _swing(upper_arm, -trunk, across)
+    angles = {
+        "elbow_flexion": _between(upper_arm, forearm), "shoulder_flexion": flexion,
+        "shoulder_abduction": outwards * sideways, "shoulder_elevation": _between(upper_arm, -trunk),
+    }  # fmt: skip
+    if "index" in at and "pinky" in at:
+        bent, turned = _hand(upper_arm, forearm, at["index"] - at["wrist"], at["pinky"] - at["wrist"])
+        angles |= {"wrist_flexion": outwards * bent, "forearm_rotation": outwards * turned}
+    return angles
+
+
 def track_angles(result: PoseResult, track: Track) -> dict[str, np.ndarray]:
     """The angles of one person of a result, between joints that were seen, against the vertical of its world."""
-    return joint_angles(observed_joints(result, track), get_skeleton(result.joint_layout), upward(result.camera))
+    return joint_angles(observed_whole(result, track), whole_skeleton(result), upward(result.camera))
 
 
 def angle_names(layout: Skeleton) -> tuple[str, ...]:
@@ -218,6 +250,47 @@ def _swing(limb: np.ndarray, rest: np.ndarray, across: np.ndarray) -> tuple[np.n
     angle = np.degrees(np.arctan2(_dot(limb, forward), _dot(limb, down)))
     angle = np.where(angle < -90, angle + 360, angle)
     return np.where(np.abs(right) > np.pi / 2 - _UNDEFINED, np.nan, angle), np.degrees(right)
+
+
+def _hip_rotation(across: np.ndarray, thigh: np.ndarray, shank: np.ndarray, sole: np.ndarray | None) -> np.ndarray:
+    """(N,) degrees that a thigh is turned about itself, its front to the right; NaN where nothing shows it.
+
+    Args:
+        across: (N, 3) from the left hip to the right one.
+        thigh, shank, sole: (N, 3) downwards, and from heel to toe; None: no foot is known.
+    """
+    upward = -_unit(thigh)
+    front = -_across(_unit(shank), upward)
+    if sole is not None:
+        front = front + _FOOT_TELLS * np.nan_to_num(_across(_unit(sole), upward))
+    zero, right = np.cross(upward, _unit(across)), _across(_unit(across), upward)
+    turned = np.degrees(np.arctan2(_dot(front, _unit(right)), _dot(front, _unit(zero))))
+    known = (np.linalg.norm(front, axis=-1) > _SHOWN) & (np.linalg.norm(right, axis=-1) > np.sin(_UNDEFINED))
+    return np.where(known, turned, np.nan)
+
+
+def _hand(
+    upper_arm: np.ndarray, forearm: np.ndarray, index: np.ndarray, pinky: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) degrees of a right hand: the wrist's flexion, and the forearm's pronation. Of a left one, less them.
+
+    Args:
+        upper_arm, forearm: (N, 3) from joint to joint.
+        index, pinky: (N, 3) from the wrist to the knuckles.
+    """
+    along, hand = _unit(forearm), _unit(index + pinky)
+    thumbward = _across(index - pinky, hand)
+    palm = _unit(np.cross(thumbward, hand))
+    flexion = np.degrees(np.arctan2(-_dot(along, palm), _dot(along, hand)))
+    bend = -_across(_unit(upper_arm), along)
+    thumb = _across(thumbward, along)
+    pronation = np.degrees(np.arctan2(_dot(thumb, np.cross(bend, along)), _dot(thumb, bend)))
+    return flexion, np.where(np.linalg.norm(bend, axis=-1) > _SHOWN, pronation, np.nan)
+
+
+def _across(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """The part of (N, 3) vectors that is at right angles to (N, 3) unit vectors."""
+    return vectors - _dot(vectors, axis)[:, None] * axis
 
 
 def _between(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from copy import copy
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from vidpose.body.skeletons import H36M_17, Skeleton
+from vidpose.body.skeletons import H36M_17, H36M_27, Skeleton
 from vidpose.common.errors import UsageError
 
 _LEFT = np.array([1.0, 0.0, 0.0])
@@ -30,8 +30,11 @@ _REST: Mapping[str, tuple[float, float, float]] = {
     "left_shoulder": (0.968, -0.243, -0.060), "right_shoulder": (-0.968, -0.243, -0.060),
     "left_elbow": (1, 0, 0), "left_wrist": (1, 0, 0), "right_elbow": (-1, 0, 0), "right_wrist": (-1, 0, 0),
     "nose": (0, 0.914, 0.407), "head_top": (0, 0.990, -0.139),
+    **{f"{side}_{joint}": (sign * x, y, z) for side, sign in (("left", 1), ("right", -1)) for joint, (x, y, z) in (
+        ("toe", (0, -0.28, 0.96)), ("heel", (0, -0.64, -0.77)), ("index", (0.99, 0, 0.14)), ("pinky", (0.99, 0, -0.14)),
+        ("thumb", (0.93, -0.18, 0.33)))},
 }  # fmt: skip
-"""Where the bone that ends at a joint of `H36M_17` points. Around the thorax, the mean of the 16 training subjects of
+"""Where the bone that ends at a joint of `H36M_27` points. Around the thorax, the mean of the 16 training subjects of
 the CMU motion capture shards, after each frame was turned onto it; elsewhere the axes themselves."""
 
 HINGES: Mapping[str, tuple[float, float, float]] = {
@@ -55,7 +58,7 @@ def rest_directions(layout: Skeleton) -> np.ndarray:
     Raises:
         UsageError: no rest pose is known for the layout.
     """
-    if layout != H36M_17:
+    if layout not in (H36M_17, H36M_27):
         raise UsageError(f"bones of joint layout {layout.name!r} have no rest pose; use a lifter for {H36M_17.name}")
     directions_JD = np.array([_REST.get(joint, (0, 0, 0)) for joint in layout.joints], float)
     return directions_JD / np.maximum(np.linalg.norm(directions_JD, axis=-1, keepdims=True), 1e-12)

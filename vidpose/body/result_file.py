@@ -14,14 +14,14 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta, Struct
 
-from vidpose.body.skeletons import SKELETONS
+from vidpose.body.skeletons import EXTREMITIES_10, H36M_17, SKELETONS
 from vidpose.body.tracks import FocalFrom, PinholeCamera, PlacingFacts, PoseResult, Source, Track, ViewFacts
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import write_npz
 from vidpose.common.inputs import Pixels, convert, short, strict_json
 from vidpose.common.npz import NpzArrays, open_npz
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 _ARRAYS = tuple(f.name for f in fields(Track) if f.name != "id")
 
@@ -244,6 +244,11 @@ def _read_track(file: NpzArrays, id_: int, header: _ResultHeader, num_frames: in
         track = replace(track, roots=read("roots", rows, 3), rotations=read("rotations", rows, turned, 4))
     if header.format_version >= 4:
         track = replace(track, doubts=read("doubts", rows, joints_in("doubts"), 2))
+    if header.format_version >= 5:
+        ends = len(EXTREMITIES_10) if file.about(f"track{id_}_extremities")[0][1:2] != (0,) else 0
+        track = replace(track, extremities=read("extremities", rows, ends, 3))
+        if ends and header.joint_layout != H36M_17.name:
+            raise ValueError(f"person {id_} has feet and hands, but joints in layout {header.joint_layout}")
     _check_track(track)
     return track
 
@@ -258,7 +263,7 @@ def check_result(result: PoseResult) -> None:
         raise ValueError(f"a picture of {result.source.width} x {result.source.height} pixels")
     _check_times("times", result.source.times)
     for track in result.tracks:
-        for name in ("boxes", "keypoints", "joints", "roots", "doubts"):
+        for name in ("boxes", "keypoints", "joints", "roots", "extremities", "doubts"):
             array = getattr(track, name)
             if np.isinf(array).any() or np.abs(np.nan_to_num(array)).max(initial=0) > _FAR:
                 raise ValueError(f"{name} of person {track.id}: a number beyond {_FAR:g}")

@@ -22,7 +22,7 @@ _BESIDE = 0.02
 
 def seen_keypoints(source: Source, track: Track) -> np.ndarray:
     """(N, K) bool: which keypoints the detector saw, in the picture."""
-    return (track.scores >= LEAST_SCORE) & _is_inside(track.keypoints, source)
+    return (track.scores >= LEAST_SCORE) & inside(track.keypoints, source)
 
 
 def known_joints(result: PoseResult, track: Track, max_gap: float = MAX_GAP) -> np.ndarray:
@@ -41,7 +41,7 @@ def known_joints(result: PoseResult, track: Track, max_gap: float = MAX_GAP) -> 
         keypoints_NJ2, scores_NJ = _as_joints(result, track)
         # Where the joint has a better score than this picture gave it, another camera saw it.
         by_others_NJ = track.joint_scores > scores_NJ + 1e-6
-        seen_NJ &= by_others_NJ | _is_inside(keypoints_NJ2, result.source)
+        seen_NJ &= by_others_NJ | inside(keypoints_NJ2, result.source)
     bridged_JN = [bridgeable(seen_N, track.times, max_gap) for seen_N in seen_NJ.T]
     return np.array(bridged_JN, bool).reshape(seen_NJ.T.shape).T
 
@@ -61,7 +61,7 @@ def _as_joints(result: PoseResult, track: Track) -> tuple[np.ndarray, np.ndarray
         return np.full((*track.joint_scores.shape, 2), np.nan), np.zeros(track.joint_scores.shape)
 
 
-def _is_inside(points: np.ndarray, source: Source) -> np.ndarray:
+def inside(points: np.ndarray, source: Source) -> np.ndarray:
     """(...) bool: which pixels (..., 2) lie in the picture or just beside it."""
     beside = _BESIDE * max(source.width, source.height)
     size = np.array([source.width, source.height])

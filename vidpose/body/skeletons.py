@@ -73,6 +73,23 @@ H36M_17 = Skeleton(
 )  # fmt: skip
 """Human3.6M's 17 of 32 joints, in the order every lifting paper uses."""
 
+EXTREMITIES_10 = Skeleton(
+    "extremities10",
+    ("left_toe", "left_heel", "left_index", "left_pinky", "left_thumb", "right_toe", "right_heel", "right_index",
+     "right_pinky", "right_thumb"),
+    (-1,) * 10,
+)  # fmt: skip
+"""Feet and hands of a fitted body, beyond its ankles and wrists: toe and heel, knuckles and thumb."""
+
+H36M_27 = Skeleton(
+    "h36m27",
+    (*H36M_17.joints, *EXTREMITIES_10.joints),
+    (*H36M_17.parents, 6, 6, 13, 13, 13, 3, 3, 16, 16, 16),
+    ((17, 18), (19, 20), (22, 23), (24, 25)),
+)
+"""A fitted body with its feet and hands: `H36M_17`, then `EXTREMITIES_10`. The joints of no result are in it, so it is
+not one of `SKELETONS`."""
+
 H36M_16 = Skeleton(
     "h36m16",
     tuple(joint for joint in H36M_17.joints if joint != "nose"),

@@ -35,6 +35,8 @@ class Track:
         roots: (N, 3) float32 metres, the root joint in the camera's frame; all NaN where nobody looked for it.
         rotations: (N, J, 4) float32 unit quaternions, the real part first, that turn the bones which leave a joint
             from the rest pose (`vidpose.body.kinematics`) into the camera's frame; (N, 0, 4) where no body was fitted.
+        extremities: (N, 10, 3) float32 metres, relative to the root joint: feet and hands of a fitted body, in
+            `EXTREMITIES_10`, seen or not (`vidpose.body.whole_body`); (N, 0, 3) where there are none.
         doubts: (N, J, 2) float32 metres, standard deviations of what the lifter gave for each joint against its parent,
             as it says itself: across the ray to the person, and along it; (N, 0, 2) where it does not say.
     """
@@ -49,6 +51,7 @@ class Track:
     joint_scores: np.ndarray
     roots: np.ndarray
     rotations: np.ndarray
+    extremities: np.ndarray
     doubts: np.ndarray
 
     def __len__(self) -> int:
@@ -72,7 +75,9 @@ class Track:
         rows = len(frames)
         joints, roots = np.empty((rows, 0, 3), np.float32), np.full((rows, 3), np.nan, np.float32)
         rotations, doubts = np.empty((rows, 0, 4), np.float32), np.empty((rows, 0, 2), np.float32)
-        return Track(id, frames, times, boxes, keypoints, scores, joints, joints[..., 0], roots, rotations, doubts)
+        return Track(
+            id, frames, times, boxes, keypoints, scores, joints, joints[..., 0], roots, rotations, joints, doubts
+        )
 
 
 @dataclass(frozen=True)

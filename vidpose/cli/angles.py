@@ -34,12 +34,11 @@ def angles(result: Path, wanted: str | None, people: tuple[int, ...], out: Path 
     standing upright with hanging arms. Flexion is positive.
     """
     from vidpose.body.joint_angles import choose_angles, track_angles
-    from vidpose.body.skeletons import get_skeleton
     from vidpose.body.tracks import PoseResult
+    from vidpose.body.whole_body import whole_skeleton
 
     loaded = _with_people(PoseResult.load(result), people, result)
-    layout = get_skeleton(loaded.joint_layout)
-    names = choose_angles((wanted or "left,right,trunk").split(","), layout)
+    names = choose_angles((wanted or "left,right,trunk").split(","), whole_skeleton(loaded))
     folder = out or result.parent
     table, summary = folder / f"{result.stem}_angles.csv", folder / f"{result.stem}_angles_summary.csv"
     figures = {track.id: folder / f"{result.stem}_angles_{track.id}.png" for track in loaded.tracks}

@@ -1,7 +1,8 @@
 """Biovision hierarchies (`.bvh`): a skeleton and its rotations, for Blender and other animation programs.
 
 Meredith and Maddock, "Motion Capture File Formats Explained", University of Sheffield, 2001. Y is up, metres, degrees;
-at rest the skeleton is a T pose that faces +z. Joints that end a limb are end sites.
+at rest the skeleton is a T pose that faces +z. Joints that end a limb are end sites. A joint has one at most: a foot
+ends in its toe, a hand in its first knuckle.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def _hierarchy(figure: Figure, names: Sequence[str], joint: int, depth: int) -> 
     yield indent + "\tOFFSET " + " ".join(f"{value:.6f}" for value in figure.offsets[joint])
     if children:
         yield f"{indent}\t{channels}"
-    for child in children:
+    turning = [child for child in children if _children(figure, child)]
+    for child in turning or children[:1]:
         yield from _hierarchy(figure, names, child, depth + 1)
     yield indent + "}"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import whole_skeleton
 from vidpose.common.files import replacing
 from vidpose.export.placing import EvenClock, place_of, placed_joints
 
@@ -30,7 +30,7 @@ def write_c3d(result: PoseResult, track: Track, path: Path) -> None:
     Raises:
         VidposeError: a file cannot be written.
     """
-    clock, names = EvenClock.of(result.source), get_skeleton(result.joint_layout).joints
+    clock, names = EvenClock.of(result.source), whole_skeleton(result).joints
     joints, frames = clock.sample(track, placed_joints(result, track, "z")), clock.frames_of(track)
     for number, part_path in enumerate(c3d_paths(result, track, path)):
         rows = slice(number * _MOST_FRAMES, (number + 1) * _MOST_FRAMES)

@@ -20,9 +20,9 @@ import numpy as np
 
 from vidpose.body import colours as style
 from vidpose.body.joint_angles import track_angles
-from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import SKELETONS, Skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import known_whole, whole_skeleton
 from vidpose.common.files import replacing
 from vidpose.export.page_film import frames_to_show, small_film
 from vidpose.export.placing import Placement
@@ -129,7 +129,7 @@ def _data(result: PoseResult) -> dict[str, Any]:
         "firstFrame": frames.start,
         "times": _base64(source.times[frames.start : frames.stop].astype("<f8")),
         "layout2d": drawn_layout(SKELETONS.get(result.keypoint_layout)),
-        "layout3d": drawn_layout(SKELETONS.get(result.joint_layout)),
+        "layout3d": drawn_layout(whole_skeleton(result) if result.joint_layout in SKELETONS else None),
         "people": [_person(result, track, scene, frames.start) for track in result.tracks],
         "bounds": [scene.low.tolist(), scene.high.tolist()],
         "floors": [asdict(floor) | {"spacing": floor.spacing} for floor in scene.floors],
@@ -172,7 +172,7 @@ def _person(result: PoseResult, track: Track, scene: ViewerScene, first_frame: i
         "keypoints": _packed(track.keypoints, 1 / 8),
         "scores": _base64(np.rint(255 * np.nan_to_num(track.scores)).clip(0, 255).astype(np.uint8)),
         "joints": _packed(scene.joints.get(track.id, np.full((*track.joints.shape[:2], 3), np.nan)), 1e-3),
-        "known": _base64(known_joints(result, track).astype(np.uint8)),
+        "known": _base64(known_whole(result, track).astype(np.uint8)),
         "angles": {name: _packed(curve, 0.1) for name, curve in angles.items()},
     }
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from vidpose.body.seen import observed_joints, seen_keypoints
-from vidpose.body.skeletons import SKELETONS, Skeleton
+from vidpose.body.skeletons import EXTREMITIES_10, H36M_27, SKELETONS, Skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import observed_whole, whole_skeleton
 from vidpose.common.files import replacing
 
 FORMAT_VERSION = 1
@@ -61,6 +62,7 @@ def header(result: PoseResult) -> dict[str, Any]:
         "axes": {"x": "right", "y": "down", "z": "away from the camera", "origin": "each person's root joint"},
         "camera": result.camera.as_json() if result.camera else None,
         "joints": _layout(SKELETONS.get(result.joint_layout)),
+        "extremities": _extremities_layout(result),
         "keypoints": _layout(SKELETONS.get(result.keypoint_layout)),
         "provenance": dict(result.provenance),
         "placing": asdict(result.placing) if result.placing else None,
@@ -74,11 +76,21 @@ def _layout(skeleton: Skeleton | None) -> dict[str, Any] | None:
     return {"layout": skeleton.name, "names": list(skeleton.joints), "parents": list(skeleton.parents)}
 
 
+def _extremities_layout(result: PoseResult) -> dict[str, Any] | None:
+    """Of feet and hands; their parents are joints, by name."""
+    whole = whole_skeleton(result) if result.joint_layout in SKELETONS else None
+    if whole is not H36M_27:
+        return None
+    ends = [whole.joints[whole.parents[whole.index(joint)]] for joint in EXTREMITIES_10.joints]
+    return {"layout": EXTREMITIES_10.name, "names": list(EXTREMITIES_10.joints), "parents": ends}
+
+
 def rows(result: PoseResult, track: Track) -> Iterator[dict[str, Any]]:
     """A person's frames, one after the other, rounded as `write_json` says."""
     joints = np.concatenate([observed_joints(result, track), track.joint_scores[..., None]], axis=-1)
     keypoints = np.concatenate([track.keypoints, track.scores[..., None]], axis=-1)
     keypoints[~seen_keypoints(result.source, track)] = np.nan
+    extremities = observed_whole(result, track)[:, track.joints.shape[1] :]
     for row in range(len(track)):
         yield {
             "frame": int(track.frames[row]),
@@ -87,6 +99,7 @@ def rows(result: PoseResult, track: Track) -> Iterator[dict[str, Any]]:
             "root": _numbers(track.roots[row], (4, 4)),
             "keypoints": _points(keypoints[row], (2, 3)),
             "joints": _points(joints[row], (4, 3)),
+            **({"extremities": _points(extremities[row], (4, 4))} if track.extremities.shape[1] else {}),
         }
 
 

@@ -3,8 +3,9 @@
 The format is described in the OpenSim documentation, "Motion (.mot) Files". Names, axes and signs are those of the
 model that `vidpose.export.rajagopal` describes: a body's x is forward, y up, z to its right; a ball joint turns about
 z, x and y in that order; knees flex positively. Angles are those at which that model's own bones, a few degrees off
-these axes, point where the person's do. Ankles, feet, forearm rotation and wrists are left out: 17 joints do not define
-them.
+these axes, point where the person's do. Flexion of ankles and wrists and rotation of forearms are there where the body
+has feet and hands, within the model's ranges and about straight axes, which the model's are near; one camera does not
+tell inversion of a foot and deviation of a wrist.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
 from vidpose.export.placing import EvenClock, facing_x, place_of, placed_joints
-from vidpose.export.rajagopal import ARM, HIP, LEG, ModelLimb, ModelSizes
+from vidpose.export.rajagopal import ARM, HIP, LEG, RANGES, ModelLimb, ModelSizes
 from vidpose.export.rigid_figure import Figure, euler_angles
 
 _TO_OPENSIM = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
@@ -77,6 +78,9 @@ def coordinates(figure: Figure) -> dict[str, np.ndarray]:
         names = (f"hip_flexion_{mark}", f"hip_adduction_{mark}", f"hip_rotation_{mark}")
         values |= _ball(_between(pelvis, femur), *names, sign=sign)
         values[f"knee_angle_{mark}"] = np.degrees(flexion)
+        if f"{side}_toe" in turned:
+            upwards, _, _ = _turns(turned[f"{side}_knee"], turned[f"{side}_ankle"], "XYZ")
+            values[f"ankle_angle_{mark}"] = np.clip(-upwards, *RANGES["ankle_angle"])
     values |= _ball(_between(pelvis, torso), "lumbar_extension", "lumbar_bending", "lumbar_rotation")
     for side, mark, sign in (("right", "r", 1), ("left", "l", -1)):
         hanging = _ARM_DOWN[side].T @ _TO_OPENSIM.T
@@ -85,7 +89,16 @@ def coordinates(figure: Figure) -> dict[str, np.ndarray]:
         names = (f"arm_flex_{mark}", f"arm_add_{mark}", f"arm_rot_{mark}")
         values |= _ball(_between(torso, humerus), *names, sign=sign, calm=_CALM)
         values[f"elbow_flex_{mark}"] = np.degrees(flexion)
+        if f"{side}_index" in turned:
+            pronation, flexion, _ = _turns(turned[f"{side}_elbow"], turned[f"{side}_wrist"], "XZY")
+            values[f"pro_sup_{mark}"] = np.clip(90 + pronation, *RANGES["pro_sup"])
+            values[f"wrist_flex_{mark}"] = np.clip(sign * flexion, *RANGES["wrist_flex"])
     return values
+
+
+def _turns(bone: np.ndarray, end: np.ndarray, order: str) -> np.ndarray:
+    """(3, K) degrees that a foot or hand is turned against its bone, about axes of the rest pose in that order."""
+    return Rotation.from_matrix(_between(bone, end)).as_euler(order, degrees=True).T
 
 
 def _between(parent: np.ndarray, child: np.ndarray) -> np.ndarray:

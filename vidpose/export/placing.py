@@ -15,10 +15,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from vidpose.body.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
-from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.body.whole_body import known_whole, whole_joints, whole_skeleton
 from vidpose.common.errors import VidposeError
 
 _JITTER = 1e-3
@@ -84,17 +84,19 @@ def placed_joints(result: PoseResult, track: Track, up: str, *, guessed: bool = 
         guessed: give joints too that nobody saw (`vidpose.body.seen`), as the lifter took them to be.
 
     Returns:
-        (N, J, 3) float64 metres as `place_of` says; NaN where a joint, or its place, is unknown.
+        (N, J, 3) float64 metres as `place_of` says, in `whole_skeleton`'s layout; NaN where a joint, or its place, is
+        unknown.
     """
-    joints = _from_camera(result, track) @ axes_of(result, up).T + _origin(result, track, up)
+    whole = whole_joints(track, whole_skeleton(result))
+    joints = _from_camera(result, track, whole) @ axes_of(result, up).T + _origin(result, track, up)
     if not guessed:
-        joints[~known_joints(result, track)] = np.nan
+        joints[~known_whole(result, track)] = np.nan
     return joints
 
 
-def _from_camera(result: PoseResult, track: Track) -> np.ndarray:
-    """(N, J, 3) joints in the camera's frame, or around the root where that is all there is."""
-    joints = track.joints.astype(np.float64)
+def _from_camera(result: PoseResult, track: Track, joints: np.ndarray) -> np.ndarray:
+    """(N, J, 3) joints of a track in the camera's frame, or around the root where that is all there is."""
+    joints = joints.astype(np.float64)
     return joints if place_of(result) is Placement.ROOT else joints + track.roots[:, None]
 
 
@@ -106,7 +108,7 @@ def _origin(result: PoseResult, track: Track, up: str) -> np.ndarray:
         return Z_UP_TO_Y_UP @ origin if up == "y" else origin
     # One floor for all who are in one space.
     people = [track] if place is Placement.ROOT else [other for other in result.tracks if has_pose(other)]
-    floor = floor_below([-_from_camera(result, one)[..., 1] for one in people])
+    floor = floor_below([-_from_camera(result, one, one.joints)[..., 1] for one in people])
     return -floor * (np.array([0.0, 1, 0]) if up == "y" else np.array([0.0, 0, 1]))
 
 
@@ -135,7 +137,7 @@ def facing_x(result: PoseResult, joints: np.ndarray, heading: float | None) -> t
     turn = Rotation.from_euler("y", np.arctan2(forward[1], forward[0])).as_matrix()
     path = joints[:, root_of(result)] @ turn.T
     low, high = np.nanmin(path, axis=0), np.nanmax(path, axis=0)
-    floor = 0.0 if place_of(result) is Placement.WORLD else floor_below([joints[..., 1]])
+    floor = 0.0 if place_of(result) is Placement.WORLD else floor_below([joints[:, : len(layout), 1]])
     return turn, -np.array([(low[0] + high[0]) / 2, floor, (low[2] + high[2]) / 2])
 
 

@@ -66,12 +66,18 @@ ARM = ModelLimb(
 )
 """To the wrist, the palm to the front, as the model has it where `pro_sup` is 0."""
 
+RANGES: Mapping[str, tuple[float, float]] = {"ankle_angle": (-40, 30), "pro_sup": (0, 90), "wrist_flex": (-70, 70)}
+"""Degrees that the model's coordinates do not exceed."""
+
 MARKERS: Mapping[str, str] = {
     "pelvis": "MidHip", "spine": "Spine", "thorax": "MidShoulder", "nose": "Nose", "head_top": "HeadTop",
     **{f"{side}_{joint}": f"{side[0].upper()}{letter}JC" for side in ("left", "right") for joint, letter in (
         ("hip", "H"), ("knee", "K"), ("ankle", "A"), ("shoulder", "S"), ("elbow", "E"), ("wrist", "W"))},
+    **{f"{side}_{joint}": f"{side[0].upper()}{mark}" for side in ("left", "right") for joint, mark in (
+        ("toe", "TOE"), ("heel", "CAL"), ("index", "Index"), ("pinky", "Pinky"), ("thumb", "Thumb"))},
 }  # fmt: skip
-"""Joint -> marker. Centres of joints have the names of the model's own markers, `RHJC`, and `RWJC` for the wrist."""
+"""Joint -> marker. Centres of joints, heels and toes have the names of the model's own markers, `RHJC` and `RCAL`, and
+`RWJC` for the wrist."""
 
 
 @dataclass(frozen=True)

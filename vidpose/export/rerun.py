@@ -17,8 +17,9 @@ import numpy as np
 
 from vidpose.body import colours as style
 from vidpose.body.joint_angles import track_angles
-from vidpose.body.skeletons import SKELETONS
+from vidpose.body.skeletons import SKELETONS, Skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import whole_skeleton
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import replacing
 from vidpose.export.page_film import film_size, frames_to_show, small_film
@@ -104,13 +105,14 @@ def _log_film(rr: ModuleType, recording: Any, result: PoseResult, film: bytes) -
 def _log_person(rr: ModuleType, recording: Any, result: PoseResult, track: Track, scene: ViewerScene) -> None:
     to_film = film_size(result.source)[0] / result.source.width
     keypoints = np.where(track.scores[..., None] < _LEAST_SCORE, np.nan, track.keypoints) * to_film
-    _log_bones(
-        recording, f"picture/person_{track.id}", rr.LineStrips2D, track, keypoints, result.keypoint_layout, _RADIUS_2D
-    )
+    seen_as = SKELETONS[result.keypoint_layout]
+    _log_bones(recording, f"picture/person_{track.id}", rr.LineStrips2D, track, keypoints, seen_as, _RADIUS_2D)
     if track.id not in scene.joints:
         return
     joints = scene.joints[track.id]
-    _log_bones(recording, f"scene/person_{track.id}", rr.LineStrips3D, track, joints, result.joint_layout, _RADIUS_3D)
+    _log_bones(
+        recording, f"scene/person_{track.id}", rr.LineStrips3D, track, joints, whole_skeleton(result), _RADIUS_3D
+    )
     for name, curve in track_angles(result, track).items():
         known = np.isfinite(curve)
         rr.send_columns(
@@ -122,10 +124,10 @@ def _log_person(rr: ModuleType, recording: Any, result: PoseResult, track: Track
 
 
 def _log_bones(
-    recording: Any, entity: str, strips: type, track: Track, points: np.ndarray, layout: str, radius: float
+    recording: Any, entity: str, strips: type, track: Track, points: np.ndarray, layout: Skeleton, radius: float
 ) -> None:
     """Lines from joint to joint in every frame, none where either is absent; after the last row there is nobody."""
-    bones = style.bones_of(SKELETONS[layout])
+    bones = style.bones_of(layout)
     ends = np.array([(bone.start, bone.end) for bone in bones])
     colours = np.array([bone.colour for bone in bones], np.uint8)
     for row, frame in enumerate(track.frames):

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from vidpose.body.kinematics import matrices_of, orientations, pose, rest_offsets
-from vidpose.body.seen import known_joints
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import known_whole, whole_skeleton
 from vidpose.export.placing import axes_of, placed_joints, root_of
 
 log = logging.getLogger(__name__)
@@ -58,13 +58,15 @@ class Figure:
             UsageError: no rest pose is known for the result's layout.
         """
         _warn_of_guesses(result, track)
-        layout, joints = get_skeleton(result.joint_layout), placed_joints(result, track, "y", guessed=True)
+        layout = whole_skeleton(result) if track.extremities.shape[1] else get_skeleton(result.joint_layout)
+        joints = placed_joints(result, track, "y", guessed=True)[:, : len(layout)]
         there = np.isfinite(joints).all(axis=(1, 2))
         assert there.any(), "somebody without a pose is no figure"
-        fitted = there & (track.rotations.shape[1] == len(layout)) & np.isfinite(track.rotations).all(axis=(1, 2))
+        fitted = there & (track.rotations.shape[1] > 0) & np.isfinite(track.rotations).all(axis=(1, 2))
         if fitted.any():
-            there = fitted
-            turns = axes_of(result, "y") @ matrices_of(track.rotations[there])
+            there, turning = fitted, [*range(track.rotations.shape[1])]
+            turning += layout.parents[len(turning) :]  # points of feet and hands turn with ankles and wrists
+            turns = axes_of(result, "y") @ matrices_of(track.rotations[there][:, turning])
         else:
             turns = orientations(joints[there], layout)
         joints = joints[there]
@@ -107,9 +109,9 @@ class Figure:
 
 
 def _warn_of_guesses(result: PoseResult, track: Track) -> None:
-    never = np.flatnonzero(~known_joints(result, track)[track.lifted].any(axis=0))
+    never = np.flatnonzero(~known_whole(result, track)[track.lifted].any(axis=0))
     if len(never):
-        names = ", ".join(get_skeleton(result.joint_layout).joints[joint] for joint in never)
+        names = ", ".join(whole_skeleton(result).joints[joint] for joint in never)
         log.warning("person %d: never seen, and in a format of whole bodies a guess: %s", track.id, names)
 
 

@@ -62,7 +62,7 @@ class ViewerScene:
         if place is Placement.ROOT:
             slots = _slots(tuple(track for track in result.tracks if track.id in joints))
             for id_, points in joints.items():
-                points[..., 2] -= points[..., 2].min(axis=1, keepdims=True)
+                points[..., 2] -= np.fmin.reduce(points[..., 2], axis=1, keepdims=True)
                 points[..., 0] += _BETWEEN * (slots[id_] - max(slots.values()) / 2)
         low, high = _corners(joints)
         return ViewerScene(place, joints, low, high, _floors(joints, place, low, high))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import whole_skeleton
 from vidpose.common.files import replacing
 from vidpose.export.placing import EvenClock, facing_x, placed_joints
 from vidpose.export.rajagopal import MARKERS
@@ -27,7 +27,7 @@ def write_trc(result: PoseResult, track: Track, path: Path, heading: float | Non
         VidposeError: the file cannot be written.
     """
     clock = EvenClock.of(result.source)
-    names = [MARKERS.get(joint, joint) for joint in get_skeleton(result.joint_layout).joints]
+    names = [MARKERS.get(joint, joint) for joint in whole_skeleton(result).joints]
     turn, shift = facing_x(result, placed_joints(result, track, "y", guessed=True), heading)
     joints = clock.sample(track, placed_joints(result, track, "y") @ turn.T + shift)
     frames = clock.frames_of(track)

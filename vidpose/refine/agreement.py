@@ -12,11 +12,10 @@ The first is robust by Charbonnier's function, 2 (sqrt(1 + x^2) - 1), the second
 x^2), which lets go of keypoints that are plainly wrong. Where scores are low, the pose follows from its neighbours in
 time.
 
-The minimum is found by Levenberg and Marquardt's method, the robust terms reweighted at every step. A frame's unknowns
-meet only those of two frames before and after, in the accelerations: the normal equations are a band, solved by
-Cholesky's method in time linear in the length.
+The minimum is found by Levenberg and Marquardt's method (`vidpose.refine.descent`), the robust terms reweighted at
+every step.
 
-Shape suffixes: N frames, J joints, H hinges, U unknowns, R residuals, M = N - 2 accelerations, D the 3 of a position.
+Shape suffixes: N frames, J joints, H hinges, U unknowns, R residuals, D the 3 of a position.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import numpy as np
 
 from vidpose.body.kinematics import rest_directions
 from vidpose.body.tracks import PinholeCamera
-from vidpose.refine.block_band import solve_block_band
+from vidpose.refine.descent import Accelerations, descend
 from vidpose.refine.hinged_body import (
     BENDS,
     HINGED,
@@ -101,10 +100,6 @@ _REST_HD = rest_directions(LAYOUT)[list(HINGED)]
 _NEAREST = 0.1
 """Metres: no joint is closer to the camera."""
 
-_STEPS = 12
-_ENOUGH = 1e-3
-"""Relative decrease of the cost from which on further steps change nothing one sees."""
-
 
 def _lifter_spreads(doubts_NJ2: np.ndarray, frames: int) -> np.ndarray:
     """(N, J, 3) standard deviations of the lifted bones: the usual ones, or what the lifter says of itself."""
@@ -165,19 +160,7 @@ class Evidence:
 
 def best_body(body: Body, evidence: Evidence, spread: Spread = SPREAD) -> Body:
     """The body that agrees best with the evidence, found from one that is near; its bends within `BENDS`."""
-    problem = Agreement(evidence, spread)
-    cost, damping = problem.cost(body), 1e-4
-    for _ in range(_STEPS):
-        before, blocks, downhill = cost, *problem.normal_equations(body)
-        while damping < 1e3:
-            trial = body.moved(_damped(blocks, downhill, damping))
-            trial_cost = problem.cost(trial)
-            if trial_cost < cost:
-                body, cost, damping = trial, trial_cost, damping / 10
-                break
-            damping *= 10
-        if before - cost <= _ENOUGH * before:
-            break
+    body = descend(Agreement(evidence, spread), body)
     return Body(body.offsets, body.turned, np.clip(body.bends, *BENDS), body.roots)
 
 
@@ -186,33 +169,31 @@ class Agreement:
 
     def __init__(self, evidence: Evidence, spread: Spread):
         self.evidence, self.spread = evidence, spread
-        steps = np.diff(evidence.times)
-        self.seconds_N = np.gradient(evidence.times) if len(steps) else np.ones(1)
-        before, after = steps[:-1], steps[1:]
-        self.span_M = (before + after) / 2
-        # A second derivative is the divided difference of three neighbours.
-        self.differences_3M = 2 * np.stack([1 / (before * (before + after)), -1 / (before * after),
-                                            1 / (after * (before + after))])  # fmt: skip
+        self.accelerations = Accelerations(evidence.times)
+
+    def moved(self, body: Body, change_NU: np.ndarray) -> Body:
+        return body.moved(change_NU)
 
     def cost(self, body: Body) -> float:
         bones_NJD = body.bones()
         _, _, lifted_NJ = self._lifted(bones_NJD)
         _, _, seen_NJ = self._seen(body.joints() + body.roots[:, None])
         frames_N = lifted_NJ.sum(axis=1) + seen_NJ.sum(axis=1) + np.square(self._limits(body)).sum(axis=1)
-        accelerations_M = np.square(self._accelerations(body)).sum(axis=1)
-        return float(self.seconds_N @ frames_N + self.span_M @ accelerations_M)
+        return float(self.accelerations.seconds_N @ frames_N) + self.accelerations.cost(self._moving(body))
 
     def normal_equations(self, body: Body) -> tuple[list[np.ndarray], np.ndarray]:
         """The (N, U, U) blocks of each frame with itself, the next and the next but one; and (N, U) downhill."""
         bones_by_NJDU = body.bone_derivatives()
         terms = self._bone_rows(body, bones_by_NJDU), self._keypoint_rows(body), self._limit_rows(body)
         by_NRU, off_NR = (np.concatenate(parts, axis=1) for parts in zip(*terms, strict=True))
-        by_NRU *= np.sqrt(self.seconds_N)[:, None, None]
-        off_NR *= np.sqrt(self.seconds_N)[:, None]
+        root_N = np.sqrt(self.accelerations.seconds_N)
+        by_NRU *= root_N[:, None, None]
+        off_NR *= root_N[:, None]
         diagonal = np.swapaxes(by_NRU, 1, 2) @ by_NRU
         downhill = -(off_NR[:, None] @ by_NRU)[:, 0]
         blocks = [diagonal, np.zeros_like(diagonal), np.zeros_like(diagonal)]
-        self._add_accelerations(body, bones_by_NJDU, blocks, downhill)
+        by_NRU = self._moving_derivatives(body, bones_by_NJDU)
+        self.accelerations.add(self._moving(body), by_NRU, blocks, downhill)
         return blocks, downhill
 
     def _lifted(self, bones_NJD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -246,11 +227,6 @@ class Agreement:
         s = self.spread
         return np.concatenate([bones / s.acceleration, axes / s.roll, body.roots / s.root_acceleration], axis=1)
 
-    def _accelerations(self, body: Body) -> np.ndarray:
-        """(M, R) second derivatives of `_moving`."""
-        places_NR, last = self._moving(body), max(len(body) - 2, 0)
-        return sum(self.differences_3M[i, :, None] * places_NR[i : last + i] for i in range(3))
-
     # Derivatives by the unknowns and residuals, (N, R, U) and (N, R), both times the root of the weight.
 
     def _bone_rows(self, body: Body, bones_by_NJDU: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -282,11 +258,8 @@ class Agreement:
         beyond = beyond_NR[:, hinges : 2 * hinges] * twist_by_NHU / limit
         return np.concatenate([bends, beyond, twist_by_NHU / twist], axis=1), off_NR
 
-    def _add_accelerations(
-        self, body: Body, bones_by_NJDU: np.ndarray, blocks: list[np.ndarray], downhill_NU: np.ndarray
-    ) -> None:
-        """Add what the accelerations ask for to the normal equations."""
-        s, frames, last = self.spread, len(body), max(len(body) - 2, 0)
+    def _moving_derivatives(self, body: Body, bones_by_NJDU: np.ndarray) -> np.ndarray:
+        s, frames = self.spread, len(body)
         axes_by_NADU = np.zeros((frames, len(_ROLL_AXES), 3, UNKNOWNS))
         orientations_NJDD = body.orientations()
         for place, (joint, axis) in enumerate(_ROLL_AXES.items()):
@@ -294,16 +267,7 @@ class Agreement:
         root_by = np.zeros((frames, 3, UNKNOWNS))
         root_by[:, range(3), range(ROOT.start, ROOT.stop)] = 1 / s.root_acceleration
         bones_by, axes_by = (by.reshape(frames, -1, UNKNOWNS) for by in (bones_by_NJDU[:, 1:], axes_by_NADU))
-        by_NRU = np.concatenate([bones_by / s.acceleration, axes_by / s.roll, root_by], axis=1)
-        for apart in range(3):
-            products = np.swapaxes(by_NRU[: frames - apart], 1, 2) @ by_NRU[apart:]
-            for i in range(3 - apart):
-                factor_M = self.span_M * self.differences_3M[i] * self.differences_3M[i + apart]
-                blocks[apart][i : last + i] += factor_M[:, None, None] * products[i : last + i]
-        pull_MR = self._accelerations(body) * self.span_M[:, None]
-        for i in range(3):
-            pulled_M1U = (self.differences_3M[i, :, None] * pull_MR)[:, None] @ by_NRU[i : last + i]
-            downhill_NU[i : last + i] -= pulled_M1U[:, 0]
+        return np.concatenate([bones_by / s.acceleration, axes_by / s.roll, root_by], axis=1)
 
 
 def twists(body: Body) -> tuple[np.ndarray, np.ndarray]:
@@ -334,11 +298,3 @@ def _twist_derivatives(body: Body) -> np.ndarray:
         rate = (now + rest) / np.maximum(1 + (now * rest).sum(axis=-1, keepdims=True), 0.05) * known_NH[:, hinge, None]
         by_NHU[:, hinge, turn_of(upper)], by_NHU[:, hinge, turn_of(trunk)] = rate, -rate
     return by_NHU
-
-
-def _damped(blocks: list[np.ndarray], downhill: np.ndarray, damping: float) -> np.ndarray:
-    """(N, U) the damped step, by the normal equations' blocks on the diagonal and beside it."""
-    own, diagonal = range(UNKNOWNS), blocks[0].copy()
-    # What nothing is known about, such as the place of someone without keypoints, stays.
-    diagonal[:, own, own] = diagonal[:, own, own] * (1 + damping) + 1e-6
-    return solve_block_band([diagonal, *blocks[1:]], downhill)

@@ -22,6 +22,7 @@ from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
 from vidpose.common.errors import UsageError
 from vidpose.refine.agreement import Evidence, best_body
+from vidpose.refine.extremities import with_extremities
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.hinged_body import LAYOUT, Body
 from vidpose.refine.roots import root_path, seen_joints
@@ -56,7 +57,8 @@ def fit(result: PoseResult, height: Heights | None = None, max_gap: float = MAX_
         rest_directions(get_skeleton(result.joint_layout))
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
         own_height = height.get(track.id) if isinstance(height, Mapping) else height
-        tracks.append(fit_track(track, keypoints, scores, result.camera, own_height, max_gap))
+        fitted = fit_track(track, keypoints, scores, result.camera, own_height, max_gap)
+        tracks.append(with_extremities(fitted, result.keypoint_layout, result.camera, max_gap))
     return result.with_tracks(tuple(tracks), fit="body")
 
 

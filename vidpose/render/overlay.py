@@ -56,7 +56,7 @@ class OverlayRenderer:
         panel_width = round(self._video_size[1] * _PANEL_ASPECT)
         self.size = _even(self._video_size[0] + panel_width), _even(self._video_size[1])
         self._unit = self.size[1] / 720
-        self._panel = Panel(result, get_skeleton(result.joint_layout), self.size[0] - self._video_size[0], self.size[1])
+        self._panel = Panel(result, self.size[0] - self._video_size[0], self.size[1])
 
     def draw(self, image: np.ndarray, frame_index: int) -> np.ndarray:
         """Draw one frame.

@@ -27,9 +27,8 @@ from vidpose.body.colours import (
     mix,
 )
 from vidpose.body.joint_angles import upward
-from vidpose.body.seen import known_joints
-from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import known_whole, whole_joints, whole_skeleton
 from vidpose.render.drawing import chip, dot, stroke, text, text_width
 
 MAX_CELLS = 12
@@ -90,14 +89,16 @@ class Panel:
         width, height: pixels of the panel.
     """
 
-    def __init__(self, result: PoseResult, skeleton: Skeleton, width: int, height: int) -> None:
-        self._skeleton = skeleton
+    def __init__(self, result: PoseResult, width: int, height: int) -> None:
+        self._skeleton = whole_skeleton(result)
         self._unit = height / 720
         self._slots = _slots(result.tracks)
         self._tracks = result.tracks
-        self._known = {track.id: known_joints(result, track) for track in result.tracks}
+        self._known = {track.id: known_whole(result, track) for track in result.tracks}
         level = _level(upward(result.camera))
-        self._joints = {track.id: (track.joints @ level.T).astype(np.float32) for track in result.tracks}
+        self._joints = {
+            track.id: (whole_joints(track, self._skeleton) @ level.T).astype(np.float32) for track in result.tracks
+        }
         self._floors = {track.id: _floor(track.times, self._joints[track.id]) for track in result.tracks}
         footer = round(44 * self._unit)
         tall, wide = _extent([self._joints[one.id][one.lifted] for one in result.tracks if one.id in self._slots])
@@ -120,29 +121,30 @@ class Panel:
             x, y = self._cells[slot]
             cell = panel[y : y + self._view.height, x : x + self._view.width]
             joints = self._joints[track.id][row]
-            if np.isfinite(joints).all():
+            if track.lifted[row]:
                 joints = joints - np.array([0, self._floors[track.id][row], 0])
                 self._draw_body(cell, joints, self._known[track.id][row])
             height = max(8.0, 12 * self._unit)
             chip(cell, (2.4 * height, 2.4 * height), str(track.id), id_colour(track.id), height)
 
     def _draw_body(self, cell: np.ndarray, joints: np.ndarray, known: np.ndarray) -> None:
-        """Draw (J, 3) metres, far limbs first, darker and thinner; grey what is not (J,) known."""
-        bones = bones_of(self._skeleton)
+        """Draw (J, 3) metres, far limbs first, darker and thinner; grey what is not (J,) known, not what is absent."""
+        there = np.isfinite(joints).all(axis=1)
+        bones = [bone for bone in bones_of(self._skeleton) if there[bone.start] and there[bone.end]]
         pixels, depth = self._view(joints)
         width = max(1.5, 0.036 * self._view.scale)
         shadow, _ = self._view(joints * [1, 0, 1])
         for bone in bones:
-            stroke(cell, shadow[bone.start], shadow[bone.end], SHADOW, width)
+            stroke(cell, shadow[bone.start], shadow[bone.end], SHADOW, bone.weight * width)
         farness = np.clip((depth + 0.3) / 0.9, 0, 1)
         colours = joint_colours(self._skeleton)
         for bone in sorted(bones, key=lambda b: -(depth[b.start] + depth[b.end])):
             far = float(farness[bone.start] + farness[bone.end]) / 2
-            thick = width * (1.3 - 0.6 * far)
+            thick = bone.weight * width * (1.3 - 0.6 * far)
             colour = bone.colour if known[bone.start] and known[bone.end] else GUESS
             stroke(cell, pixels[bone.start], pixels[bone.end], OUTLINE, thick + max(2.0, 0.4 * width))
             stroke(cell, pixels[bone.start], pixels[bone.end], mix(colour, BACKGROUND, _FADE * far), thick)
-            for joint in (bone.start, bone.end):
+            for joint in (bone.start, bone.end) if bone.weight == 1 else ():
                 far = float(farness[joint])
                 light = mix(
                     mix(colours[joint] if known[joint] else GUESS, (255, 255, 255), 0.5), BACKGROUND, _FADE * far
@@ -241,14 +243,16 @@ def _grid(count: int, across: float, down: float) -> tuple[int, int, float]:
 def _extent(poses: list[np.ndarray]) -> tuple[float, float]:
     """Metres that nearly all poses (N, J, 3) take up: from the lowest to the highest joint, and across."""
     joints = np.concatenate([one for one in poses if len(one)] or [np.zeros((1, 1, 3))])
-    tall = np.percentile(np.ptp(joints[..., 1], axis=1), 97)
-    wide = 2 * np.percentile(np.hypot(joints[..., 0], joints[..., 2]).max(axis=1), 97)
+    # Of two numbers, `fmax` takes the one that is a number: feet and hands may be absent.
+    heights = joints[..., 1]
+    tall = np.percentile(np.fmax.reduce(heights, axis=1) - np.fmin.reduce(heights, axis=1), 97)
+    wide = 2 * np.percentile(np.fmax.reduce(np.hypot(joints[..., 0], joints[..., 2]), axis=1), 97)
     return max(float(tall), 1.2), max(float(wide), 1.2)
 
 
 def _floor(times: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """(N,) the height of the floor under the body, metres below the root: that of the lowest joint, without jitter."""
-    lowest = joints[..., 1].max(axis=1)
+    lowest = np.fmax.reduce(joints[..., 1], axis=1)
     known = np.isfinite(lowest)
     interval = (times[-1] - times[0]) / max(1, len(times) - 1) or 1.0
     sigma = _FLOOR_MEMORY / 2 / interval

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.body.skeletons import H36M_17
+from vidpose.body.skeletons import EXTREMITIES_10, H36M_17
 from vidpose.synth.figure import OUTWARD, SIDES
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -97,6 +97,23 @@ def frames(joints: np.ndarray) -> Frames:
     left_arm, right_arm = (_arm(at, side, outward, chest) for side, outward in zip(SIDES, OUTWARD, strict=True))
     left_leg, right_leg = (_leg(at, side, outward, pelvis) for side, outward in zip(SIDES, OUTWARD, strict=True))
     return Frames(at, pelvis, chest, head, (left_arm, right_arm), (left_leg, right_leg))
+
+
+_FOOT_AND_HAND = {
+    "heel": (0.0, -0.05, -0.045), "toe": (0.0, 0.165, -0.05),
+    "index": (0.0, 0.028, -0.09), "pinky": (0.0, -0.027, -0.09), "thumb": (-0.012, 0.052, -0.062),
+}  # fmt: skip
+"""Metres outwards, forward and up in the frames at ankle and wrist, as `vidpose.synth.physique` draws them."""
+
+
+def extremities(joints: np.ndarray) -> np.ndarray:
+    """Feet and hands (10, 3) of `EXTREMITIES_10` of one body, from its joints (17, 3) of `H36M_17`, world metres."""
+    parts, at = frames(joints), {}
+    for i, side in enumerate(SIDES):
+        for point, (right, forward, up) in _FOOT_AND_HAND.items():
+            limb = (parts.legs if point in ("heel", "toe") else parts.arms)[i]
+            at[f"{side}_{point}"] = limb.end(right * limb.outward, forward, up)
+    return np.stack([at[point] for point in EXTREMITIES_10.joints])
 
 
 def _trunk(origin: np.ndarray, right: np.ndarray, up: np.ndarray) -> LocalFrame:

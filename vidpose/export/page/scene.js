@@ -175,26 +175,28 @@ class Scene {
     for (let i = 0; i < count; i++) {
       const at = 3 * (row * count + i);
       const [x, y, z] = person.joints.subarray(at, at + 3);
-      if (Number.isNaN(x + y + z)) return [];
-      points.push({ ...project(x, y, z), shadow: project(x, y, this.data.floors[0].z) });
+      const there = !Number.isNaN(x + y + z);
+      points.push(there ? { ...project(x, y, z), shadow: project(x, y, this.data.floors[0].z) } : null);
     }
-    if (points.some((point) => point.near < NEAREST)) return [];
+    const found = points.filter(Boolean);
+    if (!found.length || found.some((point) => point.near < NEAREST)) return [];
     const width = Math.max(2, 0.036 * this.scale);
     const parts = [];
-    for (const [start, end, colour] of layout3d.bones) {
+    for (const [start, end, colour, weight] of layout3d.bones) {
       const [a, b] = [points[start], points[end]];
+      if (!a || !b) continue;
       const known = (joint) => person.known[row * count + joint];
       const shade = known(start) && known(end) ? colour : colours.guess;
-      stroke(context, a.shadow.x, a.shadow.y, b.shadow.x, b.shadow.y, css(colours.shadow), width);
+      stroke(context, a.shadow.x, a.shadow.y, b.shadow.x, b.shadow.y, css(colours.shadow), weight * width);
       const depth = (a.depth + b.depth) / 2;
       const far = Math.min(1, Math.max(0, depth / this.reach + 0.2));
-      const thick = (1.15 * width * 2) / (a.near + b.near);
+      const thick = (1.15 * weight * width * 2) / (a.near + b.near);
       parts.push({
         depth,
         paint: () => {
           stroke(context, a.x, a.y, b.x, b.y, css(colours.outline), thick + Math.max(2, 0.4 * width));
           stroke(context, a.x, a.y, b.x, b.y, css(mix(shade, colours.background, FADE * far)), thick);
-          for (const [joint, point] of [[start, a], [end, b]]) {
+          for (const [joint, point] of weight === 1 ? [[start, a], [end, b]] : []) {
             const own = known(joint) ? layout3d.colours[joint] : colours.guess;
             const light = mix(mix(own, [255, 255, 255], 0.5), colours.background, FADE * far);
             dot(context, point.x, point.y, css(light), 0.45 * thick);

@@ -1,0 +1,337 @@
+"""Feet and hands of a fitted body: rigid parts that turn about ankles and wrists.
+
+The 17 joints of a body end at ankle and wrist. Where the detector shows heels and toes, or knuckles and thumbs, each
+foot and each hand is a rigid part that hangs there. In a frame it has three angles, and those that are wanted
+
+- bring its points, through the camera, to their keypoints, by their scores; Geman and McClure's function lets go of
+  what is plainly wrong, as in `vidpose.refine.agreement`,
+- are near to how feet and hands are mostly held, and within what joints can do,
+- let the points accelerate little.
+
+A foot that points at the camera looks like one that is held otherwise, so the descent begins at the best way through a
+grid of angles (Viterbi). One factor says how large a person's feet are against their shanks, another how large hands
+are against forearms; both are found along with the angles.
+
+Shape suffixes: N frames, K points of a part, A = 3 angles, G nodes of a grid, D the 3 of a position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from vidpose.body.kinematics import bone_lengths, matrices_of, quaternions_of
+from vidpose.body.skeletons import EXTREMITIES_10, get_skeleton
+from vidpose.body.stretches import MAX_GAP, unbroken
+from vidpose.body.tracks import PinholeCamera, Track
+from vidpose.body.whole_body import extremity_keypoints, has_feet
+from vidpose.refine.descent import Accelerations, descend
+from vidpose.refine.hinged_body import LAYOUT
+
+_KEYPOINT, _WILD = 0.015, 0.06
+"""Metres at the person: the standard deviation of a keypoint of score 1, and where one counts half."""
+
+_ACCELERATION = 20.0
+"""Metres a second squared, the standard deviation of a point's against ankle or wrist."""
+
+_LIMIT = 0.05
+"""Radians beyond what a joint can do, as a standard deviation."""
+
+_SPEED = 2.0
+"""Metres a second that points move at on the way through the grid."""
+
+_SIZE = 0.1
+"""Standard deviation of how much larger or smaller somebody's feet or hands are than usual."""
+
+_ROUNDS = 3
+"""Between angles and size."""
+
+_FOLLOWED = 0.7
+"""How much of the way from an ankle or wrist to its own keypoint the keypoints around it are moved along, for what the
+fit is off by there they are off by too."""
+
+_NEAREST = 0.1
+"""Metres: nothing is closer to the camera."""
+
+_BENT = 0.3
+"""Sine of the bend of knee or elbow from which on it shows how its lower bone is rolled."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A foot or a hand of the left side, in the rest pose (`vidpose.body.kinematics`).
+
+    Attributes:
+        bone: the joints at both ends of the bone that it hangs on, without their side; it turns about the second.
+        points: name in `EXTREMITIES_10`, without its side -> metres from there, of somebody whose bone is 1 m long.
+        axes: (3, 3) that it turns about, in this order, each carried along by those before.
+        limits: degrees of each angle, from the least to the greatest.
+        usual, spread: degrees, the mean of each angle and its standard deviation.
+        loose: degrees that the second is more at, of a foot whose leg is straight: its roll shows nowhere else.
+        grid: degrees of each angle to begin at.
+    """
+
+    bone: tuple[str, str]
+    points: Mapping[str, tuple[float, float, float]]
+    axes: tuple[tuple[int, int, int], ...]
+    limits: tuple[tuple[float, float], ...]
+    usual: tuple[float, float, float]
+    spread: tuple[float, float, float]
+    loose: float
+    grid: tuple[tuple[float, ...], ...]
+
+
+FOOT = Part(
+    ("knee", "ankle"),
+    {"heel": (0, -0.10, -0.12), "toe": (0, -0.115, 0.39)},
+    ((-1, 0, 0), (0, 1, 0), (0, 0, -1)),
+    ((-55, 35), (-35, 45), (-25, 35)),
+    (0, 5, 0),
+    (25, 10, 8),
+    30,
+    ((-45, -20, 0, 20), (-30, 0, 30), (0,)),
+)
+"""Dorsiflexion, toes outwards, inversion."""
+
+HAND = Part(
+    ("elbow", "wrist"),
+    {"index": (0.35, 0, 0.05), "pinky": (0.32, 0, -0.045), "thumb": (0.235, -0.045, 0.085)},
+    ((1, 0, 0), (0, 0, -1), (0, -1, 0)),
+    ((-90, 90), (-75, 80), (-35, 25)),
+    (0, 0, 0),
+    (50, 25, 10),
+    0,
+    ((-75, -37, 0, 37, 75), (-45, 0, 45), (0,)),
+)
+"""Pronation, from where the thumb points to the side to which the elbow bends; flexion; deviation to the thumb."""
+
+
+def with_extremities(track: Track, keypoint_layout: str, camera: PinholeCamera, max_gap: float = MAX_GAP) -> Track:
+    """A fitted track with feet and hands: `extremities`, and `rotations` of ankles and wrists.
+
+    It stays as it is where the detector shows neither heels nor toes, or nobody knows where the person is.
+
+    Args:
+        track: with joints of `H36M_17`, roots and rotations.
+        keypoint_layout: of the track's keypoints.
+        max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
+    """
+    placed = track.lifted & np.isfinite(track.roots).all(axis=1) & (track.rotations.shape[1] > 0)
+    if not placed.any() or not has_feet(get_skeleton(keypoint_layout)):
+        return track
+    points, rotations = np.full((len(track), len(EXTREMITIES_10), 3), np.nan, np.float32), track.rotations.copy()
+    runs = unbroken(placed, track.times, max_gap)
+    for part in (FOOT, HAND):
+        names = ("left", "right")
+        sides = [_Side.of(part, name, track, keypoint_layout, camera) for name in names]
+        angles, size = _held(part, sides, runs, track.times)
+        for name, side, angles_NA in zip(names, sides, angles, strict=True):
+            end = LAYOUT.index(f"{name}_{part.bone[1]}")
+            turned_NDD = side.base @ side.turns(angles_NA)
+            rotations[placed, end] = quaternions_of(turned_NDD[placed])
+            points[:, _columns(part, name)] = track.joints[:, [end]] + (size * side.offsets) @ _back(turned_NDD)
+    return replace(track, extremities=points, rotations=rotations)
+
+
+def _columns(part: Part, side: str) -> list[int]:
+    return [EXTREMITIES_10.index(f"{side}_{point}") for point in part.points]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A part of one side, and what is seen of it, in all rows of a track or in some; NaN in rows without a body.
+
+    Attributes:
+        axes, offsets: (A, 3) and (K, 3) the part's own, of this side; the offsets in metres, of the usual size.
+        base: (N, 3, 3) orientation of the bone that the part hangs on.
+        ends: (N, 3) metres, the ankle or wrist in the camera's frame.
+        rays: (N, K, 2) keypoints as the camera's (x / z, y / z); any finite value where absent.
+        scores: (N, K) of the keypoints, 0 where absent.
+        spread: (N, A) radians, standard deviations of the angles.
+    """
+
+    axes: np.ndarray
+    offsets: np.ndarray
+    base: np.ndarray
+    ends: np.ndarray
+    rays: np.ndarray
+    scores: np.ndarray
+    spread: np.ndarray
+
+    @staticmethod
+    def of(part: Part, side: str, track: Track, keypoint_layout: str, camera: PinholeCamera) -> _Side:
+        start, end = (LAYOUT.index(f"{side}_{joint}") for joint in part.bone)
+        bones_ND = [track.joints[:, joint] - track.joints[:, LAYOUT.parents[joint]] for joint in (start, end)]
+        cosine_N = (_unit(bones_ND[0]) * _unit(bones_ND[1])).sum(axis=-1)
+        straight_N = 1 / (1 + (1 - np.square(cosine_N)) / _BENT**2)
+        spread_NA = np.tile(part.spread, (len(track), 1))
+        spread_NA[:, 1] = np.hypot(spread_NA[:, 1], part.loose * straight_N)
+        ends_ND = track.joints[:, end].astype(np.float64) + track.roots
+        keypoints_NK2, scores_NK = (
+            array[:, _columns(part, side)] for array in extremity_keypoints(track, keypoint_layout)
+        )
+        own = get_skeleton(keypoint_layout).index(f"{side}_{part.bone[1]}")
+        with np.errstate(invalid="ignore"):
+            off_N2 = np.nan_to_num(track.keypoints[:, own] - camera.project(ends_ND)) * track.scores[:, own, None]
+        rays_NK2 = (np.nan_to_num(keypoints_NK2) - _FOLLOWED * off_N2[:, None] - camera.centre) / camera.focal
+        # The right side is the left one's picture in a mirror; a turn, there, goes the other way about y and z.
+        mirror = 1 if side == "left" else -1
+        return _Side(
+            np.array(part.axes, float) * (1, mirror, mirror),
+            np.array(list(part.points.values())) * (mirror, 1, 1) * bone_lengths(track.joints, LAYOUT)[end],
+            matrices_of(track.rotations[:, start]), ends_ND, rays_NK2, scores_NK, np.radians(spread_NA),
+        )  # fmt: skip
+
+    def __getitem__(self, rows: slice) -> _Side:
+        by_row = ("base", "ends", "rays", "scores", "spread")
+        return replace(self, **{name: getattr(self, name)[rows] for name in by_row})
+
+    def steps(self, angles_NA: np.ndarray) -> np.ndarray:
+        """(A, N, 3, 3) how the part is turned against its bone after one, two and all three of its angles."""
+        one, two, three = (
+            Rotation.from_rotvec(angle_N[:, None] * axis) for angle_N, axis in zip(angles_NA.T, self.axes, strict=True)
+        )
+        return np.stack([turned.as_matrix() for turned in (one, one * two, one * two * three)])
+
+    def turns(self, angles_NA: np.ndarray) -> np.ndarray:
+        """(N, 3, 3) how the part is turned against its bone; NaN where the angles are."""
+        turned = self.steps(np.nan_to_num(angles_NA))[-1]
+        turned[np.isnan(angles_NA).any(axis=1)] = np.nan
+        return turned
+
+
+def _held(part: Part, sides: list[_Side], runs: list[slice], times: np.ndarray) -> tuple[list[np.ndarray], float]:
+    """(N, A) radians of each side, NaN outside of the runs, and how much larger than usual the part is."""
+    angles = [np.full((len(times), 3), np.nan) for _ in sides]
+    size = 1.0
+    for round_ in range(_ROUNDS):
+        problems = [_Holding(part, side[run], times[run], size) for side in sides for run in runs]
+        places = [angles_NA[run] for angles_NA in angles for run in runs]
+        held = [
+            descend(problem, problem.best_way() if round_ == 0 else place)
+            for problem, place in zip(problems, places, strict=True)
+        ]
+        for place, found in zip(places, held, strict=True):
+            place[:] = found
+        told = np.sum([problem.growth(found) for problem, found in zip(problems, held, strict=True)], axis=0)
+        if round_ < _ROUNDS - 1:
+            size = size + (told[0] + (1 - size) / _SIZE**2) / (told[1] + 1 / _SIZE**2)
+    return angles, size
+
+
+class _Holding:
+    """The cost of how a part is held over a stretch (`vidpose.refine.descent.Problem`); its state is (N, A) radians."""
+
+    def __init__(self, part: Part, side: _Side, times: np.ndarray, size: float):
+        self.side, self.size, self.times = side, size, times
+        self.usual_A, (self.least_A, self.most_A) = np.radians(part.usual), np.radians(part.limits).T
+        self.grid_GA = np.radians(list(product(*part.grid)))
+        self.accelerations = Accelerations(times)
+
+    def moved(self, angles_NA: np.ndarray, change_NA: np.ndarray) -> np.ndarray:
+        return angles_NA + change_NA
+
+    def cost(self, angles_NA: np.ndarray) -> float:
+        points_NKD = self._points(angles_NA)
+        seconds_N, moving_NR = self.accelerations.seconds_N, points_NKD.reshape(len(angles_NA), -1)
+        return float(seconds_N @ self._costs(angles_NA, points_NKD)) + self.accelerations.cost(
+            moving_NR / _ACCELERATION
+        )
+
+    def normal_equations(self, angles_NA: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+        points_NKD, weight_N = self._points(angles_NA), np.sqrt(self.accelerations.seconds_N)
+        by_NKDA = np.cross(self._axes(angles_NA)[:, None], points_NKD[:, :, None]).swapaxes(-1, -2)
+        beyond_NA = self._beyond(angles_NA)
+        terms = (
+            self._seen_rows(points_NKD, by_NKDA),
+            (np.eye(3) / self.side.spread[..., None], (angles_NA - self.usual_A) / self.side.spread),
+            (np.eye(3) * (beyond_NA != 0)[..., None] / _LIMIT, beyond_NA / _LIMIT),
+        )
+        by_NRA, off_NR = (np.concatenate(parts, axis=1) for parts in zip(*terms, strict=True))
+        by_NRA, off_NR = by_NRA * weight_N[:, None, None], off_NR * weight_N[:, None]
+        diagonal, downhill_NA = by_NRA.swapaxes(1, 2) @ by_NRA, -(off_NR[:, None] @ by_NRA)[:, 0]
+        blocks, shape = [diagonal, np.zeros_like(diagonal), np.zeros_like(diagonal)], (len(angles_NA), -1)
+        moving_NR, moving_by = points_NKD.reshape(shape), by_NKDA.reshape(*shape, 3)
+        self.accelerations.add(moving_NR / _ACCELERATION, moving_by / _ACCELERATION, blocks, downhill_NA)
+        return blocks, downhill_NA
+
+    def growth(self, angles_NA: np.ndarray) -> tuple[float, float]:
+        """By how much the keypoints want the part to be larger, times how much they know of it; and that."""
+        points_NKD, seconds_N = self._points(angles_NA), self.accelerations.seconds_N
+        by_NR1, off_NR = self._seen_rows(points_NKD, points_NKD[..., None] / self.size)
+        by_NR = by_NR1[..., 0]
+        return -float(seconds_N @ (by_NR * off_NR).sum(axis=1)), float(seconds_N @ np.square(by_NR).sum(axis=1))
+
+    def best_way(self) -> np.ndarray:
+        """(N, A) the nodes of the grid that cost least where points move no faster than they need to."""
+        frames, nodes = len(self.times), range(len(self.grid_GA))
+        held = [np.broadcast_to(node_A, (frames, 3)) for node_A in self.grid_GA]
+        points_NGKD = np.stack([self._points(held_NA) for held_NA in held], axis=1)
+        costs_NG = np.stack([self._costs(held[node], points_NGKD[:, node]) for node in nodes], axis=1)
+        costs_NG *= self.accelerations.seconds_N[:, None]
+        came_from_NG = np.zeros(costs_NG.shape, np.int8)
+        total_G = costs_NG[0]
+        for row, seconds in enumerate(np.diff(self.times), start=1):
+            steps_GG = points_NGKD[row, :, None] - points_NGKD[row - 1]
+            way_GG = np.square(steps_GG).sum(axis=(-1, -2)) / (_SPEED**2 * seconds) + total_G
+            came_from_NG[row] = way_GG.argmin(axis=1)
+            total_G = way_GG.min(axis=1) + costs_NG[row]
+        way_N = np.empty(frames, int)
+        way_N[-1] = total_G.argmin()
+        for row in range(frames - 1, 0, -1):
+            way_N[row - 1] = came_from_NG[row, way_N[row]]
+        return self.grid_GA[way_N]
+
+    def _points(self, angles_NA: np.ndarray) -> np.ndarray:
+        """(N, K, 3) metres from ankle or wrist, in the camera's frame."""
+        return self.size * self.side.offsets @ _back(self.side.base @ self.side.turns(angles_NA))
+
+    def _axes(self, angles_NA: np.ndarray) -> np.ndarray:
+        """(N, A, 3) unit vectors that the angles turn about, in the camera's frame."""
+        carried = self.side.base @ self.side.steps(angles_NA)
+        # What is carried along by a turn about itself stays.
+        return np.einsum("anij,aj->nai", carried, self.side.axes)
+
+    def _beyond(self, angles_NA: np.ndarray) -> np.ndarray:
+        return angles_NA - np.clip(angles_NA, self.least_A, self.most_A)
+
+    def _costs(self, angles_NA: np.ndarray, points_NKD: np.ndarray) -> np.ndarray:
+        """(N,) of each frame by itself."""
+        square_NK, wild = np.square(self._off(points_NKD)[0]).sum(axis=-1), (_WILD / _KEYPOINT) ** 2
+        held_NA = np.square((angles_NA - self.usual_A) / self.side.spread)
+        seen_N = (self.side.scores * wild * square_NK / (wild + square_NK)).sum(axis=1)
+        return seen_N + (held_NA + np.square(self._beyond(angles_NA) / _LIMIT)).sum(axis=1)
+
+    def _off(self, points_NKD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, K, 2) standard deviations that points appear from their keypoints; and (N, K, 3) where they are."""
+        at_NKD = points_NKD + self.side.ends[:, None]
+        at_NKD[..., 2] = np.maximum(at_NKD[..., 2], _NEAREST)
+        rays_NK2 = at_NKD[..., :2] / at_NKD[..., 2:]
+        return (rays_NK2 - self.side.rays) * self.side.ends[:, None, 2:] / _KEYPOINT, at_NKD
+
+    def _seen_rows(self, points_NKD: np.ndarray, by_NKDA: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals (N, R) of the keypoints and their derivatives (N, R, A), both times the root of the weight.
+
+        Args:
+            by_NKDA: derivatives of the points.
+        """
+        (off_NK2, at_NKD), wild = self._off(points_NKD), (_WILD / _KEYPOINT) ** 2
+        root_NK1 = np.sqrt(self.side.scores)[..., None] * wild / (wild + np.square(off_NK2).sum(axis=-1, keepdims=True))
+        scale_NK1 = root_NK1 * self.side.ends[:, None, 2:] / (_KEYPOINT * at_NKD[..., 2:])
+        rays_NK2 = at_NKD[..., :2] / at_NKD[..., 2:]
+        by_NK2A = scale_NK1[..., None] * (by_NKDA[:, :, :2] - rays_NK2[..., None] * by_NKDA[:, :, 2:])
+        frames = len(points_NKD)
+        return by_NK2A.reshape(frames, -1, by_NKDA.shape[-1]), (off_NK2 * root_NK1).reshape(frames, -1)
+
+
+def _back(turns: np.ndarray) -> np.ndarray:
+    """The opposite turns of (..., 3, 3)."""
+    return np.swapaxes(turns, -1, -2)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)

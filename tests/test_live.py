@@ -3,39 +3,34 @@
 import functools
 import http.server
 import json
-import queue
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from live_frames import ENDS, PARENTS, Messages, unity_bones
 from pythonosc.dispatcher import Dispatcher
 from pythonosc.osc_server import BlockingOSCUDPServer
-from scipy.spatial.transform import Rotation
-from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from vidpose.body.skeletons import H36M_17
-from vidpose.body.tracks import PoseResult, Track
-from vidpose.common.errors import VidposeError
+from vidpose.body.tracks import PoseResult
 from vidpose.lifters.zoo import load_weights
 from vidpose.live.live_run import LiveReport, run_live
-from vidpose.live.newest import Captured, NewestFrames
+from vidpose.live.newest import Captured
 from vidpose.live.osc import joint_messages
 from vidpose.live.outlet import LiveFrame
 from vidpose.live.recording import LiveRecording
 from vidpose.live.stepper import LiveStepper
 from vidpose.live.streaming import Streaming
-from vidpose.live.vmc import Avatar
-from vidpose.live.web import WebOutlet, is_welcome, json_message, listen
+from vidpose.live.web import json_message
 from vidpose.pipeline.choices import Finding
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
@@ -92,7 +87,7 @@ class Listener:
     """An OSC server that remembers what it was told."""
 
     def __init__(self) -> None:
-        self.messages: list[tuple[str, tuple[Any, ...]]] = []
+        self.messages: Messages = []
         dispatcher = Dispatcher()
         dispatcher.set_default_handler(lambda address, *arguments: self.messages.append((address, arguments)))
         self._server = BlockingOSCUDPServer(("127.0.0.1", 0), dispatcher)
@@ -101,11 +96,11 @@ class Listener:
         self._thread.start()
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
-    def heard(self) -> dict[float, list[tuple[str, tuple[Any, ...]]]]:
+    def heard(self) -> dict[float, Messages]:
         """What came, by the number or the time that a frame begins with."""
         self._server.shutdown()
         self._server.server_close()
-        frames: dict[float, list[tuple[str, tuple[Any, ...]]]] = {}
+        frames: dict[float, Messages] = {}
         for address, arguments in self.messages:
             if address in ("/vidpose/frame", "/VMC/Ext/T"):
                 frames[arguments[0]] = []
@@ -197,41 +192,6 @@ def test_osc_is_what_the_frames_give_offline(played, offline, frames):
     assert any(address == "/vidpose/1/left_knee" for address, _ in messages)
 
 
-PARENTS = {
-    "Spine": "Hips", "Chest": "Spine", "Neck": "Chest", "Head": "Neck",
-    **{f"{side}{bone}": parent for side in ("Left", "Right") for bone, parent in (
-        ("UpperLeg", "Hips"), ("LowerLeg", f"{side}UpperLeg"), ("Foot", f"{side}LowerLeg"),
-        ("Shoulder", "Chest"), ("UpperArm", f"{side}Shoulder"), ("LowerArm", f"{side}UpperArm"),
-        ("Hand", f"{side}LowerArm"),
-    )},
-}  # fmt: skip
-"""Unity's humanoid."""
-
-ENDS = {
-    "Spine": "spine", "Chest": "thorax", "Head": "nose",
-    **{f"{side}{bone}": f"{side.lower()}_{joint}" for side in ("Left", "Right") for bone, joint in (
-        ("UpperLeg", "hip"), ("LowerLeg", "knee"), ("Foot", "ankle"), ("UpperArm", "shoulder"), ("LowerArm", "elbow"),
-        ("Hand", "wrist"),
-    )},
-}  # fmt: skip
-"""The joint that each of its bones begins at."""
-
-
-def unity_bones(messages: list[tuple[str, tuple[Any, ...]]]) -> dict[str, tuple[np.ndarray, Rotation]]:
-    """Places and rotations of bones in Unity's world, one hung onto the other as a program there does."""
-    local = {arguments[0]: arguments[1:] for address, arguments in messages if address == "/VMC/Ext/Bone/Pos"}
-    world: dict[str, tuple[np.ndarray, Rotation]] = {}
-    while len(world) < len(local):
-        for bone, values in local.items():
-            place, turn = np.array(values[:3]), Rotation.from_quat(values[3:])
-            if bone == "Hips":
-                world[bone] = place, turn
-            elif PARENTS[bone] in world:
-                start, turned = world[PARENTS[bone]]
-                world[bone] = start + turned.apply(place), turned * turn
-    return world
-
-
 def test_vmc_puts_an_avatars_joints_where_they_are(played, offline):
     moved = 0
     for result, messages in zip(offline.values(), played["vmc"].values(), strict=True):
@@ -247,49 +207,6 @@ def test_vmc_puts_an_avatars_joints_where_they_are(played, offline):
             # Unity: x the other way, y up, z towards the camera.
             assert place == pytest.approx(joints[H36M_17.index(joint)] * (-1, -1, -1), abs=2e-3), bone
     assert moved
-
-
-def t_pose(distance: float = 3.0) -> Track:
-    """Somebody 3 m away who faces the camera, arms out to the sides."""
-    places = {
-        "pelvis": (0, 0, 0), "right_hip": (-0.13, 0, 0), "right_knee": (-0.13, 0.45, 0), "right_ankle": (-0.13, 0.9, 0),
-        "left_hip": (0.13, 0, 0), "left_knee": (0.13, 0.45, 0), "left_ankle": (0.13, 0.9, 0), "spine": (0, -0.25, 0),
-        "thorax": (0, -0.5, 0), "nose": (0, -0.61, -0.05), "head_top": (0, -0.75, -0.03),
-        "left_shoulder": (0.17, -0.46, 0.01), "left_elbow": (0.45, -0.46, 0.01), "left_wrist": (0.7, -0.46, 0.01),
-        "right_shoulder": (-0.17, -0.46, 0.01), "right_elbow": (-0.45, -0.46, 0.01), "right_wrist": (-0.7, -0.46, 0.01),
-    }  # fmt: skip
-    joints = np.array([[places[joint] for joint in H36M_17.joints]], np.float32)
-    keypoints = np.zeros((1, 17, 2), np.float32)
-    empty = Track.of_keypoints(
-        1, np.zeros(1, int), np.zeros(1), np.zeros((1, 4), np.float32), keypoints, keypoints[..., 0]
-    )
-    return replace(empty, joints=joints, joint_scores=np.ones((1, 17), np.float32), roots=np.array([[0, 0, distance]]))
-
-
-def test_a_t_pose_is_an_avatars_rest_pose(frames):
-    result = replace(nobody(), tracks=(t_pose(),))
-    messages = list(Avatar().messages(as_sent(0, frames, result, floor=-0.98)))
-    world = unity_bones(messages)
-    assert {bone: turn.magnitude() for bone, (_, turn) in world.items() if turn.magnitude() > np.radians(2)} == {}
-    assert world["Hips"][0] == pytest.approx((0, 0.98, 0))
-    # An avatar of Unity looks along z, with its left at negative x.
-    assert world["LeftHand"][0][0] < -0.6
-    assert world["LeftFoot"][0][1] == pytest.approx(0.08, abs=0.01)
-
-
-def test_an_avatar_stays_with_whom_it_has(frames):
-    avatar = Avatar()
-    first, second = t_pose(), replace(t_pose(), id=2)
-
-    def hips(*tracks: Track) -> list[float]:
-        messages = list(avatar.messages(as_sent(0, frames, replace(nobody(), tracks=tracks))))
-        return [values[1] for address, values in messages if address == "/VMC/Ext/Bone/Pos" and values[0] == "Hips"]
-
-    assert hips(second) == [0]
-    aside = replace(second, roots=np.add(second.roots, (0.5, 0, 0)))
-    assert hips(first, aside) == [pytest.approx(-0.5)]
-    assert hips(first) == [0]
-    assert hips() == []
 
 
 def test_the_recording_is_a_result_like_others(played, offline, tmp_path):
@@ -365,107 +282,6 @@ def test_the_causal_path_goes_on_for_a_moment_and_begins_anew():
     assert path(np.zeros(3), nothing, 1.2) == pytest.approx((1.2, 0, 3), abs=0.05)
     assert np.isnan(path(np.zeros(3), nothing, 2.0)).all()
     assert path(np.array([5.0, 0, 4]), known, 2.1) == pytest.approx((5, 0, 4), abs=1e-3)
-
-
-class Fed:
-    """A source that gives what a test puts into it; None ends it."""
-
-    name, width, height, is_recorded = "fed", 4, 4, False
-
-    def __init__(self) -> None:
-        self.queue: queue.Queue[Any] = queue.Queue()
-        self.taken = threading.Semaphore(0)
-
-    def __iter__(self) -> Iterator[VideoFrame]:
-        while (item := self.queue.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield VideoFrame(item, float(item), np.zeros((4, 4, 3), np.uint8))
-            self.taken.release()
-
-    def feed(self, *items: Any) -> None:
-        for item in items:
-            self.queue.put(item)
-            if isinstance(item, int):
-                self.taken.acquire(timeout=5)
-
-    def close(self) -> None: ...
-
-
-def test_the_newest_frame_wins():
-    source = Fed()
-    with NewestFrames(source) as newest:
-        frames = iter(newest)
-        source.queue.put(0)
-        assert next(frames).frame.index == 0
-        source.taken.acquire(timeout=5)
-        source.feed(1, 2, 3)
-        late = next(frames)
-        assert (late.frame.index, late.dropped) == (3, 2)
-        source.feed(4, 5)
-        late = next(frames)
-        assert (late.frame.index, late.dropped) == (5, 3)
-        source.feed(VidposeError("unplugged"))
-        with pytest.raises(VidposeError, match="unplugged"):
-            next(frames)
-
-
-def nobody() -> PoseResult:
-    from vidpose.body.tracks import Source
-
-    return PoseResult(Source("walk", 640, 480, np.zeros(1), None, pictures=False), (), "h36m17", "h36m17")
-
-
-def test_a_client_that_is_slow_misses_frames_and_is_not_late(frames):
-    outlet = WebOutlet(listen("127.0.0.1", 0), nobody())
-    try:
-        with connect("ws" + outlet.url.removeprefix("http"), proxy=None, max_queue=1) as slow:
-            with connect("ws" + outlet.url.removeprefix("http"), proxy=None) as quick:
-                json.loads(slow.recv())
-                json.loads(quick.recv())
-                got = []
-                for number in range(60):
-                    frame = VideoFrame(number, number / 30, frames[0].image)
-                    outlet.send(LiveFrame(Captured(frame, time.monotonic(), 0), nobody(), 0.0))
-                    got.append(json.loads(quick.recv(timeout=5))["frame"])
-            assert got == list(range(60))
-            seen = [json.loads(slow.recv(timeout=5))["frame"]]
-            while seen[-1] != 59:
-                seen.append(json.loads(slow.recv(timeout=5))["frame"])
-            assert seen == sorted(set(seen))
-            assert len(seen) < 8
-    finally:
-        outlet.close()
-
-
-@pytest.mark.parametrize(
-    ("origin", "host", "welcome"),
-    [
-        (None, "127.0.0.1:8765", True),
-        ("http://127.0.0.1:8765", "127.0.0.1:8765", True),
-        ("http://localhost:5173", "localhost:8765", True),
-        ("http://[::1]:8765", "[::1]:8765", True),
-        ("http://192.168.1.5:8765", "192.168.1.5:8765", True),
-        ("http://192.168.1.5:8765", "192.168.1.6:8765", False),
-        ("http://192.168.1.5:80", "192.168.1.5:8765", False),
-        ("https://example.org", "127.0.0.1:8765", False),
-        ("http://example.org:8765", "example.org:8765", False),  # a name that was made to point here
-        ("null", "127.0.0.1:8765", False),
-    ],
-)
-def test_pages_of_other_sites_are_not_let_in(origin, host, welcome):
-    assert is_welcome(origin, host) is welcome
-
-
-def test_a_page_of_another_site_gets_no_frames():
-    outlet = WebOutlet(listen("127.0.0.1", 0), nobody())
-    try:
-        with pytest.raises(InvalidStatus, match="403"):
-            connect("ws" + outlet.url.removeprefix("http"), proxy=None, origin="https://example.org").__enter__()
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(outlet.url + "else")
-    finally:
-        outlet.close()
 
 
 def test_ctrl_c_ends_a_run_with_its_summary(clip, tmp_path):

@@ -25,7 +25,7 @@ class Streaming:
     """
 
     lifter: str | Path = DEFAULT
-    smooth: str = "one-euro"
+    smooth: str = "one-euro:3"
     host: str = "127.0.0.1"
     port: int = 8765
     osc: str | None = None

@@ -40,15 +40,16 @@ def test_an_avatar_stays_with_whom_it_has():
     avatar = Avatar()
     first, second = t_pose(), replace(t_pose(), id=2)
 
-    def hips(*tracks: Track) -> list[float]:
-        messages = list(avatar.messages(frame_of(replace(nobody(), tracks=tracks))))
+    def hips(second: int, *tracks: Track) -> list[float]:
+        messages = list(avatar.messages(frame_of(replace(nobody(), tracks=tracks), second)))
         return [values[1] for address, values in messages if address == "/VMC/Ext/Bone/Pos" and values[0] == "Hips"]
 
-    assert hips(second) == [0]
+    assert hips(0, second) == [0]
     aside = replace(second, roots=np.add(second.roots, (0.5, 0, 0)))
-    assert hips(first, aside) == [pytest.approx(-0.5)]
-    assert hips(first) == [0]
-    assert hips() == []
+    assert hips(1, first, aside) == [pytest.approx(-0.5)]
+    assert hips(1, first) == []  # for a moment out of sight
+    assert hips(2, first) == [0]
+    assert hips(3) == []
 
 
 class Fed:

@@ -26,7 +26,6 @@ def page(nobody: PoseResult) -> str:
     """The page as HTML, for results like this one without frames."""
     source = nobody.source
     data = {
-        "name": source.path,
         "width": source.width,
         "height": source.height,
         "layout2d": drawn_layout(get_skeleton(nobody.keypoint_layout)),

@@ -4,7 +4,7 @@
 Unity's humanoid, against the bone above it. The T pose that bones are turned from is that of a VRM model, and ours
 (`vidpose.body.kinematics`); Unity's x points the other way, and so turns about y and z do.
 
-A port has one avatar: whoever has been there longest moves it, until they are gone. The place where they were first
+A port has one avatar: whoever has been there longest moves it, until they have been gone for half a second. The place where they were first
 seen becomes the origin, under which the floor is.
 """
 
@@ -18,6 +18,7 @@ from vidpose.body.bone_names import bone_names
 from vidpose.body.geometry import CAMERA_TO_Y_UP
 from vidpose.body.kinematics import orientations, quaternions_of, relative, rest_offsets
 from vidpose.body.skeletons import H36M_17
+from vidpose.body.stretches import MAX_GAP
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError
 from vidpose.live.osc import Message, OscLink
@@ -59,25 +60,29 @@ class Avatar:
     """Who moves it, and from where they are counted."""
 
     def __init__(self) -> None:
-        self._id: int | None = None
+        self._id, self._seen = 0, -np.inf
         self._origin = np.zeros(3)
 
     def messages(self, frame: LiveFrame) -> Iterator[Message]:
         """A frame's; those of nobody say that there is nothing to show."""
-        track = self._actor(frame.result)
+        time = float(frame.captured.frame.time)
+        track = self._actor(frame.result, time)
         yield "/VMC/Ext/OK", (int(track is not None),)
-        yield "/VMC/Ext/T", (float(frame.captured.frame.time),)
+        yield "/VMC/Ext/T", (time,)
         if track is None:
             return
+        self._seen = time
         root = CAMERA_TO_Y_UP @ track.roots[0].astype(np.float64)
         if track.id != self._id:
             self._id, self._origin = track.id, root * (1, 0, 1)
         yield "/VMC/Ext/Root/Pos", ("root", 0.0, 0.0, 0.0, *_STILL)
         yield from _bones(track, root - self._origin - (0, frame.floor, 0))
 
-    def _actor(self, result: PoseResult) -> Track | None:
+    def _actor(self, result: PoseResult, time: float) -> Track | None:
         there = {track.id: track for track in result.tracks if np.isfinite(track.roots).all()}
-        return there.get(self._id or 0) or there.get(min(there, default=0))
+        if self._id in there or time - self._seen <= MAX_GAP:
+            return there.get(self._id)
+        return there.get(min(there, default=0))
 
 
 def _bones(track: Track, hips: np.ndarray) -> Iterator[Message]:

@@ -71,11 +71,13 @@ class WebOutlet:
         nobody: a result without frames (`LiveStepper.nobody`), of which clients are told the header.
 
     Attributes:
-        url: of the page.
+        url: of the page, for a browser on this machine.
     """
 
     def __init__(self, listener: socket.socket, nobody: PoseResult) -> None:
         host, port = listener.getsockname()[:2]
+        if ipaddress.ip_address(host).is_unspecified:
+            host = "127.0.0.1"
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
         self._greeting = json.dumps({**header(nobody), "format": FORMAT, "format_version": FORMAT_VERSION})
         self._page = page(nobody).encode()

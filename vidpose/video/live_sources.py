@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +44,9 @@ def open_source(source: str) -> LiveSource:
         UsageError: an address of a kind that is not known.
         VidposeError: there is no such camera, stream or file, or it gives no picture.
     """
-    if source.isdecimal() and not os.path.exists(source):
-        return Camera(int(source))
+    camera = re.fullmatch(r"(?:/dev/video)?(\d{1,4})", source)
+    if camera and not os.path.isfile(source):
+        return Camera(int(camera[1]))
     if "://" in source and not os.path.exists(source):
         return Stream(source)
     return PlayedFile(source)

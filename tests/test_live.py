@@ -325,6 +325,8 @@ def test_a_stream_is_read_over_the_network(clip, frames):
         (["{clip}", "--smooth", "butterworth"], 2, "--smooth butterworth:6: looks at frames that are still to come"),
         (["{clip}", "--keypoints", "temporal-relational"], 2, "--keypoints temporal-relational: looks at clips"),
         (["{clip}", "--port", "{busy}"], 1, "127.0.0.1:{busy}: cannot be listened on"),
+        (["{clip}", "--host", ""], 2, "--host : an address of this machine is wanted"),
+        (["{clip}", "--host", "a" * 300], 1, "a" * 300 + ":8765: cannot be listened on (no such host)"),
         (["{clip}", "--host", "192.0.2.1"], 1, "192.0.2.1:8765: cannot be listened on"),
     ],
 )

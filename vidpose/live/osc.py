@@ -43,8 +43,8 @@ class OscLink:
         try:
             family, kind, protocol, _, to = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind, protocol)
-        except OSError as error:
-            raise VidposeError(f"`{name}={address}`: no such host ({error.strerror}); check the name") from None
+        except (OSError, UnicodeError):
+            raise VidposeError(f"`{name}={address}`: no such host; check the name") from None
         self._socket.setblocking(False)
         self._to, self._name = to, f"{host}:{port}"
         self._failed = False

@@ -4,8 +4,8 @@
 Unity's humanoid, against the bone above it. The T pose that bones are turned from is that of a VRM model, and ours
 (`vidpose.body.kinematics`); Unity's x points the other way, and so turns about y and z do.
 
-A port has one avatar: whoever has been there longest moves it, until they have been gone for half a second. The place where they were first
-seen becomes the origin, under which the floor is.
+A port has one avatar: whoever has been there longest moves it, until they have been gone for half a second. The place
+where they were first seen becomes the origin, under which the floor is.
 """
 
 from __future__ import annotations

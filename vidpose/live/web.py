@@ -30,7 +30,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from vidpose.body.tracks import PoseResult
-from vidpose.common.errors import VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.export.json import header, rows
 from vidpose.live.live_page import page, page_message
 from vidpose.live.outlet import LiveFrame
@@ -52,12 +52,16 @@ def listen(host: str, port: int) -> socket.socket:
     """Take a port; 0 is any that is free.
 
     Raises:
+        UsageError: no host is named.
         VidposeError: the port is in use, or the host is none of this machine.
     """
+    if not host:
+        raise UsageError("`host=`: an address of this machine is wanted; 0.0.0.0 is all of them")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    except (OSError, UnicodeError) as error:
+        number = getattr(error, "errno", None) or -1
+        reason = os.strerror(number) if number > 0 else "no such host"
         raise VidposeError(
             f"{host}:{port}: cannot be listened on ({reason}); give another `port`, or a `host` of this machine"
         ) from None

@@ -48,7 +48,8 @@ function count({ latency, dropped }) {
   const seconds = (recent[recent.length - 1].at - recent[0].at) / 1000;
   one("#latency").textContent = Math.round(share(0.5));
   one("#late").textContent = Math.round(share(0.95));
-  one("#rate").textContent = seconds > 0 ? ((recent.length - 1) / seconds).toFixed(0) : "–";
+  const rate = (recent.length - 1) / seconds;
+  one("#rate").textContent = seconds > 0 ? rate.toFixed(rate < 10 ? 1 : 0) : "–";
   one("#dropped").textContent = dropped;
   one("#people").textContent = data.people.length === 1 ? "1 person" : `${data.people.length} people`;
 }

@@ -120,3 +120,45 @@ def test_martinez_of_humaneva_and_networks_that_see_a_detectors_joints(tmp_path)
 def test_imported_lifters_know_the_frame_rate_of_their_data(settings, fps):
     assert import_lifter(GOLDEN / "mixste" / "ckpt.pt", "mixste", settings).config.fps == fps
     assert import_lifter(GOLDEN / "martinez_pytorch" / "ckpt.pt", "martinez").config.fps == 0
+
+
+def videopose3d_in_mmpose(key: str) -> str:
+    """A tensor of the authors' temporal model, as mmpose's TCN and TemporalRegressionHead call it."""
+    first, *rest = key.split(".")
+    if first == "shrink":
+        return ".".join(["head.conv", *rest])
+    if first.startswith("expand"):
+        return ".".join(["backbone.expand_conv", first.removeprefix("expand_"), *rest])
+    block, part = divmod(int(rest[0]), 2)
+    return ".".join([f"backbone.tcn_blocks.{block}.conv{part + 1}.0", first.removeprefix("layers_"), *rest[1:]])
+
+
+def motionbert_in_mmpose(key: str) -> str:
+    """A tensor of the authors' DSTformer, as mmpose's DSTFormer and MotionRegressionHead call it."""
+    if key.startswith("head."):
+        return key.replace("head.", "head.fc.")
+    if key.startswith("pre_logits."):
+        return f"head.{key}"
+    parts = key.split(".")
+    if parts[0] == "pos_embed":
+        parts[0] = "spat_embed"
+    if parts[0] == "ts_attn":
+        parts[0] = "attn_regress"
+    if "mlp" in key:
+        parts[3] = {"fc1": "0", "fc2": "2"}[parts[3]]
+    return ".".join(["backbone", *parts])
+
+
+@pytest.mark.parametrize(
+    ("arch", "name_in_mmpose"), [("videopose3d", videopose3d_in_mmpose), ("motionbert", motionbert_in_mmpose)]
+)
+def test_mmposes_names_of_the_same_network(arch, name_in_mmpose, tmp_path):
+    theirs = read_checkpoint(GOLDEN / arch / "ckpt.pt")
+    renamed = {name_in_mmpose(key): tensor for key, tensor in theirs.items()}
+    assert renamed.keys().isdisjoint(theirs)
+    torch.save({"meta": {"epoch": 3}, "state_dict": renamed}, tmp_path / "mmpose.pth")
+    lifter, right = import_lifter(tmp_path / "mmpose.pth", arch), import_lifter(GOLDEN / arch / "ckpt.pt", arch)
+    assert lifter.config == right.config
+    assert lifter.state_dict().keys() == right.state_dict().keys()
+    for key, tensor in right.state_dict().items():
+        assert torch.equal(lifter.state_dict()[key], tensor), key

@@ -45,7 +45,7 @@ def import_lifter(
     """
     kind = lifter_class(arch)
     theirs = read_checkpoint(path, prefer=prefer, tell=tell)
-    renamed = {rename(key, (*kind.earlier_keys, *kind.authors_keys)): tensor for key, tensor in theirs.items()}
+    renamed = {rename(key, (*kind.other_keys, *kind.authors_keys)): tensor for key, tensor in theirs.items()}
     try:
         config = kind.infer_config(renamed)
         tensors = kind.from_authors(renamed)

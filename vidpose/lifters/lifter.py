@@ -69,7 +69,7 @@ class Lifter(nn.Module):
         convolutional: takes windows longer than `config.frames` too, and answers T - frames + 1 of their frames.
         authors_keys: pairs (the authors' part of a parameter's name, ours), applied in order when a checkpoint of
             theirs is imported.
-        earlier_keys: pairs (part of a name in earlier code of theirs, in the later), applied before those.
+        other_keys: pairs (part of a name in earlier code of theirs or in mmpose, in their code), applied before those.
         tiny: settings of the smallest sensible network, for tests.
         variants: settings of the paper's other configurations, by name.
     """
@@ -80,7 +80,7 @@ class Lifter(nn.Module):
     separate_input: ClassVar[bool] = False
     convolutional: ClassVar[bool] = False
     authors_keys: ClassVar[Sequence[tuple[str, str]]] = ()
-    earlier_keys: ClassVar[Sequence[tuple[str, str]]] = ()
+    other_keys: ClassVar[Sequence[tuple[str, str]]] = ()
     tiny: ClassVar[Mapping[str, Any]] = {}
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

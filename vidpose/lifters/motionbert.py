@@ -51,6 +51,17 @@ class MotionBERT(Lifter):
 
     tiny = {"frames": 9, "width": 16, "representation": 24, "depth": 2}  # noqa: RUF012
     variants = {"lite": {"width": 256, "mlp_ratio": 4.0}}  # noqa: RUF012
+    other_keys = (
+        ("backbone.", ""),
+        ("spat_embed", "pos_embed"),
+        ("attn_regress", "ts_attn"),
+        ("mlp_s.0", "mlp_s.fc1"),
+        ("mlp_s.2", "mlp_s.fc2"),
+        ("mlp_t.0", "mlp_t.fc1"),
+        ("mlp_t.2", "mlp_t.fc2"),
+        ("head.pre_logits", "pre_logits"),
+        ("head.fc", "head"),
+    )
     authors_keys = (
         ("pos_embed", "spatial_positions"),
         ("temp_embed", "temporal_positions"),

@@ -68,6 +68,18 @@ class VideoPose3D(Lifter):
         "81-frames": {"frames": 81, "filter_widths": (3, 3, 3, 3)},
         "causal": {"causal": True},
     }
+    other_keys = (
+        ("backbone.", ""),
+        ("head.conv", "shrink"),
+        ("expand_conv.conv", "expand_conv"),
+        ("expand_conv.bn", "expand_bn"),
+        *(
+            (f"tcn_blocks.{block}.conv{part + 1}.0.{theirs}", f"{ours}.{2 * block + part}")
+            for block in range(8)
+            for part in range(2)
+            for theirs, ours in (("conv", "layers_conv"), ("bn", "layers_bn"))
+        ),
+    )
     authors_keys = (("layers_conv", "convs"), ("layers_bn", "norms"), ("expand_bn", "expand_norm"))
 
     def __init__(self, config: Config):

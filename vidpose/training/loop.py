@@ -161,7 +161,8 @@ class SpreadTrainer(Trainer):
     def loss_of(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         spreads_BTJ, refined_BTJ3 = self.predictions(batch.keypoints_BTJC, batch.joints_BTJD)
         loss, logged = self.losses((refined_BTJ3,), batch)
-        spreads = self.recipe.spreads * spreads_BTJ[batch.metres_BT > 0].mean()
+        counts_BT = batch.metres_BT > 0
+        spreads = self.recipe.spreads * spreads_BTJ[counts_BT].mean(dim=-1).sum() / counts_BT.sum().clamp_min(1)
         return loss + spreads, torch.stack([loss + spreads, *logged[1:], spreads]).detach()
 
     def validate(self) -> dict[str, float]:

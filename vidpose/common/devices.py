@@ -1,8 +1,10 @@
-"""Which device to compute on."""
+"""Which device to compute on. torch is loaded only where there may be another one than the CPU."""
 
 from __future__ import annotations
 
-import torch
+import ctypes
+import os
+import sys
 
 from vidpose.common.errors import UsageError
 
@@ -15,6 +17,10 @@ def choose_device(name: str) -> str:
     Raises:
         UsageError: torch knows no such device, or cannot reach it.
     """
+    if name == "cpu" or (name == "auto" and not _has_driver()):
+        return "cpu"
+    import torch
+
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -25,3 +31,14 @@ def choose_device(name: str) -> str:
         reason = str(error).splitlines()[0]
         raise UsageError(f"`device={name}`: cannot be used here ({reason}); try auto or cpu") from None
     return name
+
+
+def _has_driver() -> bool:
+    """Whether there is a driver of NVIDIA's or AMD's, without which torch finds no GPU."""
+    if os.path.exists("/dev/kfd"):
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from msgspec import Meta
 from torch import nn
 
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.registry import Registry
-from vidpose.common.settings import Count
 from vidpose.lifters.doubt import Doubt
+from vidpose.lifters.lifter_config import LifterConfig, Predicts
 from vidpose.lifters.lifter_table import LIFTERS
-from vidpose.lifters.normalisation import NORMALISATIONS, PLACELESS, quarter_turns
+from vidpose.lifters.normalisation import NORMALISATIONS, quarter_turns
 from vidpose.weights.catalogue import classes
-
-Predicts = Literal["sequence", "centre", "last"]
-"""Which frames of a window a lifter's answer is used for."""
-
-
-@dataclass(frozen=True)
-class LifterConfig:
-    """What every lifter's frozen `Config` begins with.
-
-    Attributes:
-        frames: length T of the window the lifter was built and trained for.
-        channels: C of its input: 2 for (x, y), 3 for (x, y, score).
-        normalisation: name of the 2D normalisation it expects (`NORMALISATIONS` in `normalisation.py`).
-        frame_stride: the window takes every how many-th frame of the video.
-        fps: frames a second that it was trained on, to which a video's keypoints are brought; 0: any.
-        units: of its output: "metres", or "image" where x and y are in the units of the normalised input.
-        layout: name of the joint layout of its output, and of its input where `input_layout` does not say otherwise.
-        input_layout: name of the joint layout of its input; "": the same.
-        doubt: width of the network that says how sure the lifter is (`Doubt`); 0: it does not say. No paper's has one.
-    """
-
-    frames: Count = 81
-    channels: Count = 3
-    normalisation: str = "person"
-    frame_stride: Count = 1
-    fps: Annotated[float, Meta(ge=0, le=1000)] = 0.0
-    units: Literal["metres", "image"] = "metres"
-    layout: str = "h36m17"
-    input_layout: str = ""
-    doubt: Annotated[int, Meta(ge=0, le=16384)] = 0
 
 
 class Lifter(nn.Module):
@@ -116,8 +84,8 @@ class Lifter(nn.Module):
 
     @property
     def in_ray_frame(self) -> bool:
-        """Whether it answers in the frame of the ray to the root, since it is not told where the person stands."""
-        return self.config.normalisation in PLACELESS
+        """As `LifterConfig.in_ray_frame`."""
+        return self.config.in_ray_frame
 
     def upright(self, keypoints_BTJC: torch.Tensor) -> torch.Tensor:
         """(B,) quarter turns clockwise that each window's person is from upright, if the lifter may take them turned.

@@ -57,7 +57,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=81,
             receptive_field=81,
             weights=ShippedWeights(
-                "single-branch-cmu17.safetensors", "59386eb9011ea7bd33ad3d9c8b8abe6f11af9f0fb79c7b072c3cf6919a4a12d0"
+                "single-branch-cmu17.safetensors",
+                "59386eb9011ea7bd33ad3d9c8b8abe6f11af9f0fb79c7b072c3cf6919a4a12d0",
+                graph_sha256="5e40a60bb72eeef340a02b6409cb54cc7f699bf0e3ad687fed8511327280ab56",
             ),
         ),
         LifterEntry(
@@ -70,7 +72,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=81,
             receptive_field=81,
             weights=ShippedWeights(
-                "dual-branch-cmu17.safetensors", "64d092cff794d6332d2b514b637d641301f583749de494b77e674557377a9fd3"
+                "dual-branch-cmu17.safetensors",
+                "64d092cff794d6332d2b514b637d641301f583749de494b77e674557377a9fd3",
+                graph_sha256="31981b4838b4a8a310b8a7888a8db0cdb42a498cf62d73bd2725eb03f88b79d7",
             ),
         ),
         LifterEntry(
@@ -83,7 +87,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=81,
             receptive_field=81,
             weights=ShippedWeights(
-                "lstm-cmu17.safetensors", "4f89fe5d036684f505417e62150ed5344b2a9fed85aff43635d037896b720344"
+                "lstm-cmu17.safetensors",
+                "4f89fe5d036684f505417e62150ed5344b2a9fed85aff43635d037896b720344",
+                graph_sha256="4a30765873d068e159e67e21c42eb7f0c07bcfca1d815dea13c741f271be0dc8",
             ),
         ),
         LifterEntry(
@@ -97,7 +103,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=5,
             predicts="last",
             weights=ShippedWeights(
-                "seq2seq-cmu17.safetensors", "182d7d9b4e7072ef92a20fa831670ced81448805224a97985d627f852dc95655"
+                "seq2seq-cmu17.safetensors",
+                "182d7d9b4e7072ef92a20fa831670ced81448805224a97985d627f852dc95655",
+                graph_sha256="d5bb092a33f67d9b9a62c1f346117e8bb0c7f7f60b3d3e4999370c5a0d884895",
             ),
         ),
         LifterEntry(
@@ -187,7 +195,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=243,
             predicts="centre",
             weights=ShippedWeights(
-                "videopose3d-cmu17-2.safetensors", "c96ba4c330304966168a8540a2938bc5325de91f9bb0233e2cc3dc9bacc88500"
+                "videopose3d-cmu17-2.safetensors",
+                "c96ba4c330304966168a8540a2938bc5325de91f9bb0233e2cc3dc9bacc88500",
+                graph_sha256="288b2c78c064f339be64ec80b6a2ef5f42b9be3879ee3f147200bd6f00894f27",
             ),
         ),
         LifterEntry(
@@ -205,7 +215,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=1,
             receptive_field=1,
             weights=ShippedWeights(
-                "martinez-cmu17-2.safetensors", "a8f30989a64f3a1e24682139f96cf3220fe2a0866b549ffcca39c04f6b8e5e00"
+                "martinez-cmu17-2.safetensors",
+                "a8f30989a64f3a1e24682139f96cf3220fe2a0866b549ffcca39c04f6b8e5e00",
+                graph_sha256="9824cd568c8ab84e86faea42b4dc164df41658f6d9e8056adb3867215c06d6a5",
             ),
         ),
         LifterEntry(

@@ -49,14 +49,6 @@ NORMALISATIONS: Mapping[str, Callable[[torch.Tensor, tuple[int, int], int], torc
     "screen": screen,
 }
 
-PER_FRAME = frozenset({"screen"})
-"""Those that treat each frame on its own, so that a frame is the same in every window."""
-
-PLACELESS = frozenset({"person"})
-"""Those that forget where in the picture the person stands. A lifter cannot know then how the ray to the person lies to
-the camera's axes: it answers in the frame of that ray, whose z axis goes through the root joint."""
-
-
 _UPRIGHT_ENOUGH = 0.5
 """A trunk's mean direction in a window, over its mean length, from which on it has one."""
 

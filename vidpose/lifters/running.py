@@ -5,30 +5,32 @@ Shape suffixes: N frames of the clip, W windows, T frames of a window, J joints,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
-import torch
 
-from vidpose.lifters import FrameEncoder, HypothesisLifter, Lifter
-from vidpose.lifters.normalisation import PER_FRAME, turned
+from vidpose.lifters.graph_lifter import GraphLifter, GraphWindows
+from vidpose.lifters.lifter_config import PER_FRAME
 from vidpose.lifters.resampling import cubic, resampled, times_at
+
+if TYPE_CHECKING:
+    from vidpose.lifters import HypothesisLifter, Lifter
+    from vidpose.lifters.window_network import TorchWindows
 
 _BATCH_FRAMES = 2592
 """Frames of all windows of a batch on a CPU: more do not fit its cache. A GPU wants more to do at once."""
 
 _GPU_BATCHES = 16
 
-_AT_ONCE = 2048
-"""Frames of a clip that go through what is shared between windows at once."""
+_CONVOLVED = 2048
+"""Frames of a clip that a convolution answers for at once."""
 
 _METRES_OF_BONES = 3.98
 """The sixteen bones of an adult laid end to end: mean of the 16 subjects of the CMU motion capture shards."""
 
 
-@torch.inference_mode()
 def lift(
-    lifter: Lifter,
+    lifter: Lifter | GraphLifter,
     keypoints: np.ndarray,
     scores: np.ndarray,
     image_size: tuple[int, int],
@@ -68,13 +70,12 @@ def lift(
         there = resampled(keypoints, scores, times, own_times)
         lifted = lift(lifter, *there, image_size, mirror=mirror, metres=metres, overlap=overlap)
         return cubic(own_times, lifted, times).astype(np.float32)
-    if isinstance(lifter, HypothesisLifter):
+    if _draws(lifter):
         drawn_HNJD = lift_hypotheses(lifter, keypoints, scores, image_size, mirror=mirror, overlap=overlap)
         return drawn_HNJD.mean(axis=0)
     return _lift(_Runner(lifter, image_size, mirror, overlap), keypoints, scores, metres)
 
 
-@torch.inference_mode()
 def lift_hypotheses(
     lifter: HypothesisLifter,
     keypoints: np.ndarray,
@@ -95,9 +96,8 @@ def lift_hypotheses(
     return np.stack([_lift(runner, keypoints, scores, metres=True) for runner in runners])
 
 
-@torch.inference_mode()
 def doubts_of(
-    lifter: Lifter,
+    lifter: Lifter | GraphLifter,
     keypoints: np.ndarray,
     scores: np.ndarray,
     image_size: tuple[int, int],
@@ -115,34 +115,22 @@ def doubts_of(
         (N, J, 2) float32 metres, standard deviations of each joint against its parent: across the ray to the person,
         and along it; 0 of the root. (N, 0, 2) of a lifter that does not say.
     """
-    doubt = lifter.doubt
-    if doubt is None:
+    if not lifter.config.doubt:
         return np.empty((len(joints), 0, 2), np.float32)
-    runner = _Runner(lifter, image_size, mirror, overlap=False)
-    pixels = np.concatenate([keypoints, scores[..., None]], axis=-1)[:, None].astype(np.float32)
-    pixels_N1JC = torch.from_numpy(pixels).to(runner.device)
-    turns_N = -lifter.upright(pixels_N1JC)
-    joints_N1JD = turned(torch.from_numpy(joints)[:, None].to(runner.device), turns_N)
-    views = runner.views(turned(pixels_N1JC, turns_N))
-    answers = [
-        doubt(view_N1JC[:, 0], posed_N1JD[:, 0])
-        for view_N1JC, posed_N1JD in zip(views, (joints_N1JD, runner.mirrored(joints_N1JD)), strict=False)
-    ]
-    answers[1:] = [answer_NJ2[:, list(lifter.layout.mirror)] for answer_NJ2 in answers[1:]]
-    doubts_NJ2 = torch.stack(answers).mean(dim=0)
+    pixels_NJC = np.concatenate([keypoints, scores[..., None]], axis=-1)
+    doubts_NJ2 = _windows_of(lifter, image_size, mirror).doubts(pixels_NJC, joints)
     doubts_NJ2[:, lifter.layout.parents.index(-1)] = 0
-    return doubts_NJ2.float().cpu().numpy()
+    return doubts_NJ2
 
 
 def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bool) -> np.ndarray:
     lifter = runner.lifter
-    clip_NJC = torch.from_numpy(np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32))
-    clip_NJC = clip_NJC.to(runner.device)
+    clip_NJC = np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32)
     stride = lifter.config.frame_stride
     if lifter.predicts != "sequence":
         joints_NJD = runner.frame_by_frame(clip_NJC)
     else:
-        joints_NJD = clip_NJC.new_empty(len(clip_NJC), len(lifter.layout), 3)
+        joints_NJD = np.empty((len(clip_NJC), len(lifter.layout), 3), np.float32)
         for phase in range(min(stride, len(clip_NJC))):
             joints_NJD[phase::stride] = runner.blended(clip_NJC[phase::stride])
     root = lifter.layout.parents.index(-1)
@@ -150,9 +138,9 @@ def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bo
     if lifter.config.units == "image" and metres:
         children = [joint for joint, parent in enumerate(lifter.layout.parents) if parent >= 0]
         parents = [lifter.layout.parents[joint] for joint in children]
-        bones_N = (joints_NJD[:, children] - joints_NJD[:, parents]).norm(dim=-1).sum(dim=-1)
-        joints_NJD = joints_NJD * (_METRES_OF_BONES / bones_N.median().clamp_min(1e-6))
-    return joints_NJD.float().cpu().numpy()
+        bones_N = np.linalg.norm(joints_NJD[:, children] - joints_NJD[:, parents], axis=-1).sum(axis=-1)
+        joints_NJD = joints_NJD * np.float32(_METRES_OF_BONES / max(np.median(bones_N), 1e-6))
+    return joints_NJD
 
 
 class _Runner:
@@ -162,107 +150,87 @@ class _Runner:
         number: of the hypothesis, of a lifter that draws poses.
     """
 
-    def __init__(self, lifter: Lifter, image_size: tuple[int, int], mirror: bool, overlap: bool, number: int = 0):
-        self.lifter, self.image_size, self.mirror, self.overlap = lifter, image_size, mirror, overlap
-        self.number = number
-        self.device = next((parameter.device for parameter in lifter.parameters()), torch.device("cpu"))
-        batches = 1 if self.device.type == "cpu" else _GPU_BATCHES
+    def __init__(
+        self,
+        lifter: Lifter | GraphLifter,
+        image_size: tuple[int, int],
+        mirror: bool,
+        overlap: bool,
+        number: int = 0,
+    ):
+        self.lifter, self.overlap = lifter, overlap
+        self.windows = _windows_of(lifter, image_size, mirror, number)
+        batches = _GPU_BATCHES if self.windows.on_gpu else 1
         self.batch = max(1, _BATCH_FRAMES * batches // lifter.config.frames)
 
-    def views(self, pixels_WTJC: torch.Tensor) -> list[torch.Tensor]:
-        """Normalised input, and the mirrored one if it is wanted too."""
-        inputs_WTJC = self.lifter.normalise(pixels_WTJC, self.image_size)
-        if not self.mirror:
-            return [inputs_WTJC]
-        flip_C = inputs_WTJC.new_ones(inputs_WTJC.shape[-1])
-        flip_C[0] = -1
-        return [inputs_WTJC, (inputs_WTJC * flip_C)[:, :, list(self.lifter.input_layout.mirror)]]
-
-    def average(self, answers: list[torch.Tensor]) -> torch.Tensor:
-        """One answer of the answers to `views`."""
-        if not self.mirror:
-            return answers[0]
-        joints_WTJD, mirrored_WTJD = answers
-        return (joints_WTJD + self.mirrored(mirrored_WTJD)) / 2
-
-    def mirrored(self, joints_WTJD: torch.Tensor) -> torch.Tensor:
-        """Answers as a mirror shows them."""
-        return joints_WTJD[:, :, list(self.lifter.layout.mirror)] * joints_WTJD.new_tensor([-1, 1, 1])
-
-    def predict(self, pixels_WTJC: torch.Tensor) -> torch.Tensor:
-        """Normalise windows and lift them."""
-        turns_W = self.lifter.upright(pixels_WTJC)
-        upright_WTJC = turned(pixels_WTJC, -turns_W) if turns_W.any() else pixels_WTJC
-        views = self.views(upright_WTJC)
-        if isinstance(self.lifter, HypothesisLifter):
-            joints_WTJD = self.lifter.hypothesis(views[0], self.number, *views[1:])
-        else:
-            joints_WTJD = self.average([self.lifter(view) for view in views])
-        return turned(joints_WTJD, turns_W) if turns_W.any() else joints_WTJD
-
-    def blended(self, clip_NJC: torch.Tensor) -> torch.Tensor:
+    def blended(self, clip_NJC: np.ndarray) -> np.ndarray:
         """(N, J, C) -> (N, J, 3) by a sequence lifter."""
         length, window = len(clip_NJC), self.lifter.config.frames
         starts_W = _window_starts(length, window, max(1, window // 2) if self.overlap else window)
-        rows_WT = (starts_W[:, None] + torch.arange(window)).clamp(max=length - 1)
+        rows_WT = (starts_W[:, None] + np.arange(window)).clip(max=length - 1)
         # A ramp up and down; its ends are not zero, since the first and the last frame lie in one window only.
-        ramp_T = torch.arange(window, dtype=torch.float64, device=clip_NJC.device) + 1
-        weights_T = torch.minimum(ramp_T, ramp_T.flip(0)) if self.overlap else torch.ones_like(ramp_T)
+        ramp_T = np.arange(window) + 1.0
+        weights_T = np.minimum(ramp_T, ramp_T[::-1]) if self.overlap else np.ones(window)
         weights_T11 = weights_T[:, None, None]
-        total_NJD = clip_NJC.new_zeros(length, len(self.lifter.layout), 3, dtype=torch.float64)
-        weight_N11 = clip_NJC.new_zeros(length, 1, 1, dtype=torch.float64)
-        for starts, rows in zip(starts_W.split(self.batch), rows_WT.split(self.batch), strict=True):
-            for start, joints_TJD in zip(starts.tolist(), self.predict(clip_NJC[rows]), strict=True):
+        total_NJD = np.zeros((length, len(self.lifter.layout), 3))
+        weight_N11 = np.zeros((length, 1, 1))
+        for first in range(0, len(starts_W), self.batch):
+            some = slice(first, first + self.batch)
+            for start, joints_TJD in zip(starts_W[some], self.windows.predict(clip_NJC[rows_WT[some]]), strict=True):
                 used = min(window, length - start)
                 total_NJD[start : start + used] += weights_T11[:used] * joints_TJD[:used]
                 weight_N11[start : start + used] += weights_T11[:used]
-        return (total_NJD / weight_N11).float()
+        return (total_NJD / weight_N11).astype(np.float32)
 
-    def frame_by_frame(self, clip_NJC: torch.Tensor) -> torch.Tensor:
+    def frame_by_frame(self, clip_NJC: np.ndarray) -> np.ndarray:
         """(N, J, C) -> (N, J, 3) by a lifter that answers for the centre frame or the last one."""
         config, length = self.lifter.config, len(clip_NJC)
         before = config.frames // 2 if self.lifter.predicts == "centre" else config.frames - 1
         if self.lifter.convolutional and config.frame_stride == 1 and config.normalisation in PER_FRAME:
             return self.convolved(clip_NJC, before)
-        offsets_T = (torch.arange(config.frames) - before) * config.frame_stride
-        rows_WT = (torch.arange(length)[:, None] + offsets_T).clamp(0, length - 1)
-        predict = self.of_frames(clip_NJC)
-        answers = [predict(rows) for rows in rows_WT.split(self.batch)]
-        joints_NJD = torch.cat([joints[:, 0 if joints.shape[1] == 1 else before] for joints in answers]).float()
+        offsets_T = (np.arange(config.frames) - before) * config.frame_stride
+        rows_WT = (np.arange(length)[:, None] + offsets_T).clip(0, length - 1)
+        predict = self.windows.of_frames(clip_NJC)
+        answers = [predict(rows_WT[first : first + self.batch]) for first in range(0, length, self.batch)]
+        joints_NJD = np.concatenate([joints[:, 0 if joints.shape[1] == 1 else before] for joints in answers])
         if self.lifter.predicts == "last" and answers[0].shape[1] > 1:
             # Where there is no past yet, the first whole window answers (Hossain and Little, section 4).
-            first_T = torch.arange(config.frames).clamp(max=length - 1)
-            joints_NJD[:before] = predict(first_T[None])[0, : min(before, length)].float()
+            first_T = np.arange(config.frames).clip(max=length - 1)
+            joints_NJD[:before] = predict(first_T[None])[0, : min(before, length)]
         return joints_NJD
 
-    def of_frames(self, clip_NJC: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """What lifts windows of the clip, given the rows (W, T) they consist of.
-
-        Windows that overlap share what a lifter computes for each frame on its own.
-        """
-        lifter = self.lifter
-        if not isinstance(lifter, FrameEncoder) or lifter.config.normalisation not in PER_FRAME:
-            return lambda rows_WT: self.predict(clip_NJC[rows_WT])
-        encoded = [
-            torch.cat([lifter.encode(part[None])[0] for part in view.split(_AT_ONCE)])
-            for (view,) in self.views(clip_NJC[None])
-        ]
-        return lambda rows_WT: self.average([lifter.decode(features_ND[rows_WT]) for features_ND in encoded])
-
-    def convolved(self, clip_NJC: torch.Tensor, before: int) -> torch.Tensor:
+    def convolved(self, clip_NJC: np.ndarray, before: int) -> np.ndarray:
         """(N, J, C) -> (N, J, 3) by a convolution, all of whose windows share their work."""
         length, window = len(clip_NJC), self.lifter.config.frames
-        rows = (torch.arange(length + window - 1) - before).clamp(0, length - 1)
+        rows = (np.arange(length + window - 1) - before).clip(0, length - 1)
         parts = []
-        for start in range(0, length, _AT_ONCE):
-            part = rows[start : min(start + _AT_ONCE, length) + window - 1]
-            parts.append(self.predict(clip_NJC[part][None])[0].float())
-        return torch.cat(parts)
+        for start in range(0, length, _CONVOLVED):
+            part = rows[start : min(start + _CONVOLVED, length) + window - 1]
+            parts.append(self.windows.predict(clip_NJC[part][None])[0])
+        return np.concatenate(parts)
 
 
-def _window_starts(length: int, window: int, step: int) -> torch.Tensor:
+def _windows_of(
+    lifter: Lifter | GraphLifter, image_size: tuple[int, int], mirror: bool, number: int = 0
+) -> TorchWindows | GraphWindows:
+    if isinstance(lifter, GraphLifter):
+        assert mirror
+        return GraphWindows(lifter, image_size)
+    from vidpose.lifters.window_network import TorchWindows
+
+    return TorchWindows(lifter, image_size, mirror, number)
+
+
+def _draws(lifter: Lifter | GraphLifter) -> TypeGuard[HypothesisLifter]:
+    if isinstance(lifter, GraphLifter):
+        return False
+    from vidpose.lifters import HypothesisLifter
+
+    return isinstance(lifter, HypothesisLifter)
+
+
+def _window_starts(length: int, window: int, step: int) -> np.ndarray:
     """First frames of windows; the last one ends with the stretch."""
     if length <= window:
-        return torch.zeros(1, dtype=torch.long)
-    starts = torch.arange(0, length - window, step)
-    return torch.cat([starts, torch.tensor([length - window])])
+        return np.zeros(1, int)
+    return np.append(np.arange(0, length - window, step), length - window)

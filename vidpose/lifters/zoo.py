@@ -7,16 +7,21 @@ were trained on, data, recipe, metrics, licence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import short
-from vidpose.lifters.lifter import LIFTER_CLASSES, HypothesisLifter, Lifter
+from vidpose.lifters.graph_lifter import GraphLifter
 from vidpose.lifters.lifter_table import ZOO
 from vidpose.weights.downloads import file_hash
-from vidpose.weights.weights_file import read_network, write_weights
+from vidpose.weights.header import read_header
+
+if TYPE_CHECKING:
+    from vidpose.lifters import Lifter
+
+L = TypeVar("L", bound="Lifter | GraphLifter", covariant=True)
 
 
 def save_lifter(lifter: Lifter, path: Path, about: Mapping[str, Any], *, half: bool = False) -> None:
@@ -29,23 +34,26 @@ def save_lifter(lifter: Lifter, path: Path, about: Mapping[str, Any], *, half: b
     Raises:
         VidposeError: the file cannot be written.
     """
+    from vidpose.lifters.lifter import LIFTER_CLASSES
+    from vidpose.weights.weights_file import write_weights
+
     facts = {"arch": lifter.name, "config": asdict(lifter.config), "layout": lifter.layout.name}
     write_weights(lifter, path, LIFTER_CLASSES.format, {**facts, **about}, half=half)
 
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(Generic[L]):
     """A lifter ready to use, and what its file says of it.
 
     Attributes:
         name: as the user asked for it: a zoo name or a path.
-        lifter: in eval mode, on the CPU.
+        lifter: ready to answer.
         about: the header.
         sha256: of the file.
     """
 
     name: str
-    lifter: Lifter
+    lifter: L
     about: Mapping[str, Any]
     sha256: str
 
@@ -57,6 +65,8 @@ class Weights:
         """
         if hypotheses is None and steps is None:
             return
+        from vidpose.lifters import HypothesisLifter
+
         if not isinstance(self.lifter, HypothesisLifter):
             raise UsageError(
                 f"{self.name}: {self.lifter.name} gives one answer; `hypotheses` and `draw_steps` are for d3dp"
@@ -65,8 +75,24 @@ class Weights:
         self.lifter.sampling(hypotheses or usual_hypotheses, steps or usual_steps)
 
 
-def load_weights(name_or_file: str | Path) -> Weights:
-    """Read weights by zoo name or from a file.
+def open_lifter(name_or_file: str | Path, device: str) -> Weights[Lifter | GraphLifter]:
+    """A lifter to lift with, by zoo name or from a file: by ONNX Runtime where its graph comes with vidpose, which
+    spares loading torch, and where that has the device.
+
+    Raises:
+        UsageError, VidposeError: as of `load_weights`.
+    """
+    entry = ZOO.get(str(name_or_file))
+    if device != "cpu" or entry is None or entry.shipped.graph is None:
+        weights = load_weights(name_or_file)
+        return replace(weights, lifter=weights.lifter.to(device))
+    about = read_header(entry.shipped.checked())
+    lifter = GraphLifter(entry.name, about["config"], entry.predicts, entry.shipped.graph.checked())
+    return Weights(entry.name, lifter, about, entry.shipped.sha256)
+
+
+def load_weights(name_or_file: str | Path) -> Weights[Lifter]:
+    """Read weights by zoo name or from a file; the lifter is a torch module, in eval mode, on the CPU.
 
     Raises:
         UsageError: neither a known name nor an existing file.
@@ -80,6 +106,9 @@ def load_weights(name_or_file: str | Path) -> Weights:
         raise UsageError(
             f"unknown lifter {str(name_or_file)!r}: no such file, and {known}; or give a .safetensors file"
         )
+    from vidpose.lifters.lifter import LIFTER_CLASSES
+    from vidpose.weights.weights_file import read_network
+
     lifter, about = read_network(path, LIFTER_CLASSES)
     theirs, ours = about.get("layout"), lifter.layout.name
     if theirs != ours:

@@ -14,7 +14,7 @@ import numpy as np
 from vidpose.common.devices import choose_device
 from vidpose.common.errors import UsageError
 from vidpose.keypoints.network_table import CLIP_NETWORKS
-from vidpose.lifters.zoo import load_weights
+from vidpose.lifters.zoo import open_lifter
 from vidpose.live.floor import FloorBelow
 from vidpose.live.newest import NewestFrames
 from vidpose.live.osc import OscOutlet
@@ -126,7 +126,7 @@ def run_live(
 @contextmanager
 def _stepper(source: LiveSource, finding: Finding, streaming: Streaming, lens: Lens) -> Iterator[LiveStepper]:
     smoothing, device = Smoothing.parse(streaming.smooth), choose_device(streaming.device)
-    weights = load_weights(streaming.lifter)
+    weights = open_lifter(streaming.lifter, device)
     check_causal(weights.lifter, weights.name, smoothing)
     size = source.width, source.height
     lens.camera(*size)
@@ -134,7 +134,7 @@ def _stepper(source: LiveSource, finding: Finding, streaming: Streaming, lens: L
         finder = PeopleFinder(
             finding.max_people, finding.min_score, networks=networks, detect_every=finding.detect_every
         )
-        stepper = LiveStepper(finder, weights, smoothing, lens, name=source.name, size=size, device=device)
+        stepper = LiveStepper(finder, weights, smoothing, lens, name=source.name, size=size)
         stepper.warm_up()
         yield stepper
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from vidpose import __version__
 from vidpose.body.stretches import MAX_GAP
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import UsageError
-from vidpose.lifters import Lifter
 from vidpose.lifters.zoo import Weights
 from vidpose.pipeline.followers import Sighting
 from vidpose.pipeline.lifting import TrackLifter
@@ -28,6 +27,10 @@ from vidpose.refine.focal import Lens
 from vidpose.refine.rays import in_camera_frame
 from vidpose.refine.roots import frame_roots, seen_joints
 from vidpose.refine.smoothing import OneEuro, Smoothing
+
+if TYPE_CHECKING:
+    from vidpose.lifters import Lifter
+    from vidpose.lifters.graph_lifter import GraphLifter
 
 _NO_SMOOTHING = Smoothing("none", 0.0)
 
@@ -41,7 +44,6 @@ class LiveStepper:
         smoothing: `one-euro` or none.
         lens: what is known of the camera's.
         name, size: of the source, and of its pictures, (width, height) in pixels.
-        device: for the lifter.
 
     Raises:
         UsageError: the lifter or the smoothing needs frames that are still to come, or the lifter cannot take these
@@ -51,18 +53,17 @@ class LiveStepper:
     def __init__(
         self,
         finder: PeopleFinder,
-        weights: Weights,
+        weights: Weights[Lifter | GraphLifter],
         smoothing: Smoothing,
         lens: Lens,
         *,
         name: str,
         size: tuple[int, int],
-        device: str = "cpu",
     ) -> None:
         check_causal(weights.lifter, weights.name, smoothing)
         self._finder = finder
         layout = finder.networks.keypoints.layout
-        self._lift = TrackLifter(weights, layout, size, _NO_SMOOTHING, device=device)
+        self._lift = TrackLifter(weights, layout, size, _NO_SMOOTHING)
         camera, _ = lens.camera(*size)
         self._camera = camera
         self._filter: Callable[[], Callable[[np.ndarray, float], np.ndarray]] = (
@@ -164,7 +165,7 @@ class _Followed:
         )
 
 
-def check_causal(lifter: Lifter, name: str, smoothing: Smoothing) -> None:
+def check_causal(lifter: Lifter | GraphLifter, name: str, smoothing: Smoothing) -> None:
     """Raises UsageError where the lifter, or the smoothing, needs frames that are still to come."""
     if lifter.predicts == "centre":
         raise UsageError(
@@ -175,7 +176,7 @@ def check_causal(lifter: Lifter, name: str, smoothing: Smoothing) -> None:
         raise UsageError(f"`smooth={smoothing}`: looks at frames that are still to come; take one-euro or none")
 
 
-def _memory(lifter: Lifter) -> tuple[int, float]:
+def _memory(lifter: Lifter | GraphLifter) -> tuple[int, float]:
     """How far back a lifter looks: frames, 0 for any number of them, and seconds."""
     config = lifter.config
     back = (config.frames - 1) * config.frame_stride

@@ -208,7 +208,7 @@ class Job:
         lifted = [
             smooth_joints(some, smoothing, max_gap=max_gap)
             if some.joints_given
-            else lift_people(some, weights, smoothing, max_gap=max_gap, device=device)
+            else lift_people(some, weights, smoothing, max_gap=max_gap)
             for some in found
         ]
         if cameras:
@@ -219,14 +219,14 @@ class Job:
     def _prepared(self) -> tuple[Weights, Smoothing, str, Sequence[ViewCamera]]:
         """What every run needs, loaded once, and checked against the keypoints that there will be."""
         from vidpose.common.devices import choose_device
-        from vidpose.lifters.zoo import load_weights
+        from vidpose.lifters.zoo import open_lifter
         from vidpose.pipeline.lifting import conversion_for
         from vidpose.pipeline.networks import layout_of_keypoints
         from vidpose.pipeline.view_stage import cameras_of
         from vidpose.refine.smoothing import Smoothing
 
         smoothing, device = Smoothing.parse(self.lifting.smooth), choose_device(self.device)
-        weights = load_weights(self.lifting.lifter)
+        weights = open_lifter(self.lifting.lifter, device)
         weights.draw(self.lifting.hypotheses, self.lifting.draw_steps)
         layout = None if self.saved else layout_of_keypoints(self.finding.keypoints)
         if layout:
@@ -287,7 +287,7 @@ class Job:
         progress: ProgressOf,
     ) -> Sequence[PoseResult]:
         """The same people in several views, with the keypoints that a clip network sees in all of them at once."""
-        from vidpose.lifters.zoo import load_weights
+        from vidpose.lifters.zoo import open_lifter
         from vidpose.pipeline.clip_stage import look_again, one_in_each
         from vidpose.pipeline.lifting import lift_people
         from vidpose.pipeline.view_stage import who_is_who
@@ -296,9 +296,9 @@ class Job:
         people: Sequence[Person]
         if cameras:
             # The default lifter takes the default keypoints; the one asked for need not.
-            lifter, smoothing = load_weights(Lifting.lifter), Smoothing.parse(self.lifting.smooth)
+            lifter, smoothing = open_lifter(Lifting.lifter, device), Smoothing.parse(self.lifting.smooth)
             max_gap = self.lifting.max_gap
-            lifted = [lift_people(some, lifter, smoothing, max_gap=max_gap, device=device) for some in found]
+            lifted = [lift_people(some, lifter, smoothing, max_gap=max_gap) for some in found]
             people = who_is_who(lifted, cameras)
         else:
             people = one_in_each(found)

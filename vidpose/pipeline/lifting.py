@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,12 +12,15 @@ from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_ske
 from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
-from vidpose.lifters import Lifter
 from vidpose.lifters.running import doubts_of, lift
 from vidpose.lifters.zoo import Weights
 from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.smoothing import Smoothing
+
+if TYPE_CHECKING:
+    from vidpose.lifters import Lifter
+    from vidpose.lifters.graph_lifter import GraphLifter
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ _FAR = 1e3
 
 
 def lift_people(
-    found: PoseResult, weights: Weights, smoothing: Smoothing, *, max_gap: float = MAX_GAP, device: str = "cpu"
+    found: PoseResult, weights: Weights[Lifter | GraphLifter], smoothing: Smoothing, *, max_gap: float = MAX_GAP
 ) -> PoseResult:
     """The second half of `infer`: 3D joints for tracks that have 2D keypoints, whatever found them.
 
@@ -40,7 +44,7 @@ def lift_people(
     `merge_views` turn them into the camera's.
     """
     size = found.source.width, found.source.height
-    lift_track = TrackLifter(weights, get_skeleton(found.keypoint_layout), size, smoothing, max_gap, device)
+    lift_track = TrackLifter(weights, get_skeleton(found.keypoint_layout), size, smoothing, max_gap)
     _warn_of_rate(weights, found.source.times)
     plain = replace(found, camera=None, placing=None, agreement=None)
     lifter, conversion = weights.lifter, lift_track.conversion
@@ -62,7 +66,7 @@ class TrackLifter:
         weights: of the lifter.
         seen_as: layout of the tracks' keypoints.
         size: (width, height) pixels of the picture.
-        smoothing, max_gap, device: as of `lift_people`.
+        smoothing, max_gap: as of `lift_people`.
 
     Raises:
         UsageError: the lifter takes, or answers for, joints that cannot be made from these.
@@ -70,14 +74,13 @@ class TrackLifter:
 
     def __init__(
         self,
-        weights: Weights,
+        weights: Weights[Lifter | GraphLifter],
         seen_as: Skeleton,
         size: tuple[int, int],
         smoothing: Smoothing,
         max_gap: float = MAX_GAP,
-        device: str = "cpu",
     ) -> None:
-        self.weights, self.lifter = weights, weights.lifter.to(device)
+        self.weights, self.lifter = weights, weights.lifter
         self.conversion = conversion_for(self.lifter, seen_as)
         self._for_answer = conversion_to(self.lifter.layout, seen_as)
         self._taken = self.conversion.target if self.conversion else seen_as
@@ -104,7 +107,7 @@ class TrackLifter:
         told = np.where(is_outside & track.seen[:, None], np.maximum(scores, _GUESS), scores)
         joint_scores = self._for_answer(track.keypoints, track.scores)[1] if self._for_answer else track.scores
         joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
-        doubts = np.full((len(track), joints.shape[1] if lifter.doubt else 0, 2), np.nan, np.float32)
+        doubts = np.full((len(track), joints.shape[1] if lifter.config.doubt else 0, 2), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
             whole = complete(keypoints[part], track.times[part], self._taken)
             lifted = lift(lifter, whole, told[part], size, times=track.times[part])
@@ -122,7 +125,7 @@ class TrackLifter:
         return replace(found_only, joints=joints, joint_scores=joint_scores, doubts=doubts)
 
 
-def _warn_of_rate(weights: Weights, times: np.ndarray) -> None:
+def _warn_of_rate(weights: Weights[Lifter | GraphLifter], times: np.ndarray) -> None:
     """Warn where a video has far fewer frames a second than a lifter learned from, or far more than it can be told."""
     config = weights.lifter.config
     if config.frames == 1 or len(times) < 2:
@@ -136,7 +139,7 @@ def _warn_of_rate(weights: Weights, times: np.ndarray) -> None:
         )  # fmt: skip
 
 
-def conversion_for(lifter: Lifter, layout: Skeleton) -> Conversion | None:
+def conversion_for(lifter: Lifter | GraphLifter, layout: Skeleton) -> Conversion | None:
     """From keypoints in a layout to those that the lifter takes; None where they are the same.
 
     Raises:

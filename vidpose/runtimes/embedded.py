@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 KIND = "vidpose-embedded-network"
 """What the header of the weights calls them."""
 
-PRECISION = "F16"
-"""Of the weights, as safetensors has it."""
-
 Run = Callable[[np.ndarray], list[np.ndarray]]
 """(N, 3, H, W) float32 pictures to the network's outputs."""
 

@@ -6,13 +6,17 @@ OpenMMLab publishes its networks as archives of its SDK, each with one ONNX file
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vidpose.common.errors import VidposeError, one_line
 from vidpose.common.inputs import open_input, read_bytes, reading
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _MAX_MIB = 2048  # of an ONNX file: the format holds no more
 
@@ -48,23 +52,8 @@ class OnnxNetwork:
             VidposeError: ONNX Runtime is not installed; the file cannot be read, or is of a network with other inputs
                 or outputs.
         """
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise VidposeError(f"{path}: needs ONNX Runtime ({error}): pip install onnxruntime") from None
         self.path = path
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = threads or 0
-        # Threads that wait in a loop take the processor from decoding and drawing, and halve the speed of a busy one.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        on_gpu = device.startswith("cuda") and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-        providers = ["CUDAExecutionProvider"] * on_gpu + ["CPUExecutionProvider"]
-        content = str(path) if weights_beside else _read(path)
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers)
-        except Exception as error:  # its exceptions have no common base
-            raise VidposeError(f"{path}: not an ONNX network that can be run ({one_line(error)})") from None
+        self._session = _session(path, device, threads, weights_beside)
         inputs = {i.name: i.shape for i in self._session.get_inputs()}
         given = [o.name for o in self._session.get_outputs()]
         if not (len(inputs) == 1 and all(map(_is_picture, inputs.values())) and set(outputs) <= set(given)):
@@ -89,9 +78,48 @@ class OnnxNetwork:
                 self._session.run(self._outputs, {self._input: images_NCHW[i : i + step]})
                 for i in range(0, len(images_NCHW), step)
             ]
-        except Exception as error:  # as above
+        except Exception as error:  # as of `_session`
             raise VidposeError(f"{self.path}: fails on a picture ({one_line(error)})") from None
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+class OnnxGraph:
+    """A graph that comes with vidpose, whose weights lie in another file of its folder; on the CPU.
+
+    Args:
+        path: the .onnx file.
+        threads: of the CPU to use; None: as many as there are.
+
+    Raises:
+        VidposeError: it or its weights are damaged.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        self._session = _session(path, "cpu", threads, weights_beside=True)
+
+    def __call__(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """One of its outputs, for all its inputs by name."""
+        return self._session.run([output], inputs)[0]
+
+
+def _session(path: Path, device: str, threads: int | None, weights_beside: bool) -> onnxruntime.InferenceSession:
+    """ONNX Runtime with a network; as of `OnnxNetwork`."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise VidposeError(f"{path}: needs ONNX Runtime ({error}): pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or 0
+    # Threads that wait in a loop take the processor from decoding and drawing, and halve the speed of a busy one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    on_gpu = device.startswith("cuda") and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    providers = ["CUDAExecutionProvider"] * on_gpu + ["CPUExecutionProvider"]
+    content = str(path) if weights_beside else _read(path)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers)
+    except Exception as error:  # its exceptions have no common base
+        raise VidposeError(f"{path}: not an ONNX network that can be run ({one_line(error)})") from None
 
 
 def _read(path: Path) -> bytes:

@@ -1,0 +1,82 @@
+"""Lifters that come with vidpose, by ONNX Runtime: torch's answers, without loading torch.
+
+Their graphs are made of `WindowNetwork` by `scripts/lifter_graph.py`, and read the weights that torch reads.
+
+Shape suffixes: N frames of the clip, W windows, T frames of a window, J joints, C channels, D the 3 of a joint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose.body.skeletons import get_skeleton
+from vidpose.lifters.lifter_config import LifterConfig, Predicts
+from vidpose.runtimes.onnx_network import OnnxGraph
+
+PIXELS, SIZE, POSED = "pixels", "size", "posed"
+"""Inputs: (W, T, J, 3) pixels and scores, (2,) width and height of the picture; and, of a lifter that says how sure it
+is, (W, J, 3) the joints that it is to say it of."""
+
+JOINTS, DOUBTS = "joints", "doubts"
+"""Outputs: (W, T', J, 3), and (W, J, 2), as of `WindowNetwork`."""
+
+
+class GraphLifter:
+    """What `lift` and who calls it need of a `Lifter`, whose attributes these are; it looks into mirrors always.
+
+    Attributes:
+        run: gives one of the graph's outputs.
+
+    Args:
+        name: of the lifter.
+        config: its settings, of which those that every lifter has matter here.
+        predicts: as its class says.
+        graph: the file.
+
+    Raises:
+        VidposeError: the graph is damaged.
+    """
+
+    convolutional = False
+
+    def __init__(self, name: str, config: Mapping[str, Any], predicts: Predicts, graph: Path):
+        self.name, self.predicts = name, predicts
+        own = LifterConfig.__dataclass_fields__
+        self.config = LifterConfig(**{key: value for key, value in config.items() if key in own})
+        self.layout = get_skeleton(self.config.layout)
+        self.input_layout = get_skeleton(self.config.input_layout or self.config.layout)
+        self.run = OnnxGraph(graph)
+
+    @property
+    def in_ray_frame(self) -> bool:
+        """As `LifterConfig.in_ray_frame`."""
+        return self.config.in_ray_frame
+
+
+class GraphWindows:
+    """A `GraphLifter` for the windows of clips of one picture size; see `TorchWindows`."""
+
+    on_gpu = False
+
+    def __init__(self, lifter: GraphLifter, image_size: tuple[int, int]):
+        self._lifter, self._size = lifter, np.array(image_size, np.float32)
+
+    def predict(self, pixels_WTJC: np.ndarray) -> np.ndarray:
+        return self._run(JOINTS, pixels_WTJC, np.zeros((len(pixels_WTJC), len(self._lifter.layout), 3)))
+
+    def of_frames(self, clip_NJC: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda rows_WT: self.predict(clip_NJC[rows_WT])
+
+    def doubts(self, pixels_NJC: np.ndarray, joints_NJD: np.ndarray) -> np.ndarray:
+        # A window that is one frame over and over is normalised as the frame is.
+        return self._run(DOUBTS, np.repeat(pixels_NJC[:, None], self._lifter.config.frames, axis=1), joints_NJD)
+
+    def _run(self, output: str, pixels_WTJC: np.ndarray, posed_WJD: np.ndarray) -> np.ndarray:
+        inputs = {PIXELS: pixels_WTJC, SIZE: self._size}
+        if self._lifter.config.doubt:
+            inputs[POSED] = posed_WJD
+        return self._lifter.run(output, {name: array.astype(np.float32) for name, array in inputs.items()})

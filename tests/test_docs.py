@@ -46,6 +46,7 @@ NOT_RUN = {
     r"temporal-relational|--in-step": "wants weights of one's own",
     r"weights import": "wants an author's checkpoint",
     r"--rerun": "wants the Rerun viewer",
+    r"SMPLX": "wants a file with a licence of its own",
     r"d3dp": "wants an author's checkpoint",
 }
 """Commands that are only parsed, and why."""

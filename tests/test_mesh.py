@@ -270,8 +270,14 @@ def test_the_command_writes_both_formats_and_says_how_well_they_fit(walker: Pose
         (["--shape", "age=300"], "--shape age=300: age goes from 1 to 90"),
         (["--frame", "2"], "only --format obj has single frames"),
         (["--format", "obj", "--frame", "99"], "--frame 99: nobody has a pose in that frame"),
-        (["--format", "fbx"], "known are glb, obj"),
+        (["--format", "fbx"], "known are glb, obj, smpl"),
         (["--person", "7"], "--person 7: not in"),
+        (
+            ["--format", "smpl"],
+            "--format smpl: for bodies of SMPL, SMPL-H and SMPL-X; name the file of one with --body",
+        ),
+        (["--body", "smpl.pkl"], "a pickle, which could run code"),
+        (["--body", "no.npz"], "no.npz"),
     ],
 )
 def test_wrong_use_is_said_in_a_line(options: list[str], said: str, walker: PoseResult, tmp_path: Path):

@@ -97,10 +97,10 @@ def embody(result: PoseResult, model: BodyModel, shape: Mapping[str, float] | No
         UsageError: there is no such dial, or it does not go so far.
         VidposeError: nobody has joints, somebody has no rotations, or bones that nobody has.
     """
-    chosen, layout = model.checked(shape or {}), get_skeleton(result.joint_layout)
-    tracks = [track for track in result.tracks if track.lifted.any()]
+    chosen, tracks = model.checked(shape or {}), [track for track in result.tracks if track.lifted.any()]
     if not tracks:
         raise VidposeError("nobody has 3D joints, which a mesh is fitted to")
+    layout = get_skeleton(result.joint_layout)
     return {track.id: _moving_body(track, layout, model, chosen) for track in tracks}
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--format", "formats", default="glb", show_default=True, metavar="NAME,...", cls=ListedOption,
               listing=mesh_format_names, help="Formats to write: {}.")  # fmt: skip
+@click.option("--body", type=click.Path(path_type=Path), metavar="FILE",
+              help="Your .npz of SMPL, SMPL-H or SMPL-X, for bodies of its kind.  [default: Anny]")  # fmt: skip
 @click.option("--shape", "shapes", multiple=True, metavar="NAME=VALUE", cls=ListedOption, listing=dial_names,
               help="Set a dial of the bodies; give it again for more. What no joint shows: {}.")  # fmt: skip
 @click.option("--frame", type=click.IntRange(min=0), metavar="N", help="For OBJ: only this frame of the video, from 0.")
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
               help="Folder to write to.  [default: that of RESULT]")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def mesh(
-    result: Path, formats: str, shapes: tuple[str, ...], frame: int | None, people: tuple[int, ...], out: Path | None,
-    overwrite: bool,
+    result: Path, formats: str, body: Path | None, shapes: tuple[str, ...], frame: int | None,
+    people: tuple[int, ...], out: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Fit a body to everybody in RESULT, a .npz from `vidpose infer`, and write it as a mesh in motion.
 
-    Writes NAME_mesh.glb, or NAME_obj/ with a file for each frame. The body is Anny's, with the lengths of the person's
-    own bones. Age, sex and weight do not show in joints: say them with --shape, or leave them in the middle.
+    Writes NAME_mesh.glb, NAME_obj/ with a file for each frame, or NAME_smpl/ with a file for each person. The body is
+    Anny's, with the lengths of the person's own bones. Age, sex and weight do not show in joints: say them with
+    --shape, or leave them in the middle.
     """
     from vidpose.body.tracks import PoseResult
     from vidpose.export.meshes import mesh_formats, write_obj_frame
@@ -55,17 +58,18 @@ def mesh(
 
     from vidpose.body_models.anny_model import anny
     from vidpose.body_models.embodying import embody
+    from vidpose.body_models.smpl_model import read_smpl
 
-    bodies = embody(loaded, anny(), shape)
+    bodies = embody(loaded, read_smpl(body) if body else anny(), shape)
     for name, path in paths.items():
         if frame is not None:
             write_obj_frame(loaded, bodies, path, frame)
         else:
             chosen[name].write(loaded, bodies, path)
         say(f"wrote {path}")
-    for person, body in bodies.items():
-        error = f"{body.mean_error * 1000:.1f} mm between its joints and the result's"
-        say(f"person {person}: {body.stature:.2f} m tall, {error}")
+    for person, fitted in bodies.items():
+        error = f"{fitted.mean_error * 1000:.1f} mm between its joints and the result's"
+        say(f"person {person}: {fitted.stature:.2f} m tall, {error}")
 
 
 def _dial(text: str) -> tuple[str, float]:

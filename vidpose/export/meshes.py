@@ -1,4 +1,4 @@
-"""Skinned bodies for other programs: glTF with bones, skin and animation, and OBJ, a file a frame."""
+"""Skinned bodies for other programs: glTF with bones, skin and animation; OBJ, a file a frame; SMPL's parameters."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from vidpose.body.colours import id_colour
+from vidpose.body.kinematics import relative
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.body_models.body_model import BodyModel, vertex_normals
 from vidpose.body_models.embodying import MovingBody, rows_of
+from vidpose.body_models.smpl_model import SmplModel
 from vidpose.common.errors import UsageError, VidposeError, did_you_mean
-from vidpose.common.files import replacing
+from vidpose.common.files import replacing, write_npz
 from vidpose.export.gltf import GltfScene, Skin
-from vidpose.export.placing import axes_of, placed_joints, root_of
+from vidpose.export.placing import EvenClock, axes_of, placed_joints, root_of
 from vidpose.export.rigid_figure import Figure
 
 Bodies = Mapping[int, MovingBody]
@@ -65,10 +68,10 @@ def _of_few_bones(model: BodyModel) -> np.ndarray:
     return np.where(many[:, None], merged, model.weights)
 
 
-def _figure(result: PoseResult, track: Track, body: MovingBody) -> Figure:
-    """A body's bones, y up."""
-    there, axes = body.posed, axes_of(result, "y")
-    roots = placed_joints(result, track, "y", guessed=True)[there, root_of(result)]
+def _figure(result: PoseResult, track: Track, body: MovingBody, up: str = "y") -> Figure:
+    """A body's bones."""
+    there, axes = body.posed, axes_of(result, up)
+    roots = placed_joints(result, track, up, guessed=True)[there, root_of(result)]
     return Figure(
         body.model.layout,
         body.rest.offsets(body.model.layout),
@@ -124,9 +127,39 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
         partial.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
+def write_smpl(result: PoseResult, bodies: Bodies, path: Path) -> None:
+    """Write a folder with a `person1.npz` for each, as AMASS has motion: z up, at the video's even rate.
+
+    Mahmood et al., "AMASS: Archive of Motion Capture as Surface Shapes", 2019: `poses` (F, 3 B) turns of each bone
+    against its parent, axis times angle; `betas`; `trans` (F, 3) metres; `mocap_framerate`; `gender`.
+
+    Raises:
+        UsageError: the bodies are not of SMPL's kind.
+        VidposeError: a file cannot be written, or frames are too far apart for an even rate.
+    """
+    clock = EvenClock.of(result.source)
+    for track in (track for track in result.tracks if track.id in bodies):
+        body = bodies[track.id]
+        if not isinstance(body.model, SmplModel):
+            raise UsageError("`format=smpl`: for bodies of SMPL, SMPL-H and SMPL-X; name the file of one with `body`")
+        figure = _figure(result, track, body, "z").at(clock.times_of(clock.frames_of(track)))
+        turns = relative(figure.turns, figure.layout)
+        poses = Rotation.from_matrix(turns.reshape(-1, 3, 3)).as_rotvec().reshape(len(turns), -1)
+        write_npz(
+            path / f"person{track.id}.npz",
+            poses=poses,
+            betas=body.model.betas(body.shape),
+            trans=figure.roots - body.rest.heads[0],
+            mocap_framerate=np.array(clock.rate),
+            gender=np.array(body.model.gender),
+            surface_model_type=np.array(body.model.name),
+        )
+
+
 MESH_FORMATS: Mapping[str, MeshFormat] = {
     "glb": MeshFormat("_mesh.glb", write_mesh_gltf),
     "obj": MeshFormat("_obj", write_obj),
+    "smpl": MeshFormat("_smpl", write_smpl),
 }
 """Name on the command line -> the format; the first is the default."""
 

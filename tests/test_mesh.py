@@ -286,3 +286,19 @@ def test_wrong_use_is_said_in_a_line(options: list[str], said: str, walker: Pose
     assert isinstance(run.exception, VidposeError)
     assert said in str(run.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_hands_and_feet_turn_by_themselves(walker: PoseResult, bodies: dict[int, MovingBody]):
+    """A quarter turn of the left wrist and of the right ankle moves what hangs on them, and nothing else."""
+    (track,) = walker.tracks
+    rotations = track.rotations.copy()
+    for joint in ("left_wrist", "right_ankle"):
+        turn = Rotation.from_quat(np.roll(rotations[:, AT(joint)], -1, axis=-1)) * Rotation.from_rotvec(
+            [0, np.pi / 2, 0]
+        )
+        rotations[:, AT(joint)] = np.roll(turn.as_quat(), 1, axis=-1)
+    (body,) = embody(walker.with_tracks((dataclasses.replace(track, rotations=rotations),)), anny()).values()
+    way = np.linalg.norm(body.vertices(3) - bodies[1].vertices(3), axis=1)
+    hanging = body.model.weights[:, [body.model.layout.index(bone) for bone in ("left_wrist", "right_foot")]]
+    assert (way[(hanging > 0.9).any(axis=1)]).mean() > 0.04
+    assert (way[hanging.sum(axis=1) == 0]).max() < 1e-3

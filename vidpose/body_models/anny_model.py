@@ -37,7 +37,7 @@ _TRUNK = {
 _LIMBS = {
     "clavicle": Follow("thorax", "{}_shoulder", 0.15), "upperarm01": Follow("{}_shoulder"),
     "lowerarm01": Follow("{}_elbow"), "upperleg01": Follow("{}_hip"), "lowerleg01": Follow("{}_knee"),
-    "foot": Follow("{}_ankle"),
+    "foot": Follow("{}_ankle"), "wrist": Follow("{}_wrist"),
 }  # fmt: skip
 
 _LANDMARKS = {

@@ -34,7 +34,7 @@ _FOLLOWS = {
     "spine3": Follow("thorax"), "neck": Follow("thorax", "nose", 0.4), "head": Follow("nose"),
     **{f"{side}_collar": Follow("thorax", f"{side}_shoulder", 0.15) for side in ("left", "right")},
     **{f"{side}_{joint}": Follow(f"{side}_{joint}") for side in ("left", "right")
-       for joint in ("hip", "knee", "ankle", "shoulder", "elbow")},
+       for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")},
 }  # fmt: skip
 
 _LANDMARKS = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.lifters import HypothesisLifter, create_lifter, lifter_class, lifter_names
+from vidpose.lifters import HypothesisLifter, create_lifter, lifter_class, lifter_names, window_network
 from vidpose.lifters import running as lifting
 from vidpose.lifters.normalisation import NORMALISATIONS
 from vidpose.lifters.running import lift
@@ -139,7 +139,8 @@ def test_work_shared_between_windows_changes_nothing(case, monkeypatch):
     scores = np.ones(points.shape[:2])
     joints = lift(lifter, points, scores, (400, 300))
     # As if every frame depended on its window: one window after the other, from pixels to joints.
-    monkeypatch.setattr(lifting, "PER_FRAME", frozenset())
+    for module in (lifting, window_network):
+        monkeypatch.setattr(module, "PER_FRAME", frozenset())
     monkeypatch.setattr(lifting, "_BATCH_FRAMES", 1)
     alone = lift(lifter, points, scores, (400, 300))
     np.testing.assert_allclose(joints, alone, rtol=1e-3, atol=1e-4 * np.abs(alone).max())

@@ -4,9 +4,9 @@
 #   runs/shipped_weights.sh SOURCE [LIFTER...]
 #
 # SOURCE is a folder with what http://mocap.cs.cmu.edu gives out: subjects/NN/NN.asf and NN_MM.amc, or BVH conversions
-# named NN_MM.bvh. LIFTERs are rows of recipes/cmu17.toml; without any, the default one, and then its doubt: what is
-# shipped is both, as the row `doubt` writes it. What is done already is left alone, and a training that was interrupted
-# goes on: run it again.
+# named NN_MM.bvh. LIFTERs are rows of recipes/cmu17.toml; without any, the default one. Each is trained, and then its
+# doubt: what is shipped is both. What is done already is left alone, and a training that was interrupted goes on: run it
+# again.
 #
 # The weights that are shipped also learned from UI-PRMD, whose markers were made into joints elsewhere: put such shards,
 # cmu17_train_NN.npz, beside those that this makes, or other people's by `vidpose data prepare motion --out data/cmu17`.
@@ -15,7 +15,15 @@ cd "$(dirname "$0")/.."
 source=${1:?usage: runs/shipped_weights.sh SOURCE [LIFTER...]}
 shift
 lifters=("$@")
-((${#lifters[@]})) || lifters=(martinez doubt)
+((${#lifters[@]})) || lifters=(single-branch)
+
+train() { # LIFTER RUN [OPTION...]
+    local lifter=$1 run=$2 again=()
+    shift 2
+    [[ -f $run/weights.safetensors ]] && return
+    [[ -f $run/checkpoint.pt ]] && again=(--resume)
+    vidpose train "cmu17/$lifter" --data data/cmu17 --out "$run" "$@" ${again[@]+"${again[@]}"}
+}
 
 vidpose data prepare cmu17 --source "$source" --out data/cmu17
 vidpose data info cmu17 --data data/cmu17
@@ -24,13 +32,10 @@ vidpose data prepare cmu --source data/cmu17 --out data/cmu
 weights=()
 for lifter in "${lifters[@]}"; do
     run=runs/cmu17/$lifter
-    if [[ ! -f $run/weights.safetensors ]]; then
-        again=()
-        [[ -f $run/checkpoint.pt ]] && again=(--resume)
-        [[ $lifter == doubt ]] && again+=(--init runs/cmu17/martinez/weights.safetensors)
-        vidpose train "cmu17/$lifter" --data data/cmu17 --out "$run" --half ${again[@]+"${again[@]}"}
-    fi
-    weights+=(--weights "$run/weights.safetensors")
+    train "$lifter" "$run"
+    train "$lifter" "$run-doubt" --init "$run/weights.safetensors" --half \
+        --set model.doubt=256 --set steps=2500 --set batch=256 --set bf16=false
+    weights+=(--weights "$run-doubt/weights.safetensors")
 done
 
 for input in gt detector; do

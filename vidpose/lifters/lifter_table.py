@@ -13,7 +13,7 @@ from typing import Literal
 from vidpose.weights.catalogue import Entry, Paper, by_name, shipped_entries
 from vidpose.weights.shipped import ShippedWeights
 
-DEFAULT = "martinez"
+DEFAULT = "single-branch"
 """The name of the lifter that is used where nobody names one."""
 
 
@@ -57,9 +57,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=81,
             receptive_field=81,
             weights=ShippedWeights(
-                "single-branch-cmu17.safetensors",
-                "59386eb9011ea7bd33ad3d9c8b8abe6f11af9f0fb79c7b072c3cf6919a4a12d0",
-                graph_sha256="5e40a60bb72eeef340a02b6409cb54cc7f699bf0e3ad687fed8511327280ab56",
+                "single-branch-cmu17-2.safetensors",
+                "5896b03b6f630506c5671d695668d254a1f6bdc17ff9a7b897f2349510e99d71",
+                graph_sha256="751db6860e80cbbd59ab5c38abcc08cf7cc440e7f903fdd84989e095767a66c6",
             ),
         ),
         LifterEntry(
@@ -72,9 +72,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=81,
             receptive_field=81,
             weights=ShippedWeights(
-                "dual-branch-cmu17.safetensors",
-                "64d092cff794d6332d2b514b637d641301f583749de494b77e674557377a9fd3",
-                graph_sha256="31981b4838b4a8a310b8a7888a8db0cdb42a498cf62d73bd2725eb03f88b79d7",
+                "dual-branch-cmu17-2.safetensors",
+                "706143a7f77606bcbbc0dca56cd0dfacc27b8b8b677c47d759cf87e648f4f400",
+                graph_sha256="bda31eeed39c723114a5ee361689c2268a2237b14813c996ac646359d11b4952",
             ),
         ),
         LifterEntry(

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidpose.common.errors import UsageError
-from vidpose.lifters.lifter_table import DEFAULT
 
 KEYPOINTS = "blazepose-full"
 """The heavy network of other runs takes three times as long; the lite one often takes left for right."""
+
+LIFTER = "martinez"
+"""The one that other runs take needs frames to come."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Streaming:
         device: `auto`, `cpu`, `cuda` or `cuda:N`, for the networks.
     """
 
-    lifter: str | Path = DEFAULT
+    lifter: str | Path = LIFTER
     smooth: str = "one-euro:3"
     host: str = "127.0.0.1"
     port: int = 8765

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import re
 import socket
 import threading
 import time
@@ -284,18 +285,20 @@ def test_the_causal_path_goes_on_for_a_moment_and_begins_anew():
     assert path(np.array([5.0, 0, 4]), known, 2.1) == pytest.approx((5, 0, 4), abs=1e-3)
 
 
-def test_ctrl_c_ends_a_run_with_its_summary(clip, tmp_path):
-    reports: list[LiveReport] = []
-
-    def interrupt(report: LiveReport) -> None:
-        reports.append(report)
+def test_ctrl_c_ends_the_command_with_its_summary(run, clip, monkeypatch):
+    def interrupt(report: LiveReport) -> str:
         if report.frames == 2:
             raise KeyboardInterrupt
+        return ""
 
-    report = run_live(str(clip), FINDING, Streaming(port=0, device="cpu"), Lens(), on_frame=interrupt)
-    assert report.frames == 2
-    assert str(report).startswith("2 frames in ")
-    assert "ms (p50)" in str(report)
+    monkeypatch.setattr(LiveReport, "now", interrupt)
+    code, out, _ = run("live", clip, "--no-open", "--keypoints", FINDING.keypoints, "--port", 0, "--out", "live.npz")
+    assert code == 0
+    page, wrote, summary = out.splitlines()
+    assert page.startswith("page at http://127.0.0.1:")
+    assert wrote == "wrote live.npz"
+    assert re.fullmatch(r"2 frames in \d+\.\d s, \d+ dropped, latency \d+ ms \(p50\), \d+ ms \(p95\)", summary)
+    assert PoseResult.load("live.npz").source.num_frames == 2
 
 
 def test_a_stream_is_read_over_the_network(clip, frames):

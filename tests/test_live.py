@@ -23,7 +23,7 @@ from websockets.sync.client import connect
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult
-from vidpose.lifters.zoo import load_weights
+from vidpose.lifters.zoo import open_lifter
 from vidpose.live.live_run import LiveReport, run_live
 from vidpose.live.newest import Captured
 from vidpose.live.osc import joint_messages
@@ -79,7 +79,7 @@ def stepped(
     """Each frame's answer, without a clock."""
     size = frames[0].image.shape[1::-1]
     stepper = LiveStepper(
-        PeopleFinder(networks=networks), load_weights(lifter), Smoothing.parse(smooth), Lens(), name="walk", size=size
+        PeopleFinder(networks=networks), open_lifter(lifter, "cpu"), Smoothing.parse(smooth), Lens(), name="walk", size=size
     )
     return [stepper.step(frame.image, frame.time, frame.index) for frame in frames]
 
@@ -238,7 +238,7 @@ def found(clip: Path, networks: Networks) -> PoseResult:
 
 @pytest.mark.parametrize(("lifter", "window"), [("martinez", 1), ("seq2seq", 5)])
 def test_unsmoothed_it_lifts_as_a_whole_clip_is_lifted(lifter, window, found, frames, networks):
-    (track,) = lift_people(found, load_weights(lifter), Smoothing.parse("none")).tracks
+    (track,) = lift_people(found, open_lifter(lifter, "cpu"), Smoothing.parse("none")).tracks
     whole = dict(zip(track.frames.tolist(), track.joints, strict=True))
     compared = 0
     for number, result in enumerate(stepped(frames, networks, lifter, "none")):

@@ -25,6 +25,7 @@ ALLOWED = {
     "synth": GROUND,
     "pipeline": GROUND | STAGES,
     "live": GROUND | STAGES | {"pipeline"},
+    "many": GROUND | STAGES | {"pipeline"},
     "evaluation": GROUND | STAGES | {"keypoint_data", "datasets", "pipeline"},
     "training": GROUND | STAGES | {"keypoint_data", "datasets", "evaluation"},
 }

@@ -1,6 +1,7 @@
 """3D human motion from ordinary video.
 
     result = vidpose.infer("video.mp4")             # a PoseResult: tracks with 2D keypoints and 3D joints
+    records = vidpose.batch("videos", "out")        # many videos, on all cores
     lifter = vidpose.load_lifter("martinez")        # a torch.nn.Module
 
 `vidpose` the program does the same, and draws, exports, trains and evaluates.
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult, Track
     from vidpose.common.errors import UsageError, VidposeError
     from vidpose.lifters.zoo import load_lifter
+    from vidpose.many.batch import batch
     from vidpose.pipeline.inference import infer, infer_views
     from vidpose.pipeline.job import Job
 
@@ -22,6 +24,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Job": "vidpose.pipeline.job",
+    "batch": "vidpose.many.batch",
     "infer": "vidpose.pipeline.inference",
     "infer_views": "vidpose.pipeline.inference",
     "load_lifter": "vidpose.lifters.zoo",
@@ -38,6 +41,7 @@ __all__ = [
     "UsageError",
     "VidposeError",
     "__version__",
+    "batch",
     "infer",
     "infer_views",
     "load_lifter",

@@ -19,6 +19,7 @@ from vidpose.common.errors import VidposeError, one_line
 COMMANDS = {
     "ablate": "Train every row of a paper's table, and print them beside the paper's.",
     "angles": "Joint angles of a saved result, as a table and curves.",
+    "batch": "3D skeletons from many videos, on all cores or on a cluster.",
     "data": "Prepare benchmarks, and look at them.",
     "eval": "Evaluate lifters on a benchmark, in the tables of the papers.",
     "eval-keypoints": "Evaluate 2D keypoint networks on annotated pictures or clips.",

@@ -33,7 +33,8 @@ def progress_of(label: str, unit: str = "frames") -> Iterator[Callable[[int, int
             first = first or done
             # A container may promise fewer frames than it has.
             total = max(done, total) if total else None
-            show(done, total, f"{(done - first + 1) / max(time.monotonic() - started, 1e-6):.1f} {unit}/s")
+            seconds = max(time.monotonic() - started, 1e-6) / (done - first + 1)
+            show(done, total, f"{1 / seconds:.1f} {unit}/s" if seconds < 2 else f"{seconds:.0f} s each")
 
         yield update
 

@@ -184,12 +184,17 @@ def describe(error: OSError) -> str:
     return advice.get(error.errno or 0, error.strerror or str(error))
 
 
+class FolderInUseError(VidposeError):
+    """Another program of ours writes to a folder."""
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other programs of ours from writing to a folder until the block ends; it is made if it is not there.
 
     Raises:
-        VidposeError: another one writes there, or the folder cannot be made.
+        FolderInUseError: another one writes there.
+        VidposeError: the folder cannot be made.
     """
     make_folder(folder)
     if fcntl is None:
@@ -200,7 +205,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise VidposeError(
+            raise FolderInUseError(
                 f"{folder}: another vidpose is writing there; wait until it ends, or choose another `out`"
             ) from None
         except OSError:  # a file system without locks

@@ -1,0 +1,206 @@
+"""Many videos: what fails stops no other, what is whole is not done again, and whatever dies, nothing is lost."""
+
+import csv
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import vidpose
+from vidpose.body.tracks import PoseResult
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import alone_in
+from vidpose.many.batch import _once, _outcomes
+from vidpose.many.manifest import list_videos
+from vidpose.many.pools import processes
+from vidpose.many.records import Record, read_record, write_record
+from vidpose.many.worker import Task, do
+from vidpose.pipeline.job import Job
+from vidpose.pipeline.outputs import Writing
+from vidpose.video import VideoReader, VideoWriter
+
+FRAMES = 8
+
+
+@pytest.fixture(scope="module")
+def videos(walk_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two videos of one name, one of them cut off, and two that nobody can read."""
+    folder = tmp_path_factory.mktemp("videos")
+    (folder / "more").mkdir()
+    short = folder / "walk.mp4"
+    with VideoReader(walk_sample, end=0.04 * FRAMES - 0.02) as video, VideoWriter(short, (640, 480)) as writer:
+        for frame in video:
+            writer.write(frame.image, frame.time)
+    whole = walk_sample.read_bytes()
+    (folder / "more" / "walk.mp4").write_bytes(whole[: len(whole) // 8])
+    (folder / "<b>noise.mkv").write_bytes(bytes(range(256)) * 40)
+    (folder / "empty.mov").touch()
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
+    out = tmp_path_factory.mktemp("out")
+    return out, vidpose.batch(videos, out, formats=["csv"], overlay=False, workers=1, device="cpu")
+
+
+def test_what_can_be_done_is_done_and_the_rest_is_told(done):
+    out, records = done
+    by_name = {record.name: record for record in records}
+    assert list(by_name) == ["<b>noise", "empty", "more_walk", "videos0_walk"]
+    walk = by_name["videos0_walk"]
+    assert (walk.people, walk.frames, walk.failure) == (1, FRAMES, None)
+    assert walk.video_seconds == pytest.approx(0.04 * FRAMES)
+    assert walk.cpu_seconds > 0
+    assert sorted(path.name for path in (out / walk.name).iterdir()) == [
+        "record.json", "videos0_walk.csv", "videos0_walk.npz"
+    ]  # fmt: skip
+    assert len(PoseResult.load(out / walk.name / "videos0_walk.npz").tracks[0]) == FRAMES
+    cut_off = by_name["more_walk"]
+    assert (cut_off.frames > 0, cut_off.failure) == (True, None)
+    assert "ends early or is damaged" in cut_off.warnings[0]
+    assert "the file is empty" in by_name["empty"].failure
+    assert "not a video" in by_name["<b>noise"].failure
+
+
+def test_the_summary_says_what_became_of_each(done):
+    out, records = done
+    with (out / "summary.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["name"], int(row["people"]), row["failure"] or None) for row in rows] == [
+        (record.name, record.people, record.failure) for record in records
+    ]
+    page = (out / "summary.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;noise.mkv" in page
+    assert "<b>" not in page
+    assert 'href="videos0_walk/videos0_walk.npz"' in page
+    assert page.index("empty.mov") < page.index("more/walk.mp4")  # what failed comes first
+    assert "2 of 4 videos done, 2 not: 2 people in 0:00:0" in page
+
+
+def test_what_is_whole_is_not_done_again(done, videos, run, monkeypatch):
+    out, records = done
+    result = out / "videos0_walk" / "videos0_walk.npz"
+    before = result.stat()
+    code, text, err = run("batch", videos, "--out", out, "--format", "csv", "--no-overlay", "--workers", "1",
+                          "--device", "cpu")  # fmt: skip
+    assert code == 1
+    assert text.startswith("2 of 4 videos done, 2 not")
+    assert err.splitlines()[-1] == "error: 2 of 4 videos failed"
+    assert (result.stat().st_mtime_ns, result.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    only = videos / "list.txt"
+    only.write_text("# what there is\n\nwalk.mp4\n")
+    write_record(out / "walk", replace(records[-1], name="walk"))
+    monkeypatch.setattr("vidpose.many.batch._pool", None)
+    assert run("batch", only, "--out", out, "--format", "csv", "--no-overlay", "--device", "cpu")[0] == 0
+
+
+def test_results_of_other_settings_are_not_mixed(done, videos):
+    out, _ = done
+    with pytest.raises(UsageError, match=r"holds results with `min_score=0\.3`, not 0\.5; choose another `out`"):
+        vidpose.batch(videos, out, formats=["csv"], overlay=False, min_score=0.5)
+
+
+def test_files_of_something_else_are_not_replaced(videos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "empty.npz").write_text("mine")
+    with pytest.raises(VidposeError, match=r"empty\.npz: exists already"):
+        vidpose.batch(videos, tmp_path)
+    assert (tmp_path / "empty" / "empty.npz").read_text() == "mine"
+
+
+def test_settings_that_cannot_be_are_refused_before_any_video(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr("vidpose.many.batch._pool", None)
+    for settings in ({"lifter": "nobody"}, {"fov": 0}, {"formats": ["abc"]}, {"segment": "soon"}, {"smooth": "fast"}):
+        with pytest.raises(UsageError):
+            vidpose.batch(videos, tmp_path / "out", **settings)
+
+
+def test_videos_are_those_of_a_folder_or_of_a_list(videos, tmp_path):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    (tmp_path / "out" / "a" / "a_overlay.mp4").touch()
+    assert list_videos(tmp_path, tmp_path / "out") == [tmp_path / "a.mp4"]
+    with pytest.raises(UsageError, match="no video here"):
+        list_videos(tmp_path / "out", tmp_path / "out")
+    with pytest.raises(VidposeError, match="not a list of videos"):
+        list_videos(videos / "walk.mp4", tmp_path)
+    with pytest.raises(VidposeError, match="no such file"):
+        list_videos(tmp_path / "nowhere", tmp_path)
+
+
+def task(folder: Path, name: str) -> Task:
+    return Task(folder / f"{name}.mp4", name, Job(), Writing(folder))
+
+
+def work_or_die(of: Task) -> Record:
+    """A worker's work: "once" kills the first worker, "always" every one, as if the memory were full."""
+    if of.name == "always" or (of.name == "once" and not (of.writing.out / "died").exists()):
+        (of.writing.out / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Record(str(of.video), of.name, people=os.getpid())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows kills otherwise")
+def test_a_worker_that_dies_is_replaced_and_its_video_is_tried_once_more(tmp_path):
+    tasks = [task(tmp_path, name) for name in ("a", "once", "b", "always", "c")]
+    with processes(1, threads=1, work=work_or_die) as pool:
+        records = {record.name: record for _, record in _once(tasks, pool)}
+    assert {name for name, record in records.items() if record.failure} == {"always"}
+    assert "two workers died of it" in records["always"].failure
+    assert read_record(tmp_path / "always") == records["always"]
+    assert len({records[name].people for name in ("a", "once")}) == 2  # processes
+
+
+def linger(of: Task) -> Record:
+    time.sleep(60)
+    return Record(str(of.video), of.name)
+
+
+def test_ctrl_c_ends_the_workers(tmp_path):
+    started = time.monotonic()
+    with suppress(KeyboardInterrupt), processes(1, threads=1, work=linger) as pool:
+        pool.submit(task(tmp_path, "a"))
+        time.sleep(0.3)
+        raise KeyboardInterrupt
+    assert time.monotonic() - started < 50
+    assert not multiprocessing.active_children()
+
+
+class Threads:
+    """A pool for tests that need no processes."""
+
+    at_once, deaths = 2, ()
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+
+    def submit(self, task: Task) -> Future[Record | None]:
+        return self._pool.submit(do, task)
+
+
+def test_a_video_that_another_batch_is_at_is_waited_for_and_not_done_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr("vidpose.many.batch._PATIENCE", 0.05)
+    monkeypatch.setattr("vidpose.many.worker._done", None)
+    theirs, is_locked = Record("a.mp4", "a", people=7), threading.Event()
+
+    def other_batch() -> None:
+        with alone_in(tmp_path / "a"):
+            is_locked.set()
+            time.sleep(0.3)
+            write_record(tmp_path / "a", theirs)
+
+    other = threading.Thread(target=other_batch)
+    other.start()
+    is_locked.wait()
+    assert do(task(tmp_path, "a")) is None
+    assert list(_outcomes([task(tmp_path, "a")], Threads())) == [theirs]
+    other.join()

@@ -1,0 +1,1 @@
+"""Many videos: on the cores of one machine, or on a cluster."""

@@ -1,0 +1,223 @@
+"""Many videos, one after the other and side by side; what is whole is not done again.
+
+Every video has a folder of its own, which a worker locks while it is at it. The record is written there last, in one
+step, so whatever dies, a video is whole or is done again; several batches may work on the same videos into one folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Unpack
+
+from vidpose.common.errors import UsageError, VidposeError, one_line
+from vidpose.common.files import check_outputs, make_folder
+from vidpose.common.inputs import short
+from vidpose.many.manifest import list_videos
+from vidpose.many.pools import Pool, cores, processes, ray_cluster
+from vidpose.many.records import Record, forget, read_settings, write_record, write_settings
+from vidpose.many.summary_table import write_summary
+from vidpose.many.worker import Task
+from vidpose.pipeline.choices import ProgressOf, unseen
+from vidpose.pipeline.inference import Settings
+from vidpose.pipeline.job import Job
+from vidpose.pipeline.outputs import Writing
+from vidpose.video.naming import distinct_names
+from vidpose.video.reading import check_readable
+
+
+def batch(
+    source: str | Path,
+    out: str | Path,
+    *,
+    formats: Sequence[str] = Writing.formats,
+    overlay: bool = Writing.overlay,
+    overwrite: bool = Writing.overwrite,
+    segment: str = Writing.segment,
+    workers: int | None = None,
+    ray: str | None = None,
+    **settings: Unpack[Settings],
+) -> list[Record]:
+    """3D skeletons of everyone in many videos, each in a folder of its own, and a summary of all.
+
+    Call it again to go on after an interruption, or with videos that have come since.
+
+    Args:
+        source: a folder of videos, or a text file with a video a line.
+        out: the folder to write to.
+        formats: to write beside the `.npz` (`vidpose.export.FORMATS`).
+        overlay: draw the skeletons over the videos, too.
+        overwrite: do all of them anew.
+        segment: length of video after which what was found is kept.
+        workers: processes of this machine, with a thread each; None: one a core, or one if the networks run on a GPU.
+        ray: "auto" or the address of a Ray cluster, whose workers do it.
+        settings: as of `vidpose.infer`.
+
+    Returns:
+        A record for each video. What failed is in it.
+
+    Raises:
+        UsageError, VidposeError: no video, settings that cannot be, or others than those of the results in `out`.
+    """
+    job, writing = Job.of((), **settings), Writing(Path(out), tuple(formats), overlay, overwrite, segment)
+    return run_batch(job, Path(source), writing, workers=workers, ray=ray)
+
+
+def run_batch(
+    job: Job,
+    source: Path,
+    writing: Writing,
+    *,
+    workers: int | None = None,
+    ray: str | None = None,
+    progress: ProgressOf = unseen,
+    on_record: Callable[[Record], None] = lambda record: None,
+) -> list[Record]:
+    """As `batch`, of a job without a video.
+
+    Args:
+        progress: of the videos.
+        on_record: called with each when it has been done, or has failed.
+    """
+    if workers is not None and ray is not None:
+        raise UsageError(f"`workers={workers}`: of this machine, and `ray={ray}` has its own; give one of them")
+    job = replace(job, finding=replace(job.finding, threads=job.finding.threads or 1))
+    tasks = _tasks(job, list_videos(source, writing.out), writing)
+    _check_way(tasks)
+    records = {} if writing.overwrite else {task.name: record for task in tasks if (record := task.whole)}
+    left = [task for task in tasks if task.name not in records]
+    if left:
+        _begin(left)
+    try:
+        if left:
+            with _pool(job, len(left), workers, ray) as pool, progress(source.name, "videos") as report:
+                report(len(records), len(tasks))
+                for record in _outcomes(left, pool):
+                    records[record.name] = record
+                    on_record(record)
+                    report(len(records), len(tasks))
+    finally:
+        every = [records.get(task.name) or task.failed("not done yet") for task in tasks]
+        write_summary(writing.out, every)
+    return every
+
+
+def _tasks(job: Job, videos: Sequence[Path], writing: Writing) -> list[Task]:
+    # A worker may be in another folder, and on another machine.
+    videos, writing = [video.absolute() for video in videos], replace(writing, out=writing.out.absolute())
+    return [Task(video, name, job, writing) for video, name in zip(videos, distinct_names(videos), strict=True)]
+
+
+def _check_way(tasks: Sequence[Task]) -> None:
+    """See that the files of a batch can be written.
+
+    Raises:
+        UsageError: settings cannot be, or others made the results in the folder.
+        VidposeError: files of something else are in the way.
+    """
+    job, writing = tasks[0].job, tasks[0].writing
+    replace(job, videos=(tasks[0].video,)).check_settings()
+    job.finding.check([task.video for task in tasks])
+    files = [replace(writing, out=task.folder).outputs(task.name) for task in tasks]
+    make_folder(writing.out)
+    settings, before = _settings(tasks[0]), read_settings(writing.out)
+    if before is None:
+        check_outputs([path for some in files for path in some.in_the_way()], writing.overwrite)
+    elif before != settings and not writing.overwrite:
+        other = next(name for name in (*settings, *before) if before.get(name) != settings.get(name))
+        theirs, ours, out = short(before.get(other)), short(settings.get(other)), writing.out
+        raise UsageError(
+            f"{out}: holds results with `{other}={theirs}`, not {ours}; choose another `out`, or give `overwrite`"
+        )
+
+
+def _settings(task: Task) -> dict[str, Any]:
+    """What results depend on, as JSON has it."""
+    job, writing = task.job, task.writing
+    parts = (job.finding, job.filming, job.lifting, job.placing.lens, job.placing)
+    settings = {name: value for part in parts for name, value in asdict(part).items()}
+    del settings["lens"], settings["threads"]
+    settings |= {"formats": ",".join(writing.formats), "overlay": writing.overlay}
+    return {name: value if isinstance(value, int | float | None) else str(value) for name, value in settings.items()}
+
+
+def _begin(tasks: Sequence[Task]) -> None:
+    """See by the first video that can be opened that all can be done, and say in the folder how they are done.
+
+    Raises:
+        UsageError, VidposeError: as `Job.check`.
+    """
+    for task in tasks:
+        try:
+            check_readable(task.video)
+        except VidposeError:
+            continue
+        replace(task.job, videos=(task.video,)).check()
+        break
+    writing = tasks[0].writing
+    write_settings(writing.out, _settings(tasks[0]))
+    if writing.overwrite:
+        for task in tasks:
+            forget(task.folder)
+
+
+def _pool(job: Job, tasks: int, workers: int | None, ray: str | None) -> AbstractContextManager[Pool]:
+    """Where the tasks are worked on."""
+    from vidpose.common.devices import choose_device
+
+    threads, on_gpu = job.finding.threads or 1, choose_device(job.device).startswith("cuda")
+    if ray is not None:
+        return ray_cluster(ray, threads, gpus=int(on_gpu))
+    return processes(min(workers or (1 if on_gpu else cores()), tasks), threads)
+
+
+def _outcomes(tasks: Sequence[Task], pool: Pool) -> Iterator[Record]:
+    """What becomes of each. Those that another batch is at are asked for again until they are done."""
+    while tasks:
+        elsewhere: list[Task] = []
+        for task, record in _once(tasks, pool):
+            if record:
+                yield record
+            else:
+                elsewhere.append(task)
+        tasks = elsewhere
+        if tasks:
+            time.sleep(_PATIENCE)
+
+
+_PATIENCE = 1.0
+"""Seconds until videos are asked for again that another batch is at."""
+
+
+def _once(tasks: Iterable[Task], pool: Pool) -> Iterator[tuple[Task, Record | None]]:
+    """Each task with what became of it. One whose worker died is tried once more."""
+    coming, tried = iter(tasks), set()
+    waiting: dict[Future[Record | None], Task] = {}
+    while True:
+        for task in islice(coming, max(pool.at_once - len(waiting), 0)):
+            waiting[pool.submit(task)] = task
+        if not waiting:
+            return
+        for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+            task = waiting.pop(future)
+            try:
+                yield task, future.result()
+            except pool.deaths as death:
+                if task.name in tried:
+                    yield task, _given_up(task, death)
+                else:
+                    tried.add(task.name)
+                    waiting[pool.submit(task)] = task
+
+
+def _given_up(task: Task, death: Exception) -> Record:
+    """A video that two workers died of."""
+    record = task.failed(f"two workers died of it ({one_line(death)}); is the memory full?")
+    with suppress(VidposeError):
+        write_record(task.folder, record)
+    return record

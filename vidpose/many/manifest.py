@@ -1,0 +1,49 @@
+"""Which videos a batch is of: those in a folder, or those that a text file lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.inputs import read_text, reading
+
+_SUFFIXES = (
+    *(".3gp", ".asf", ".avi", ".dv", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"),
+    *(".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
+"""Of videos in a folder; a list may name others."""
+
+
+def list_videos(source: Path, out: Path) -> list[Path]:
+    """The videos of a batch, in order.
+
+    Args:
+        source: a folder, whose videos are looked for at any depth; or a text file with a video, or a folder of images,
+            a line, each relative to the file's own folder. Empty lines, and those that begin with #, say nothing.
+        out: the folder that is written to, whose overlays are no videos of the batch.
+
+    Raises:
+        UsageError: there is no video.
+        VidposeError: the source is not there, or is no text.
+    """
+    if source.is_dir():
+        videos = sorted(_in_folder(source, out.resolve()))
+        if not videos:
+            raise UsageError(f"{source}: no video here; name a folder with videos, or a text file that lists them")
+        return videos
+    with reading(source, "a list of videos", "give a folder of videos, or a text file with a video a line"):
+        lines = read_text(source).splitlines()
+        if any("\0" in line for line in lines):
+            raise ValueError("it is no text")
+    listed = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not listed:
+        raise VidposeError(f"{source}: lists no video; write one a line")
+    return [source.parent / line for line in listed]
+
+
+def _in_folder(folder: Path, out: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in _SUFFIXES and path.is_file() and not is_hidden and out not in path.resolve().parents:
+            yield path

@@ -1,0 +1,137 @@
+"""Where the videos of a batch are worked on: processes of this machine, or a Ray cluster.
+
+A pool takes tasks and gives futures. Where a worker dies, the future says so by an exception of `deaths`, and another
+worker takes its place.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Protocol
+
+from vidpose.common.errors import VidposeError, one_line
+from vidpose.many.records import Record
+from vidpose.many.worker import Task, do
+
+Work = Callable[[Task], Record | None]
+
+
+class Pool(Protocol):
+    """Workers that do tasks.
+
+    Attributes:
+        at_once: so many tasks are enough to keep all workers busy.
+        deaths: what a future raises whose worker died.
+    """
+
+    deaths: tuple[type[Exception], ...]
+
+    @property
+    def at_once(self) -> int: ...
+
+    def submit(self, task: Task) -> Future[Record | None]: ...
+
+
+class Processes:
+    """Processes of this machine, a video each at a time.
+
+    Args:
+        workers: how many.
+        work: what they do with a task.
+    """
+
+    def __init__(self, workers: int, work: Work = do) -> None:
+        from pebble import ProcessExpired, ProcessPool
+
+        self.at_once, self._work = 2 * workers, work
+        self.deaths: tuple[type[Exception], ...] = (ProcessExpired,)
+        self.pool = ProcessPool(workers, initializer=_leave_ctrl_c, context=get_context("spawn"))
+
+    def submit(self, task: Task) -> Future[Record | None]:
+        return self.pool.schedule(self._work, args=[task])
+
+
+class RayCluster:
+    """A Ray cluster, which has a worker a processor, or a GPU if the networks run there."""
+
+    def __init__(self, address: str, threads: int, gpus: int) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise VidposeError("Ray is not installed; install it with pip install 'vidpose[cluster]'") from None
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, ValueError) as error:
+            raise VidposeError(f"`ray={address}`: no cluster answers ({one_line(error)})") from None
+        self._ray = ray
+        self.deaths: tuple[type[Exception], ...] = (ray.exceptions.RayError,)
+        self._do = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=0)(do)
+
+    @property
+    def at_once(self) -> int:
+        """A cluster may grow."""
+        return 2 * max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
+
+    def submit(self, task: Task) -> Future[Record | None]:
+        return self._do.remote(task).future()
+
+
+@contextmanager
+def processes(workers: int, threads: int, work: Work = do) -> Iterator[Pool]:
+    """So many processes of this machine, that end with the block."""
+    with _few_threads(threads):
+        opened = Processes(workers, work)
+        try:
+            yield opened
+            opened.pool.close()
+        except BaseException:
+            opened.pool.stop()
+            raise
+        finally:
+            opened.pool.join()
+
+
+@contextmanager
+def ray_cluster(address: str, threads: int, gpus: int) -> Iterator[Pool]:
+    """The cluster at an address; "auto" is the one that this machine belongs to.
+
+    Raises:
+        VidposeError: Ray is not installed, or no cluster answers.
+    """
+    opened = RayCluster(address, threads, gpus)
+    try:
+        yield opened
+    finally:
+        opened._ray.shutdown()
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _leave_ctrl_c() -> None:
+    """Ctrl-C reaches every process of a terminal; the first one answers it, and ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _few_threads(threads: int) -> Iterator[None]:
+    """Have libraries that start in new processes use so many threads: they read it when they are loaded."""
+    before = os.environ.get(_THREADS)
+    os.environ[_THREADS] = str(threads)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_THREADS]
+        else:
+            os.environ[_THREADS] = before
+
+
+_THREADS = "OMP_NUM_THREADS"

@@ -1,0 +1,78 @@
+"""What became of each video of a batch: a small file beside its results, which says that it is done."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidpose.common.files import replacing, to_json
+from vidpose.common.inputs import convert, read_json, reading
+
+
+@dataclass(frozen=True)
+class Record:
+    """One video of a batch.
+
+    Attributes:
+        video: as it was named.
+        name: of the folder that its files are in, and that they begin with.
+        people, frames: found, and decoded.
+        video_seconds: its length.
+        seconds, cpu_seconds: that it took, by the clock and of processors.
+        warnings: what was noticed about it.
+        failure: what went wrong; None where nothing did.
+    """
+
+    video: str
+    name: str
+    people: int = 0
+    frames: int = 0
+    video_seconds: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+def read_record(folder: Path) -> Record | None:
+    """What became of the video of a folder; None where nothing is known. Raises VidposeError: its file is damaged."""
+    path = folder / _RECORD
+    if not path.exists():
+        return None
+    with reading(path, "a record of a batch", "remove it, and the video is done anew"):
+        return convert(read_json(path, _MOST_BYTES), Record)
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Say what became of a video, once its files are whole."""
+    with replacing(folder / _RECORD) as partial:
+        partial.write_text(to_json(asdict(record), indent=1), encoding="utf-8")
+
+
+def forget(folder: Path) -> None:
+    """Have a video done anew."""
+    (folder / _RECORD).unlink(missing_ok=True)
+
+
+def read_settings(out: Path) -> dict[str, Any] | None:
+    """What the results in a batch's folder were made with; None where there are none. Raises as `read_record`."""
+    path = out / _SETTINGS
+    if not path.exists():
+        return None
+    with reading(path, "the settings of a batch", "choose another `out`"):
+        return convert(read_json(path, _MOST_BYTES), dict[str, Any])
+
+
+def write_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Say what the results of a batch's folder are made with."""
+    with replacing(out / _SETTINGS) as partial:
+        partial.write_text(to_json(settings, indent=1), encoding="utf-8")
+
+
+_RECORD = "record.json"
+
+_SETTINGS = "batch.json"
+
+_MOST_BYTES = 1 << 20
+"""Of a record."""

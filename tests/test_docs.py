@@ -47,6 +47,7 @@ NOT_RUN = {
     r"weights import": "wants an author's checkpoint",
     r"--rerun": "wants the Rerun viewer",
     r"SMPLX": "wants a file with a licence of its own",
+    r"--ray": "wants a cluster",
     r"d3dp": "wants an author's checkpoint",
 }
 """Commands that are only parsed, and why."""

@@ -25,9 +25,11 @@ def distinct_names(videos: Sequence[Path]) -> list[str]:
         UsageError: one video is given twice, or folders and names only differ where they are put together.
     """
     resolved = [video.resolve() for video in videos]
-    for number, video in enumerate(resolved):
-        if video in resolved[:number]:
-            raise UsageError(f"{videos[number]}: given twice; name each video once")
+    named: set[Path] = set()
+    for given, video in zip(videos, resolved, strict=True):
+        if video in named:
+            raise UsageError(f"{given}: given twice; name each video once")
+        named.add(video)
     beside = Counter((video.parent, name_of(video)) for video in resolved)
     ends = [
         name_of(video) + (f"_{video.suffix[1:]}" if beside[video.parent, name_of(video)] > 1 else "")
@@ -43,8 +45,8 @@ def distinct_names(videos: Sequence[Path]) -> list[str]:
         alike = [i for i, name in enumerate(names) if counted[name] > 1]
         deeper = [i for i in alike if depths[i] < len(folders[i])]
         if alike and not deeper:
-            given = " and ".join(str(videos[i]) for i in alike[:2])
-            raise UsageError(f"{given} would both be written as {names[alike[0]]!r}; run them with different `out`")
+            both = " and ".join(str(videos[i]) for i in alike[:2])
+            raise UsageError(f"{both} would both be written as {names[alike[0]]!r}; run them with different `out`")
         if not alike:
             return names
         for i in deeper:

@@ -3,6 +3,7 @@ import itertools
 import logging
 import time
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ class Scene:
 
     def fitted(
         self, *, joints: np.ndarray | None = None, keypoints: np.ndarray | None = None,
-        scores: np.ndarray | None = None, **options: float,
+        scores: np.ndarray | None = None, **options: Any,
     ) -> Track:  # fmt: skip
         """A body fitted to this scene, of which something else was lifted or seen."""
         joints, keypoints = (
@@ -92,7 +93,9 @@ def misjudged(scene: Scene, degrees: float, seed: int) -> np.ndarray:
 
 
 def evidence_of(scene: Scene, joints: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> Evidence:
-    return Evidence.of(joints, np.empty((90, 0, 2)), keypoints, scores, scene.roots, scene.times, CAMERA)
+    return Evidence.of(
+        joints, np.empty((90, 0, 2)), keypoints, scores, scene.roots, scene.times, np.zeros((90, 2), bool), CAMERA
+    )
 
 
 def error(track: Track, scene: Scene) -> np.ndarray:
@@ -222,7 +225,7 @@ def test_the_step_goes_down_the_slope_of_the_cost(scene: Scene):
     keypoints = scene.keypoints + rng.normal(0, 8, scene.keypoints.shape)
     scores = rng.uniform(0, 1, (90, 17))
     body = Body.of_joints(fit_module._symmetric_offsets(lifted), lifted, scene.roots)
-    seen = (lifted, np.empty((90, 0, 2)), keypoints, scores, scene.roots, scene.times)
+    seen = (lifted, np.empty((90, 0, 2)), keypoints, scores, scene.roots, scene.times, rng.uniform(size=(90, 2)) < 0.7)
     agreement = Agreement(Evidence.of(*(array[:12] for array in seen), CAMERA), SPREAD)
     body = dataclasses.replace(body[:12], bends=body.bends[:12] - 0.3)
     _, downhill = agreement.normal_equations(body)
@@ -231,6 +234,22 @@ def test_the_step_goes_down_the_slope_of_the_cost(scene: Scene):
         slope = (agreement.cost(body.moved(change)) - agreement.cost(body.moved(-change))) / 2
         # The matrix of the twists' weights is held fixed, which is a few thousandths of it all.
         assert slope == pytest.approx(-2 * (downhill * change).sum(), rel=0.02, abs=1e-3 * abs(downhill).max() * 1e-6)
+
+
+def test_a_foot_that_rests_slides_less_and_the_pose_is_no_worse(scene: Scene):
+    lifted, ankles = misjudged(scene, 8, seed=2), [AT("left_ankle"), AT("right_ankle")]
+    true = (scene.joints + scene.roots[:, None])[:, ankles]
+    speeds = np.linalg.norm(np.gradient(true, scene.times, axis=0), axis=-1)
+    rests = (speeds[1:] < 0.05) & (speeds[:-1] < 0.05)
+    assert rests.sum() > 20
+    slid, off = [], []
+    for known in (None, np.where(speeds < 0.05, 0.0, np.inf)):
+        track = scene.fitted(joints=lifted, speeds=known)
+        ankle = (track.joints + track.roots[:, None])[:, ankles]
+        slid.append(np.linalg.norm(np.diff(ankle, axis=0), axis=-1)[rests].mean())
+        off.append(np.linalg.norm(track.joints - scene.joints, axis=-1).mean())
+    assert slid[1] < 0.6 * slid[0]
+    assert off[1] < off[0] + 0.0005
 
 
 def test_rows_without_a_pose_stay_empty(scene: Scene):

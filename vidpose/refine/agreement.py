@@ -5,6 +5,7 @@ The cost of a body (`vidpose.refine.hinged_body`) is the integral over time of
 - how far its bones are from the lifted ones; a lifter is surer across the line of sight than along it,
 - how far its joints appear from the 2D keypoints, by their scores, in the camera's perspective,
 - the squared accelerations of its bones and of its root,
+- the squared speeds of ankles whose foot rests while the person walks,
 - the squared angles by which knees and elbows bend further than they can, and thighs and upper arms turn about
   themselves further than they can.
 
@@ -55,6 +56,7 @@ class Spread:
         wild: in metres at the person; a keypoint that far off counts half, and further off ever less.
         acceleration: of a bone's end against its start.
         root_acceleration: of the root.
+        sliding: speed of an ankle whose foot rests while somebody walks.
         roll: acceleration of a bone's roll about itself.
         limit: beyond what a joint can do.
         twist: of a thigh and an upper arm about themselves.
@@ -69,6 +71,7 @@ class Spread:
     wild: float = 0.12
     acceleration: float = 14.0
     root_acceleration: float = 6.0
+    sliding: float = 0.2
     roll: float = 50.0
     limit: float = 0.05
     twist: float = 0.7
@@ -97,6 +100,8 @@ _ROLL_AXES = {LAYOUT.index(joint): axis for joint, axis in {
 _REST_HD = rest_directions(LAYOUT)[list(HINGED)]
 """Of thighs and upper arms."""
 
+_ANKLES = tuple(LAYOUT.index(f"{side}_ankle") for side in ("left", "right"))
+
 _NEAREST = 0.1
 """Metres: no joint is closer to the camera."""
 
@@ -120,6 +125,7 @@ class Evidence:
         scores: (N, J) of the keypoints that show a joint, 0 where absent.
         depths: (N,) metres, about where the person is.
         times: (N,) increasing seconds.
+        rests: (N, 2) bool, which foot, left and right, rests while the person walks.
     """
 
     bones: np.ndarray
@@ -129,14 +135,15 @@ class Evidence:
     scores: np.ndarray
     depths: np.ndarray
     times: np.ndarray
+    rests: np.ndarray
 
     @staticmethod
     def of(
         joints: np.ndarray, doubts: np.ndarray, keypoints: np.ndarray, scores: np.ndarray, roots: np.ndarray,
-        times: np.ndarray, camera: PinholeCamera,
+        times: np.ndarray, rests: np.ndarray, camera: PinholeCamera,
     ) -> Evidence:  # fmt: skip
         """From a stretch of a track: joints relative to the root and what the lifter doubts of them (`Track.doubts`),
-        keypoints of these joints, and the root's path."""
+        keypoints of these joints, the root's path, and which foot rests."""
         parents = [max(parent, 0) for parent in LAYOUT.parents]
         there_NJ = np.isfinite(keypoints).all(axis=-1)
         scores = np.where(there_NJ, scores, 0.0)
@@ -144,7 +151,7 @@ class Evidence:
         rays = (np.where(there_NJ[..., None], keypoints, 0.0) - camera.centre) / camera.focal
         shown = np.isin(np.arange(len(LAYOUT)), SHOWN)
         spreads = _lifter_spreads(doubts, len(times))
-        return Evidence(joints - joints[:, parents], trust, spreads, rays, scores * shown, roots[:, 2], times)
+        return Evidence(joints - joints[:, parents], trust, spreads, rays, scores * shown, roots[:, 2], times, rests)
 
     @staticmethod
     def in_space(joints: np.ndarray, times: np.ndarray) -> Evidence:
@@ -155,7 +162,16 @@ class Evidence:
             np.zeros((frames, count, 2)),
             np.zeros((frames, count)),
         )
-        return Evidence(joints - joints[:, parents], unseen + 1, spreads, nowhere, unseen, np.ones(frames), times)
+        return Evidence(
+            joints - joints[:, parents],
+            unseen + 1,
+            spreads,
+            nowhere,
+            unseen,
+            np.ones(frames),
+            times,
+            np.zeros((frames, 2), bool),
+        )
 
 
 def best_body(body: Body, evidence: Evidence, spread: Spread = SPREAD) -> Body:
@@ -170,6 +186,8 @@ class Agreement:
     def __init__(self, evidence: Evidence, spread: Spread):
         self.evidence, self.spread = evidence, spread
         self.accelerations = Accelerations(evidence.times)
+        both_N2 = evidence.rests[1:] & evidence.rests[:-1]
+        self.held_N2 = both_N2 / (spread.sliding**2 * np.diff(evidence.times)[:, None])
 
     def moved(self, body: Body, change_NU: np.ndarray) -> Body:
         return body.moved(change_NU)
@@ -179,7 +197,9 @@ class Agreement:
         _, _, lifted_NJ = self._lifted(bones_NJD)
         _, _, seen_NJ = self._seen(body.joints() + body.roots[:, None])
         frames_N = lifted_NJ.sum(axis=1) + seen_NJ.sum(axis=1) + np.square(self._limits(body)).sum(axis=1)
-        return float(self.accelerations.seconds_N @ frames_N) + self.accelerations.cost(self._moving(body))
+        slid_N2 = np.square(np.diff(self._ankles(body), axis=0)).sum(axis=-1)
+        sliding = float((self.held_N2 * slid_N2).sum())
+        return float(self.accelerations.seconds_N @ frames_N) + self.accelerations.cost(self._moving(body)) + sliding
 
     def normal_equations(self, body: Body) -> tuple[list[np.ndarray], np.ndarray]:
         """The (N, U, U) blocks of each frame with itself, the next and the next but one; and (N, U) downhill."""
@@ -194,6 +214,7 @@ class Agreement:
         blocks = [diagonal, np.zeros_like(diagonal), np.zeros_like(diagonal)]
         by_NRU = self._moving_derivatives(body, bones_by_NJDU)
         self.accelerations.add(self._moving(body), by_NRU, blocks, downhill)
+        self._add_resting(body, blocks, downhill)
         return blocks, downhill
 
     def _lifted(self, bones_NJD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -226,6 +247,25 @@ class Agreement:
         bones, axes = (vectors.reshape(len(body), -1) for vectors in (body.bones()[:, 1:], axes_NRD))
         s = self.spread
         return np.concatenate([bones / s.acceleration, axes / s.roll, body.roots / s.root_acceleration], axis=1)
+
+    def _ankles(self, body: Body) -> np.ndarray:
+        """(N, 2, 3) where they are, in the camera's frame."""
+        return body.joints()[:, _ANKLES] + body.roots[:, None]
+
+    def _add_resting(self, body: Body, blocks: list[np.ndarray], downhill_NU: np.ndarray) -> None:
+        """Add to the normal equations what feet that rest ask for: between two frames, their ankles do not move."""
+        if not self.held_N2.any():
+            return
+        by_N2DU, slid_N2D = body.joint_derivatives(_ANKLES), np.diff(self._ankles(body), axis=0)
+        by_N2DU[:, :, range(3), range(ROOT.start, ROOT.stop)] += 1
+        for foot, held_N in enumerate(self.held_N2.T):
+            before, after = by_N2DU[:-1, foot], by_N2DU[1:, foot]
+            held_by = held_N[:, None, None] * before.swapaxes(1, 2), held_N[:, None, None] * after.swapaxes(1, 2)
+            blocks[0][:-1] += held_by[0] @ before
+            blocks[0][1:] += held_by[1] @ after
+            blocks[1][:-1] -= held_by[0] @ after
+            downhill_NU[:-1] += (held_by[0] @ slid_N2D[:, foot, :, None])[..., 0]
+            downhill_NU[1:] -= (held_by[1] @ slid_N2D[:, foot, :, None])[..., 0]
 
     # Derivatives by the unknowns and residuals, (N, R, U) and (N, R), both times the root of the weight.
 

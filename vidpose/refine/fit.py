@@ -22,6 +22,7 @@ from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
 from vidpose.common.errors import UsageError
 from vidpose.refine.agreement import Evidence, best_body
+from vidpose.refine.contacts import foot_speeds, resting
 from vidpose.refine.extremities import with_extremities
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.hinged_body import LAYOUT, Body
@@ -57,7 +58,8 @@ def fit(result: PoseResult, height: Heights | None = None, max_gap: float = MAX_
         rest_directions(get_skeleton(result.joint_layout))
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
         own_height = height.get(track.id) if isinstance(height, Mapping) else height
-        fitted = fit_track(track, keypoints, scores, result.camera, own_height, max_gap)
+        speeds = foot_speeds(track, result.keypoint_layout, result.camera)
+        fitted = fit_track(track, keypoints, scores, result.camera, own_height, max_gap, speeds)
         tracks.append(with_extremities(fitted, result.keypoint_layout, result.camera, max_gap))
     return result.with_tracks(tuple(tracks), fit="body")
 
@@ -74,6 +76,7 @@ def fit_track(
     camera: PinholeCamera,
     height: float | None = None,
     max_gap: float = MAX_GAP,
+    speeds: np.ndarray | None = None,
 ) -> Track:
     """One person's track, with a body fitted to it.
 
@@ -84,13 +87,14 @@ def fit_track(
         camera: that sees them.
         height: metres the body is tall; None: what its bones make.
         max_gap: as of `fit`.
+        speeds: (N, 2) of the feet in the picture (`vidpose.refine.contacts`); None: whether one rests is not known.
     """
     if not track.lifted.any():
         log.warning("person %d has no 3D joints to fit a body to", track.id)
         return track
     joints, roots = np.full(track.joints.shape, np.nan, np.float32), np.full(track.roots.shape, np.nan, np.float32)
     rotations = np.full((*track.joints.shape[:2], 4), np.nan, np.float32)
-    offsets = _symmetric_offsets(track.joints)
+    offsets, rests = _symmetric_offsets(track.joints), np.zeros((len(track), 2), bool)
     path = root_path(track.joints, keypoints, scores, camera, track.times, max_gap)
     for part in unbroken(track.lifted, track.times, max_gap):
         placed = bool(np.isfinite(path[part]).all())
@@ -99,10 +103,13 @@ def fit_track(
         near = _bridged(track.joints[part].astype(np.float64), scores[part], track.times[part])
         body = Body.of_joints(offsets, near, path[part])
         del near
+        if placed and speeds is not None:
+            rests[part] = resting(speeds[part], path[part, 2], track.times[part])
 
         def evidence(rows: slice, placed: bool = placed) -> Evidence:
             lifted, seen = track.joints[rows].astype(np.float64), scores[rows] * placed
-            return Evidence.of(lifted, track.doubts[rows], keypoints[rows], seen, path[rows], track.times[rows], camera)
+            told = lifted, track.doubts[rows], keypoints[rows], seen, path[rows], track.times[rows], rests[rows]
+            return Evidence.of(*told, camera)
 
         for rows, fitted, turned in _fitted(body, evidence, track.times, part):
             joints[rows], rotations[rows] = fitted.joints(), turned

@@ -3,7 +3,7 @@
 How far somebody is follows from how large they appear, and a body whose knees were lifted too straight is taken for one
 farther away: who squats on the spot drifts back and forth. Where both feet rest for a while, the path is moved, most of
 all along the line of sight, so that they stay in their places and, where a floor is known, upon it. The pose is left as
-it is. People who walk rest on one foot at a time, and are not touched: of them the apparent size tells more.
+it is. Of people who walk, pose and path were found together (`vidpose.refine.contacts`), and stay.
 
 Everything is linear in the moves, and a frame's meets only those of two frames before and after: a band, solved in time
 linear in the length.
@@ -22,6 +22,7 @@ from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.refine.block_band import solve_block_band
+from vidpose.refine.contacts import STANDING
 from vidpose.refine.ground import ANKLE
 from vidpose.refine.scale import stature
 
@@ -30,9 +31,6 @@ _STILL = 0.25
 
 _FAR_AND_NEAR = 1.0
 """Metres a second in any direction. A foot that comes towards the camera hardly moves across the line of sight."""
-
-_BRIEFEST = 0.7
-"""Seconds for which both feet rest where somebody stands; in a step they do for less than half of it."""
 
 _SLIDING = 0.05
 """Metres a second, the standard deviation of a standing ankle's speed."""
@@ -85,7 +83,7 @@ def standing(ankles_NAD: np.ndarray, roots_ND: np.ndarray, times: np.ndarray) ->
     across_NAD = velocity_NAD - (velocity_NAD * sight_N1D).sum(axis=-1, keepdims=True) * sight_N1D
     rests_NA = np.linalg.norm(across_NAD, axis=-1) < _STILL
     rests_NA &= np.linalg.norm(velocity_NAD, axis=-1) < _FAR_AND_NEAR
-    frames = max(3, round(_BRIEFEST / float(np.median(np.diff(times)))))
+    frames = max(3, round(STANDING / float(np.median(np.diff(times)))))
     return binary_opening(rests_NA.all(axis=1), np.ones(frames))
 
 

@@ -6,8 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from campaign import jobs
+
+from vidpose.cli import cli
 
 TESTS = Path(__file__).parent
+
+
+def test_the_campaign_runs_every_command():
+    run = {jobs.command_of(cli, words) for words in jobs.all_commands()}
+    assert not [command.name for command in jobs.program_commands(cli) if command not in run]
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--options", type=int, default=1000)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=600.0, help="end after so long, whatever is left")
-    parser.add_argument("--seconds", type=float, default=60.0, help="that a command may take")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of a processor that a command may take")
     parser.add_argument("--keep", type=Path, help="folder for what ends wrong")
     given = parser.parse_args()
     until = time.monotonic() + 60 * given.minutes

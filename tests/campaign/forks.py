@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FOREIGN = ("mmdet", "mmpose", "rerun", "__main__")
+_WAITING = 10
+"""How many times its processor time a command may take, on a machine that is busy with other things."""
+
 _LATE = 3000
 """Characters of an error, beyond which it is no line that anybody reads."""
 
@@ -66,22 +69,23 @@ def run(
     """Run `vidpose` in a folder.
 
     Args:
-        seconds: after which it is killed.
+        seconds: of the processor's time, after which it is killed; one that only waits, after ten times as long.
         mib: of address space beyond what the warm process has.
         interrupt: (after how many seconds, which signal): a fault that is done to it.
     """
     said = {name: folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")}
     child = os.fork()
     if child == 0:
-        _be_the_program(arguments, folder, said, mib, environment)
+        _be_the_program(arguments, folder, said, seconds, mib, environment)
     started, done = time.monotonic(), False
     while True:
         ended, status, used = os.wait4(child, os.WNOHANG)
         passed = time.monotonic() - started
         if ended:
             code = os.waitstatus_to_exitcode(status)
+            code = None if code == -signal.SIGXCPU else code
             break
-        if passed > seconds:
+        if passed > _WAITING * seconds:
             with suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
             _, _, used = os.wait4(child, 0)
@@ -97,7 +101,12 @@ def run(
 
 
 def _be_the_program(
-    arguments: list[str], folder: Path, said: Mapping[str, Path], mib: int, environment: Mapping[str, str]
+    arguments: list[str],
+    folder: Path,
+    said: Mapping[str, Path],
+    seconds: float,
+    mib: int,
+    environment: Mapping[str, str],
 ) -> None:
     code = 99
     try:
@@ -108,6 +117,7 @@ def _be_the_program(
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (mapped + (mib << 20),) * 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds),) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         sys.stdout = os.fdopen(1, "w", closefd=False)
         sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)

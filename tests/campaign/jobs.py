@@ -42,6 +42,7 @@ KINDS = (
         "eval --dataset h36m --data store --weights w.safetensors --device cpu --json o.json",
     ), 4),
     Kind("tiny.toml", (damage.damage_text,) * 4, ("train tiny.toml --data shards --out o --device cpu",), 4),
+    Kind("table.toml", (damage.damage_text,) * 4, ("ablate table.toml --data store --out o --device cpu",), 0.5),
     Kind("keypoints.toml", (damage.damage_text,) * 4, (
         "train-keypoints coco/annotations.json --held-out coco/annotations.json --workers 0 --arch keypoints.toml "
         "--device cpu --out o",
@@ -52,6 +53,8 @@ KINDS = (
     Kind("p.pt", (damage.damage_checkpoint,) * 2, ("weights import p.pt --arch mixste --out o.safetensors",), 3),
     Kind("store/index.json", (damage.damage_json,) * 3, (
         "data info h36m --data store --picture o.png",
+        "data clips h36m --data store --videos films --subjects S9 --frames 4 --every 1 --size 32 --out o",
+        "data detect h36m --data store --videos films --device cpu",
         "eval --dataset h36m --data store --weights w.safetensors --device cpu --table o.md",
         "train store.toml --data store --out o "
         "--device cpu",
@@ -110,6 +113,13 @@ KINDS = (
 )  # fmt: skip
 
 
+WITHOUT_INPUTS = (
+    "models", "synth --list", "weights list", "weights verify", "weights fetch hrnet-w48-nowhere",
+    "weights remove hrnet-w48-nowhere",
+)  # fmt: skip
+"""Commands that read nothing of the user's."""
+
+
 def damaged_input(rng: Random) -> tuple[Kind, Damage, list[str]]:
     """A kind, a way to damage it, and a command that reads it."""
     shares = np.array([kind.share for kind in KINDS])
@@ -134,11 +144,12 @@ SETTINGS = (
 
 def odd_options(cli: click.Group, rng: Random) -> list[str]:
     """A sound command with an odd value for one of its options, or an odd argument."""
-    kind = KINDS[rng.integers(len(KINDS))]
-    words = kind.commands[rng.integers(len(kind.commands))].split()
+    kind = rng.integers(len(KINDS) + 1)
+    commands = KINDS[kind].commands if kind < len(KINDS) else WITHOUT_INPUTS
+    words = commands[rng.integers(len(commands))].split()
     if words[0] == "train" and rng.random() < 0.5:
         return [*words, "--set", SETTINGS[rng.integers(len(SETTINGS))]]
-    command, _ = _found(cli, words)
+    command = command_of(cli, words)
     # A browser that opens, and a compiler that takes minutes, are left out.
     options = [option for option in command.params if isinstance(option, click.Option)]
     options = [option for option in options if option.name not in ("opening", "compiled", "rerun")] or [None]
@@ -152,16 +163,27 @@ def odd_options(cli: click.Group, rng: Random) -> list[str]:
     return [*words, flag] if option.is_flag else [*words, f"{flag}={OPTIONS[rng.integers(len(OPTIONS))]}"]
 
 
-def _found(cli: click.Group, words: Sequence[str]) -> tuple[click.Command, int]:
+def command_of(cli: click.Group, words: Sequence[str]) -> click.Command:
+    """The program's command that words begin with."""
     command: click.Command = cli
-    for number, word in enumerate(words):
+    for word in words:
         if not isinstance(command, click.Group):
-            return command, number
+            break
         command = command.get_command(click.Context(command), word)
-    return command, len(words)
+    return command
+
+
+def program_commands(group: click.Group) -> Iterator[click.Command]:
+    """Every command that the program lists, those within `data` and `weights` too."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            yield from program_commands(command)
+        else:
+            yield command
 
 
 def all_commands() -> Iterator[list[str]]:
     """Every command of the campaign, once: those that faults are done to."""
-    for command in dict.fromkeys(command for kind in KINDS for command in kind.commands):
+    for command in dict.fromkeys([*(command for kind in KINDS for command in kind.commands), *WITHOUT_INPUTS]):
         yield command.split()

@@ -17,6 +17,7 @@ import training_data
 
 from vidpose.body.skeletons import COCO_17, get_skeleton
 from vidpose.body.tracks import PoseResult
+from vidpose.datasets.h36m_cameras import CAMERAS
 from vidpose.export import FORMATS
 from vidpose.keypoints.clips.clip_network import create_clip_network
 from vidpose.keypoints.clips.clip_weights import save_clip_network
@@ -38,6 +39,15 @@ model = { width = 16, depth = 1, frames = 9, heads = 2 }
 schedule = { name = "warmup-linear", warmup = 2 }
 data = { dataset = "cmu17", validation = "val" }
 augmentation = { fps = [24.0, 62.0], bend = 1.0 }
+"""
+TABLE = """arch = "single-branch"
+steps = 2
+batch = 2
+model = { width = 16, depth = 1, frames = 9, heads = 2 }
+data = { dataset = "h36m", input = "gt", validation = "test", flip = "none" }
+
+[rows.one]
+loss = { mpjpe = 1.0 }
 """
 KEYPOINTS = """arch = "hrnet-w24"
 steps = 1
@@ -85,6 +95,7 @@ CAMERA = """{name}:
       data: [ {turn}, 1., 4. ]
 """
 FRAMES = 8
+FILMED = 10
 
 
 def result() -> PoseResult:
@@ -100,6 +111,7 @@ def write(folder: Path) -> None:
     data = 'data = { dataset = "h36m", input = "gt", validation = "test", flip = "none" }'
     (folder / "store.toml").write_text("\n".join([*TINY.splitlines()[:7], data]))
     (folder / "keypoints.toml").write_text(KEYPOINTS)
+    (folder / "table.toml").write_text(TABLE)
     for name in ("shards", "prepared", "coco"):
         (folder / name).mkdir()
     training_data.write_cmu17(folder / "shards")
@@ -110,16 +122,21 @@ def write(folder: Path) -> None:
     )  # fmt: skip
     keypoint_pictures.write_pictures(folder / "coco", COCO_17, 2)
     keypoint_pictures.write_clips(folder / "clips", get_skeleton("h36m17"), 1, frames=4)
-    recordings = [training_data.recording(number, 20, "test" if number > 1 else "train") for number in range(4)]
-    for recording in recordings:
-        recording.subject, recording.action = "S9", "Walking"
+    recordings = [training_data.recording(number, FILMED, "test" if number > 1 else "train") for number in range(4)]
+    for recording, camera in zip(recordings, CAMERAS["S9"], strict=True):
+        recording.subject, recording.action, recording.sequence = "S9", "Walking", "Walking"
+        recording.camera = camera.name
     training_data.write_store(folder / "store", recordings)
     lifter = create_lifter("single-branch", width=16, depth=1, frames=9, heads=2)
     save_lifter(lifter, folder / "w.safetensors", {})
     result().save(folder / "r.npz")
-    for name, width, height in (("v.mp4", 128, 96), ("v2.mp4", 128, 96), ("big.mp4", 640, 480)):
+    films = folder / "films" / "S9" / "Videos"
+    films.mkdir(parents=True)
+    videos = [("v.mp4", 128, 96, FRAMES), ("v2.mp4", 128, 96, FRAMES), ("big.mp4", 640, 480, FRAMES)]
+    videos += [(films / f"Walking.{camera.name}.mp4", camera.width, camera.height, FILMED) for camera in CAMERAS["S9"]]
+    for name, width, height, frames in videos:
         with VideoWriter(folder / name, (width, height), Fraction(25)) as writer:
-            for frame in range(FRAMES):
+            for frame in range(frames):
                 writer.write(np.full((height, width, 3), 8 * frame, np.uint8), frame / 25)
     turns = {"a": 0.1, "b": -0.4}
     (folder / "c.toml").write_text("".join(CALIBRATION.format(name=name, turn=turn) for name, turn in turns.items()))

@@ -16,8 +16,10 @@ from pathlib import Path
 import av
 import clips
 import cv2
+import heic_files
 import numpy as np
 from av.stream import Disposition
+from PIL import Image
 
 FPS = 25
 WIDTH, HEIGHT = 96, 64
@@ -183,6 +185,30 @@ def deep_picture(folder: Path) -> Path:
     return folder / "deep.png"
 
 
+@kind(PHONES, "HEIC, in tiles as phones write it", "turned upright", Right(corners=UPRIGHT, tolerance=20, **ONE))
+def heic(folder: Path) -> Path:
+    return heic_files.write_heic(folder / "IMG_0001.HEIC", clips.corner_picture())
+
+
+@kind(PHONES, "HEIC whose name says JPEG", "read", Right(corners=UPRIGHT, **ONE))
+def heic_named_jpeg(folder: Path) -> Path:
+    return heic_files.write_heic(folder / "a.heic", clips.corner_picture()).rename(folder / "a.jpg")
+
+
+@kind(PHONES, "a photo of two lenses (MPO)", "the first picture", Right(corners=UPRIGHT, **ONE))
+def stereo(folder: Path) -> Path:
+    upright = Image.fromarray(clips.corner_picture())
+    upright.save(folder / "a.jpg", format="MPO", save_all=True, append_images=[upright.rotate(180)])
+    return folder / "a.jpg"
+
+
+@kind(PHONES, "a TIFF with a preview in it", "the picture", Right(corners=UPRIGHT, **ONE))
+def with_preview(folder: Path) -> Path:
+    upright = Image.fromarray(clips.corner_picture())
+    upright.save(folder / "a.tif", save_all=True, append_images=[upright.resize((24, 16))])
+    return folder / "a.tif"
+
+
 @kind(PHONES, "a picture whose name has a pattern in it, `a%d.png`", "a file like any other", Right(**ONE))
 def pattern_name(folder: Path) -> Path:
     path = folder / "a%d.png"
@@ -270,6 +296,12 @@ def _hdr(path: Path, transfer: int) -> Path:
     )
 
 
+@kind(CAMERAS, "HEVC in 10 bits", "read", Right())
+def hevc(folder: Path) -> Path:
+    options = {"x265-params": "log-level=none"}
+    return encode(folder / "a.mp4", pictures(), "libx265", "yuv420p10le", options=options)
+
+
 @kind(CAMERAS, "interlaced video (DV, broadcast)", "deinterlaced, at its own frame rate", Right(greys=False))
 def interlaced(folder: Path) -> Path:
     """Every other line is of the next moment: a grey that moves combs."""
@@ -329,6 +361,20 @@ def gif(folder: Path) -> Path:
 @kind(SCREENS, "an animated PNG (`.apng`)", "a video", Right())
 def apng(folder: Path) -> Path:
     return encode(folder / "a.apng", pictures(), "apng", "rgb24")
+
+
+@kind(SCREENS, "an animated WebP or AVIF", "a video at its own times", Right())
+def animated(folder: Path) -> Path:
+    first, *rest = map(Image.fromarray, pictures())
+    first.save(folder / "a.webp", save_all=True, append_images=rest, duration=1000 // FPS, lossless=True)
+    return folder / "a.webp"
+
+
+@kind(SCREENS, "a TIFF of several pages", "30 a second, or as `--fps` says", Right(last=11 / 30))
+def pages(folder: Path) -> Path:
+    first, *rest = (Image.fromarray(np.uint16(257) * picture[..., 0]) for picture in pictures())
+    first.save(folder / "a.tif", save_all=True, append_images=rest)
+    return folder / "a.tif"
 
 
 @kind(SCREENS, "WebM, VP9", "read", Right())
@@ -453,6 +499,39 @@ def cut_stream(folder: Path) -> Path:
     with av.open(str(whole)) as container:
         places = [packet.pos for packet in container.demux(video=0) if packet.pos is not None]
     (folder / "a.ts").write_bytes(data[places[1] // 188 * 188 :])
+    return folder / "a.ts"
+
+
+def _transport_stream(path: Path, first: int) -> Path:
+    """Twelve frames whose stamps begin so many ticks of 1/90000 s late, and anew at 2 ** 33."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt, stream.options = WIDTH, HEIGHT, "yuv420p", {"bf": "0", "g": "4"}
+        stream.codec_context.time_base = Fraction(1, 90_000)
+        for index, picture in enumerate([*pictures(), None]):
+            frame = None if picture is None else av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if frame is not None:
+                frame.pts, frame.time_base = index * 90_000 // FPS, Fraction(1, 90_000)
+            for packet in stream.encode(frame):
+                packet.pts, packet.dts = packet.pts + first, packet.dts + first
+                container.mux(packet)
+    return path
+
+
+@kind(SCREENS, "a transport stream whose stamps begin anew, as after 26.5 hours", "times go on", Right())
+def wrapped(folder: Path) -> Path:
+    return _transport_stream(folder / "a.ts", 2**33 - 5 * 90_000 // FPS)
+
+
+@kind(
+    SCREENS,
+    "transport streams put one behind the other, in any order",
+    "all frames, and times go on; the joint is told as damage",
+    Right(frames=24, last=23 / FPS, truncated=True),
+)
+def joined(folder: Path) -> Path:
+    late, early = _transport_stream(folder / "late.ts", 90_000 * 500), _transport_stream(folder / "early.ts", 0)
+    (folder / "a.ts").write_bytes(late.read_bytes() + early.read_bytes())
     return folder / "a.ts"
 
 

@@ -100,6 +100,7 @@ def test_the_allowed_edges_have_no_circle() -> None:
     ("library", "rooms"),
     [
         ("av", {"video"}),
+        ("pi_heif", {"video"}),
         ("onnxruntime", {"runtimes"}),
         ("mmdet", {"runtimes", "people"}),
         ("mmpose", {"runtimes", "keypoints"}),

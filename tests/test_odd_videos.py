@@ -60,7 +60,7 @@ def test_a_picture_in_tiles_is_refused():
     """A phone's HEIC: FFmpeg gives every tile as a stream that depends on the others."""
     tiles = [SimpleNamespace(disposition=Disposition.dependent, codec_context=None)] * 4
     container = SimpleNamespace(streams=SimpleNamespace(video=tiles))
-    with pytest.raises(VidposeError, match=r"a\.heic: a picture in tiles, as phones write HEIC; convert it to JPEG"):
+    with pytest.raises(VidposeError, match=r"a\.heic: a picture in tiles, as phones write HEIC; name it .heic"):
         choose_stream(container, Path("a.heic"))
 
 

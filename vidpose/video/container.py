@@ -34,7 +34,7 @@ def open_container(path: Path, *, whole: bool = False) -> av.container.InputCont
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise VidposeError(f"{path}: the file is empty; copy or download it again")
-        options = _ONLY_LOCAL_VIDEO | ({"advanced_editlist": "0"} if whole else {})
+        options = _ONLY_LOCAL_VIDEO | ({"advanced_editlist": "0"} if whole else {}) | {"correct_ts_overflow": "0"}
         return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise VidposeError(f"{path}: {_complaint(error)}") from None
@@ -93,7 +93,7 @@ def choose_stream(container: av.container.InputContainer, path: Path | str) -> a
     if not moving:
         raise VidposeError(f"{path}: there is no video in this file, only {_stream_kinds(container)}; give a video")
     if all(stream.disposition & Disposition.dependent for stream in moving):
-        raise VidposeError(f"{path}: a picture in tiles, as phones write HEIC; convert it to JPEG")
+        raise VidposeError(f"{path}: a picture in tiles, as phones write HEIC; name it .heic")
     known = [stream for stream in moving if stream.codec_context is not None]
     if not known:
         raise VidposeError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +16,13 @@ import cv2
 import numpy as np
 
 from vidpose.common.errors import VidposeError
+from vidpose.common.inputs import read_bytes
 from vidpose.video.fitting import fitted
+from vidpose.video.pillow_pictures import open_picture, pixels
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".heif", ".hif", ".avif")
 
 _DEFAULT_FPS = Fraction(30)
 
@@ -100,11 +104,14 @@ def _places(files: Sequence[Path]) -> list[int]:
 
 
 def _read(file: Path) -> np.ndarray:
-    # OpenCV cannot open non-ASCII names everywhere; it gets bytes.
     try:
-        image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except (OSError, cv2.error):
-        image = None
-    if image is None:
-        raise VidposeError(f"{file}: cannot be read as an image; replace it or take it out of the folder")
-    return image
+        # OpenCV cannot open non-ASCII names everywhere; it gets bytes.
+        content = read_bytes(file)
+        with suppress(cv2.error):
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+            if image is not None:
+                return image
+        with open_picture(io.BytesIO(content)) as picture:
+            return pixels(picture)
+    except Exception:  # what Pillow raises at a damaged file has no common base
+        raise VidposeError(f"{file}: cannot be read as an image; replace it or take it out of the folder") from None

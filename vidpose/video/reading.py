@@ -19,6 +19,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.video.ahead import Ahead
 from vidpose.video.decoding import VideoFile
 from vidpose.video.images import Pictures, is_picture
+from vidpose.video.pillow_pictures import PictureFrames, is_animation
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,11 @@ class VideoReader:
         self._start, self._end, self._known_times = start, end, times
         self._fps = None if fps is None else _positive(fps, "`fps`")
         self._slow_motion = _positive(slow_motion, "`slow_motion`")
-        if self.path.is_dir() or is_picture(self.path):
-            self._frames: Pictures | VideoFile = Pictures(self.path, self._fps)
+        self._frames: Pictures | PictureFrames | VideoFile
+        if is_animation(self.path):
+            self._frames = PictureFrames(self.path)
+        elif self.path.is_dir() or is_picture(self.path):
+            self._frames = Pictures(self.path, self._fps)
         else:
             self._frames = VideoFile(self.path)
         self.width, self.height = self._frames.width, self._frames.height
@@ -130,7 +134,7 @@ class VideoReader:
                 if index == len(self._known_times):
                     return
                 yield float(self._known_times[index]), picture
-            elif self._fps and isinstance(self._frames, VideoFile):
+            elif self._fps and not isinstance(self._frames, Pictures):
                 yield float(index / self._fps / self._slow_motion), picture
             else:
                 yield float(time / self._slow_motion), picture

@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,16 +45,24 @@ MODULES = {
 }
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Names of vidpose's modules that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Names of modules that a file imports, wherever in it."""
+    found = []
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno}: a relative import"
             for name in node.names:
                 module = f"{node.module}.{name.name}"
-                yield module if module in MODULES else node.module or ""
+                found.append(module if module in MODULES else node.module or "")
         elif isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            found += [name.name for name in node.names]
+    return tuple(found)
 
 
 def room_of(module: str) -> str:
@@ -130,7 +138,7 @@ def test_no_two_classes_have_one_name() -> None:
     """But for `Config`, which every network has one of, beside it."""
     by_name = defaultdict(list)
     for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef) and node.name != "Config":
                 by_name[node.name].append(module)
     assert not {name: modules for name, modules in by_name.items() if len(modules) > 1}
@@ -142,7 +150,7 @@ def test_only_the_command_line_spells_a_flag() -> None:
         f"{module}:{node.lineno} {node.value}"
         for module, path in MODULES.items()
         if room_of(module) != "cli" and module not in RUNS_THE_PROGRAM
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and FLAG.search(node.value)
     ]
     assert not flags

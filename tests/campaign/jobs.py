@@ -35,7 +35,7 @@ KINDS = (
     Kind("r.npz", (damage.damage_npz,) * 3, (
         "export r.npz --format bvh,c3d,coco,csv,gltf,html,json,mot,openpose,trc --out o", "angles r.npz --out o",
         "view r.npz --no-open --no-video --out o.html", "render r.npz --video big.mp4 --out o.mp4",
-        f"infer --from-keypoints r.npz {_QUICK} --lifter w.safetensors --out o",
+        f"infer --from-keypoints r.npz {_QUICK} --lifter w.safetensors --out o", "mesh r.npz --format glb,obj --out o",
     ), 6),
     Kind("w.safetensors", (damage.damage_weights,) * 3, (
         f"infer --from-keypoints r.npz {_QUICK} --lifter w.safetensors --out o", "weights info w.safetensors",
@@ -104,7 +104,7 @@ KINDS = (
     Kind("c.toml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.toml {_QUICK} --out o",), 2),
     Kind("c.yml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.yml {_QUICK} --out o",), 2),
     Kind("v.mp4", (), (
-        f"infer v.mp4 {_QUICK} --no-fit --out o",
+        f"infer v.mp4 {_QUICK} --no-fit --out o", "live v.mp4 --no-open --port 0 --device cpu --out o.npz",
     )),
     Kind("big.mp4", (), (
         "render r.npz --video big.mp4 --out o.mp4",

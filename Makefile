@@ -1,4 +1,5 @@
 # make demo   set everything up and run vidpose on the samples      make test   set everything up and run the tests
+# make test-quick   leave out the tests that take longer than a few seconds
 # make lint   style, types                                          make docs   build the documentation site, to site/
 # make clean  remove what these made
 # make fuzz   damage inputs of every kind, and see that each ends in a clear line (SEED=1 INPUTS=2000)
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: demo test fuzz lint docs openmmlab clean
+.PHONY: demo test test-quick fuzz lint docs openmmlab clean
 
 # Pinned versions, then vidpose itself, editable; made again when either file changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -26,9 +27,13 @@ demo: $(VENV)/.installed
 	@echo "Look at demo/*_overlay.mp4"
 
 # A process a core shares it with nobody.
-test: export OMP_NUM_THREADS ?= 1
+# At the end, what took longest: that is what to make cheaper, or to mark slow.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --durations 30
+test test-quick: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(PYTEST)
+test-quick: $(VENV)/.installed
+	$(PYTEST) -m "not slow"
 
 # The same seed gives the same damage.
 SEED ?= 1

@@ -160,6 +160,7 @@ def test_a_mirrored_person_gives_mirrored_joints(case):
 
 
 @every_lifter
+@pytest.mark.slow
 def test_compiles(case):
     lifter = fresh(case)
     inputs = keypoints(lifter)

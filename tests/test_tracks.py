@@ -199,6 +199,7 @@ HEADERS = [
     *(put("ids", to=ids) for ids in ([1, 1], ["1"], [1.5], [0], [-1], 1, None, [[1]], [10**30], ["../../x"])),
     *(put("source", "fps", to=fps) for fps in ("1/0", "0", "-30", "1e999999", "x", 30, "9" * 5000, [30])),
     *(put("source", "width", to=width) for width in (0, -1, 1.5, "640", None, 10**20, True)),
+    *(put("source", "cuts", to=cuts) for cuts in ([5000], [2, 1], [1, 1], ["1"], 1)),
     put("source", "path", to=7), put("source", "truncated", to="no"), put("source", "more", to=1), put("source", to=[]),
     *(put("provenance", to=facts) for facts in (1, [], "x", {"a": [1]}, {"a": {}})),
     *(put("keypoint_layout", to=name) for name in ("", "h37m", 1, None)),

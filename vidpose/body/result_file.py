@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -63,6 +63,7 @@ def read_result(path: Path) -> PoseResult:
         times = file.read("times", (None,), "f").astype(np.float64)
         _check_times("times", times)
         named = header.source
+        _check_cuts(named.cuts, len(times))
         source = Source(
             named.path, named.width, named.height, times, _rate(named.fps), named.truncated, tuple(named.cuts),
             named.pictures,
@@ -201,6 +202,11 @@ def _check_times(name: str, times: np.ndarray) -> None:
     # NaN is neither small nor greater than another.
     if not len(times) or not (np.abs(times) <= _LATE).all() or not (np.diff(times) > 0).all():
         raise ValueError(f"{name} are not seconds, each later than the one before")
+
+
+def _check_cuts(cuts: Sequence[int], num_frames: int) -> None:
+    if any(cut >= num_frames for cut in cuts) or list(cuts) != sorted(set(cuts)):
+        raise ValueError(f"source.cuts is {short(cuts)}, where numbers of its {num_frames} frames in order are due")
 
 
 def _joints_of(header: _ResultHeader, which: str) -> int:

@@ -194,6 +194,8 @@ def test_eval_mistakes_are_one_line(store, weights, tmp_path):
         run("eval", "--dataset", "coco", "--weights", weights)
     with pytest.raises(UsageError, match="no prepared benchmark; make it with `vidpose data prepare"):
         run("eval", "--dataset", "cmu", "--data", tmp_path / "none", "--weights", weights)
+    with pytest.raises(UsageError, match="prepared from cmu, where h36m is asked for"):
+        run("eval", "--dataset", "h36m", "--data", store.folder, "--weights", weights)
     zoo.save_lifter(create_lifter("lstm", width=8, frames=9, layout="humaneva15"), tmp_path / "h.safetensors", {})
     with pytest.raises(UsageError, match="layout humaneva15, where cmu has h36m17"):
         run(*known[:-3], tmp_path / "h.safetensors", "--device", "cpu")

@@ -430,6 +430,30 @@ def test_our_own_keypoint_files_come_back(name: str, tmp_path: Path):
             np.testing.assert_allclose(track.scores[:, place], own.scores[:, there], atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "old", "new", "message"),
+    [
+        ("json", '"format_version": 1', '"format_version": 7', "format 7, of another vidpose; give the .npz"),
+        ("json", '"blazepose33"', '"nobody"', "keypoints.layout is 'nobody'; known are h36m17"),
+        ("json", f'"frames": {FRAMES},', '"frames": 1000000000,', "1e[+]09 frames, where 1 to 10000000 can be"),
+        ("json", f'"frames": {FRAMES},', '"frames": -1,', "-1 frames"),
+        ("json", f'"fps": "{FPS}"', '"fps": "1/0"', "a rate of '1/0' frames a second"),
+        ("csv", "\n1,0,", "\n1,900000000000,", "9e[+]11 frames, where"),
+        ("csv", "\n1,0,", "\n1,1e300,", "1e[+]300 frames, where"),
+        ("csv", "\n1,0,", "\nBob,0,", "line 2: 'Bob', where a number is due"),
+    ],
+)
+def test_what_is_wrong_with_our_own_files_is_said(suffix: str, old: str, new: str, message: str, tmp_path: Path):
+    joints = np.random.default_rng(3).normal(0, 0.3, (FRAMES, 17, 3))
+    [path] = FORMATS[suffix].write(result_of(track_of(joints)), tmp_path / "a")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(VidposeError, match=rf"a\.{suffix}: not .*{message}") as error:
+        read_keypoints(path)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["trc", "c3d", "csv"])
 def test_our_own_joints_come_back(name: str, tmp_path: Path):
     place = "camera" if name == "csv" else "world"

@@ -291,6 +291,8 @@ def test_impossible_keys_are_said_in_a_line(setting, message, folder):
         ('base = "../folder/mine.toml"', "goes in a circle"),
         ("base = 3", "base must name a recipe"),
         ("rows = 3", "its rows are no tables"),
+        ('[rows."../../x"]\narch = "lstm"', r"a row named '\.\./\.\./x'"),
+        ('[rows.".."]\narch = "lstm"', r"a row named '\.\.'"),
         ('arch = "lstm"\nsteps = 3\nreleased_code = 3', "released_code be a table"),
         ('[rows.a]\narch = "lstm"', "choose from .*mine.toml/a"),
     ],

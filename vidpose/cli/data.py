@@ -108,10 +108,10 @@ def info(name: str, folder: Path | None, picture: Path | None) -> None:
         for line in describe_motion(folder or Path("data") / name):
             say(line)
         return
-    from vidpose.datasets.store import Store
+    from vidpose.datasets.store import open_store
     from vidpose.evaluation.describe import describe_store, draw_store
 
-    store = Store(folder or Path("data") / name)
+    store = open_store(name, folder)
     for line in describe_store(store):
         say(line)
     picture = picture or store.folder / "poses.png"
@@ -144,12 +144,12 @@ def detect(name: str, videos: Path, folder: Path | None, detector: str, keypoint
     from vidpose.common.errors import UsageError
     from vidpose.common.files import alone_in
     from vidpose.datasets import detecting, get_dataset
-    from vidpose.datasets.store import Store
+    from vidpose.datasets.store import open_store
     from vidpose.pipeline.clip_stage import find_in_step
     from vidpose.pipeline.finding import find_people
     from vidpose.pipeline.networks import open_networks
 
-    dataset, store = get_dataset(name), Store(folder or Path("data") / name)
+    dataset, store = get_dataset(name), open_store(name, folder)
     if not hasattr(dataset, "video_names"):
         raise UsageError(f"{name}: has no videos whose frames are those of its motion capture")
     if detector.startswith("boxes:"):
@@ -205,12 +205,12 @@ def clips(name: str, videos: Path, folder: Path | None, out: Path, subjects: str
     from vidpose.common.errors import UsageError
     from vidpose.common.files import alone_in
     from vidpose.datasets.h36m_videos import Cut, film, find_recordings
-    from vidpose.datasets.store import Store
+    from vidpose.datasets.store import open_store
     from vidpose.keypoint_data.clips import has_clip, note_clips, write_clip
 
     if name != "h36m":
         raise UsageError(f"{name}: only videos of h36m can be cut into clips")
-    store, cut, wanted = Store(folder or Path("data") / name), Cut(frames, every, size), subjects.split(",")
+    store, cut, wanted = open_store(name, folder), Cut(frames, every, size), subjects.split(",")
     recordings = find_recordings(store, videos, wanted, cut)
     numbers = [number for recording in recordings for number in recording.clips if recording.views]
     if not numbers:

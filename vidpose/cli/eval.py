@@ -74,7 +74,7 @@ def eval(
     from vidpose.common.errors import UsageError
     from vidpose.common.files import make_folder
     from vidpose.datasets import get_dataset
-    from vidpose.datasets.store import Store
+    from vidpose.datasets.store import open_store
     from vidpose.evaluation.evaluate import evaluate_keypoints
     from vidpose.evaluation.tables import breakdown_table, print_table, write_table
     from vidpose.lifters.pose_refiner import read_refiner
@@ -87,7 +87,7 @@ def eval(
     protocol_name = protocol_name or next(iter(protocols))
     if protocol_name not in protocols:
         raise UsageError(f"unknown protocol {protocol_name!r} of {dataset}; known are {', '.join(protocols)}")
-    store, protocol = Store(folder or Path("data") / dataset), protocols[protocol_name]
+    store, protocol = open_store(dataset, folder), protocols[protocol_name]
     input_name = input_name or next(iter(store.inputs))
     if keypoints:
         _print_keypoints(evaluate_keypoints(store, protocol, input_name), dataset, input_name)

@@ -212,6 +212,18 @@ def _write_index(folder: Path, index: _Index) -> None:
         partial.write_text(to_json(msgspec.structs.asdict(index), indent=2))
 
 
+def open_store(name: str, folder: Path | None) -> Store:
+    """A prepared benchmark by its name, in a folder or else in data/NAME.
+
+    Raises:
+        UsageError, VidposeError: as of `Store`; or there is another benchmark in the folder.
+    """
+    store = Store(folder or Path("data") / name)
+    if store.name != name:
+        raise UsageError(f"`data={store.folder}`: prepared from {store.name}, where {name} is asked for")
+    return store
+
+
 @dataclass
 class Store:
     """A prepared benchmark, its arrays mapped into memory and not read until they are used.

@@ -21,7 +21,7 @@ from vidpose.body.skeletons import Skeleton
 from vidpose.common import inputs
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import replacing
-from vidpose.common.inputs import convert, reading
+from vidpose.common.inputs import convert, open_input, reading
 
 ANNOTATIONS = "annotations.json"
 """The name of such a file in a folder of our own."""
@@ -201,7 +201,7 @@ def read_picture(path: Path) -> np.ndarray:
         VidposeError: it cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_input(path) as file, Image.open(file) as image:
             ImageOps.exif_transpose(image, in_place=True)
             return np.array(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vidpose.body.geometry import CAMERA_TO_Z_UP
-from vidpose.body.skeletons import H36M_17, get_skeleton
+from vidpose.body.skeletons import H36M_17, SKELETONS
 from vidpose.common.cells import number_in, read_cells
-from vidpose.common.inputs import reading
-from vidpose.keypoint_files.keypoint_table import KeypointTable, floats, frame_number, table_of
-from vidpose.keypoint_files.markers import as_h36m
+from vidpose.common.inputs import reading, short
+from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable, floats, frame_number, table_of
+from vidpose.keypoint_files.markers import as_h36m, rate_of
+
+_FORMAT_VERSION = 1
+"""Of the JSON."""
 
 
 def is_own_json(content: Any) -> bool:
@@ -34,7 +36,12 @@ def read_own_json(path: Path, content: Any) -> KeypointTable:
     """
     with reading(path, "the JSON of `vidpose infer`"):
         header, source = content["header"], content["header"]["source"]
-        layout = get_skeleton(header["keypoints"]["layout"])
+        if header["format_version"] != _FORMAT_VERSION:
+            raise ValueError(f"format {short(header['format_version'])}, of another vidpose; give the .npz beside it")
+        name = header["keypoints"]["layout"]
+        if name not in SKELETONS:
+            raise ValueError(f"keypoints.layout is {short(name)}; known are {', '.join(SKELETONS)}")
+        layout = SKELETONS[name]
         rows, boxes, times = [], [], {}
         for person in content["people"]:
             for frame in person["frames"]:
@@ -44,7 +51,7 @@ def read_own_json(path: Path, content: Any) -> KeypointTable:
                     listed = [[0, 0, 0] if one is None else one for one in frame["keypoints"]]
                     rows.append((number, frame_number(person["id"], "id"), floats(listed, "keypoints")))
                     boxes.append(frame["box"])
-        fps = Fraction(source["fps"]) if source["fps"] else None
+        fps = rate_of(source["fps"]) if source["fps"] else None
         size = (int(source["width"]), int(source["height"]))
         return table_of(
             layout, rows, boxes=boxes, num_frames=int(source["frames"]), size=size, fps=fps,
@@ -53,8 +60,14 @@ def read_own_json(path: Path, content: Any) -> KeypointTable:
 
 
 def _all_times(known: dict[int, float], count: int) -> np.ndarray | None:
-    """Seconds of every frame, where those of some are known; between them they are even."""
-    if len(known) < 2 or not 0 < count <= 10 * max(known) + 1000:
+    """Seconds of every frame, where those of some are known; between them they are even.
+
+    Raises:
+        ValueError: there cannot be so many frames.
+    """
+    if not 0 < count <= MAX_FRAMES:
+        raise ValueError(f"{count:g} frames, where 1 to {MAX_FRAMES} can be")
+    if len(known) < 2:
         return None
     numbers = np.array(sorted(known))
     seconds = np.array([known[number] for number in numbers])
@@ -95,6 +108,7 @@ def read_own_csv(path: Path) -> KeypointTable:
             scores.append(np.nan_to_num([row[f"{name}_score"] for name in names]).tolist())
         if not frames:
             raise ValueError("nobody is in it")
+        moments = _all_times(times, max(frames) + 1)
         place = np.array(roots)
         if not np.isfinite(place).any():
             place = np.zeros_like(place)
@@ -110,5 +124,5 @@ def read_own_csv(path: Path) -> KeypointTable:
             joints[there] @ CAMERA_TO_Z_UP.T,
             own[there],
             num_frames=max(frames) + 1,
-            times=_all_times(times, max(frames) + 1),
+            times=moments,
         )

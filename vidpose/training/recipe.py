@@ -11,13 +11,14 @@ a paper's authors released does not do what the paper says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vidpose.common.errors import UsageError, did_you_mean
-from vidpose.common.inputs import read_toml, reading
+from vidpose.common.inputs import read_toml, reading, short
 from vidpose.common.settings import Amount, apply_settings
 from vidpose.datasets import DATASETS
 from vidpose.lifters import lifter_class, lifter_names
@@ -201,6 +202,9 @@ def _load(path: Path) -> dict[str, Any]:
     rows = content.get("rows", {})
     if not (isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())):
         raise UsageError(f"{path}: its rows are no tables; write [rows.NAME] above the keys of each")
+    for row in rows:
+        if not re.fullmatch(r"\w[\w.+-]*", row):  # a folder of the row's runs gets that name
+            raise UsageError(f"{path}: a row named {short(row)}; name it with letters, digits, - and .")
     for layer in (content, *rows.values()):
         if not (isinstance(layer.get("base", ""), str) and isinstance(layer.get("released_code", {}), dict)):
             raise UsageError(f"{path}: base must name a recipe, and released_code be a table of keys")

@@ -200,16 +200,18 @@ def broken_inputs(folder: Path) -> dict[str, Path]:
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "text.mp4").write_text("this is text\n" * 100)
     (folder / "nothing").mkdir()
+    (folder / "loop.mp4").symlink_to("loop.mp4")
     return {
         "missing": folder / "missing.mp4",
         "empty": folder / "empty.mp4",
         "not a video": folder / "text.mp4",
         "no images": folder / "nothing",
         "sound": clips.write_sound(folder / "sound.m4a"),
+        "a link to itself": folder / "loop.mp4",
     }
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "not a video", "no images", "sound"])
+@pytest.mark.parametrize("kind", ["missing", "empty", "not a video", "no images", "sound", "a link to itself"])
 def test_bad_videos(run, tiny_lifter, tmp_path, kind):
     path = broken_inputs(tmp_path)[kind]
     code, _out, err = run("infer", path, "--lifter", tiny_lifter)

@@ -1,6 +1,7 @@
 """Annotated pictures as networks in training see them, against `TopDown`, OpenCV and colours that tell places."""
 
 import json
+import os
 from dataclasses import replace
 
 import cv2
@@ -263,6 +264,9 @@ def test_files_that_lack_something_are_refused(tmp_path):
     (tmp_path / "0.png").unlink()
     with pytest.raises(VidposeError, match=r"0.png: cannot be read as an image; the annotations name it"):
         read_picture(tmp_path / "0.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(VidposeError, match=r"pipe.png: a pipe or a device"):
+        read_picture(tmp_path / "pipe.png")
     (tmp_path / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     with pytest.raises(VidposeError, match=r"0.png: cannot be read as an image"):
         read_picture(tmp_path / "0.png")

@@ -169,6 +169,11 @@ def make_folder(folder: Path) -> None:
         raise VidposeError(f"{folder}: no permission to write there; choose another `out`")
 
 
+def resolved(path: Path) -> Path:
+    """The file that a path leads to; a link that leads to itself, which `Path.resolve` raises at, is such a file."""
+    return Path(os.path.realpath(path))
+
+
 def describe(error: OSError) -> str:
     """An operating-system error in words a user can act on."""
     advice = {

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, did_you_mean
+from vidpose.common.files import resolved
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing, ProgressOf, unseen
 from vidpose.refine.focal import Lens
 
@@ -162,7 +163,7 @@ class Job:
             raise UsageError(f"{len(self.saved)} saved results and {len(self.videos)} videos; give one video a result")
         views = len(self.videos or self.saved)
         if self.calibration:
-            if len({video.resolve() for video in self.videos} or self.saved) < max(views, 2):
+            if len({resolved(video) for video in self.videos} or self.saved) < max(views, 2):
                 raise UsageError(f"`calibration={self.calibration}`: give two videos or more, a different one a camera")
         elif views > 1 and not self.finding.in_step:
             raise UsageError(f"{views} videos are views of one scene only with `calibration` or `in_step`; give one")

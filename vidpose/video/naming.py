@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidpose.common.errors import UsageError
+from vidpose.common.files import resolved
 
 
 def name_of(video: Path) -> str:
     """The file's stem, or the folder's name."""
-    resolved = video.resolve()
-    return resolved.name if resolved.is_dir() else video.stem
+    return resolved(video).name if video.is_dir() else video.stem
 
 
 def distinct_names(videos: Sequence[Path]) -> list[str]:
@@ -24,18 +24,17 @@ def distinct_names(videos: Sequence[Path]) -> list[str]:
     Raises:
         UsageError: one video is given twice, or folders and names only differ where they are put together.
     """
-    resolved = [video.resolve() for video in videos]
+    files = [resolved(video) for video in videos]
     named: set[Path] = set()
-    for given, video in zip(videos, resolved, strict=True):
+    for given, video in zip(videos, files, strict=True):
         if video in named:
             raise UsageError(f"{given}: given twice; name each video once")
         named.add(video)
-    beside = Counter((video.parent, name_of(video)) for video in resolved)
+    beside = Counter((video.parent, name_of(video)) for video in files)
     ends = [
-        name_of(video) + (f"_{video.suffix[1:]}" if beside[video.parent, name_of(video)] > 1 else "")
-        for video in resolved
+        name_of(video) + (f"_{video.suffix[1:]}" if beside[video.parent, name_of(video)] > 1 else "") for video in files
     ]
-    folders = [video.parts[1:-1] for video in resolved]
+    folders = [video.parts[1:-1] for video in files]
     depths = [0] * len(videos)
     while True:
         names = [

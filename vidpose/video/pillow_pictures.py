@@ -62,7 +62,7 @@ class PictureFrames:
         except Exception as error:
             raise VidposeError(f"{path}: cannot be read as an image ({one_line(error)}); copy it again") from None
         self.width, self.height = pixels(self._picture).shape[1::-1]
-        self.num_frames_hint: int | None = self._picture.n_frames
+        self.num_frames_hint: int = getattr(self._picture, "n_frames", 1)
         self.fps: Fraction | None = 1 / self._length()
         self.truncated = False
 
@@ -71,7 +71,7 @@ class PictureFrames:
 
     def __iter__(self) -> Iterator[tuple[Fraction, int]]:
         time = Fraction(0)
-        for number in range(self._picture.n_frames):
+        for number in range(self.num_frames_hint):
             try:
                 self._picture.seek(number)
                 self._picture.load()

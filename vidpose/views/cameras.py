@@ -16,6 +16,7 @@ import numpy as np
 
 from vidpose.body.tracks import PinholeCamera
 from vidpose.common.errors import UsageError, VidposeError
+from vidpose.common.files import resolved
 
 _MAX_CUT = 16
 """Pixels by which a video may be smaller or larger than its calibration: encoders cut pictures to multiples of 16."""
@@ -122,9 +123,9 @@ def assign(calibration: Calibration, videos: Sequence[Path]) -> tuple[tuple[View
     """
     if len(videos) < 2:
         raise UsageError("`calibration` is for several views of one scene; give at least two videos")
-    resolved = [video.resolve() for video in videos]
+    files = [resolved(video) for video in videos]
     for i, video in enumerate(videos):
-        if resolved[i] in resolved[:i]:
+        if files[i] in files[:i]:
             raise UsageError(f"{video} is given twice; every view needs a video of its own")
     cameras = calibration.cameras
     if len(videos) > len(cameras):
@@ -161,7 +162,7 @@ _NAMING: tuple[Callable[[str, str], bool], ...] = (_equal, _contains, _same_numb
 
 
 def _stem(video: Path) -> str:
-    return video.resolve().name if video.is_dir() else video.stem
+    return resolved(video).name if video.is_dir() else video.stem
 
 
 def _count(number: int, what: str) -> str:

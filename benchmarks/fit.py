@@ -131,23 +131,57 @@ def _found(clip: StoredClip, keypoints: np.ndarray, scores: np.ndarray) -> PoseR
     return PoseResult(source, (track,), H36M_17.name, "")
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What is known of one person in a video: 12 limb joints, triangulated.
+
+    Attributes:
+        joints: their numbers in Human3.6M's layout.
+        joints_3d: (F, 12, 3) metres in the camera's frame.
+        pixels: (F, 12, 2) where the camera sees them.
+        focal: its focal length, pixels.
+    """
+
+    joints: list[int]
+    joints_3d: np.ndarray
+    pixels: np.ndarray
+    focal: float
+
+    @classmethod
+    def beside(cls, video: Path) -> Reference:
+        """Read reference_3d.npz; its cameras are in the order of the videos' names."""
+        with np.load(video.parent / "reference_3d.npz") as file:
+            joints, world = [H36M_17.index(str(name)) for name in file["joints"]], file["positions"].astype(np.float64)
+            number = sorted(path.name for path in video.parent.glob("*.mp4")).index(video.name)
+            inner, turn, place4 = cv2.decomposeProjectionMatrix(file["projection"][number])[:3]
+        inner = inner / inner[2, 2]
+        joints_3d = (world - (place4[:3] / place4[3]).T) @ turn.T
+        seen = joints_3d @ inner.T
+        return cls(joints, joints_3d, seen[..., :2] / seen[..., 2:], float(inner[0, 0]))
+
+    @property
+    def torso(self) -> np.ndarray:
+        """(F,) pixels from a shoulder to the hip of the other side, the longer of the two."""
+        names = [H36M_17.joints[joint] for joint in self.joints]
+        pairs = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
+        ends = [[self.pixels[:, names.index(name)] for name in pair] for pair in pairs]
+        return np.max([np.linalg.norm(a - b, axis=-1) for a, b in ends], axis=0)
+
+    def away(self, track: Track) -> float:
+        """Pixels from somebody's middle to that of the person who is known, median over the frames."""
+        middles = self.pixels.mean(axis=1)[track.frames]
+        return float(np.nanmedian(np.linalg.norm(np.nanmean(track.keypoints, axis=1) - middles, axis=-1)))
+
+
 def measure_video(video: Path, weights: Weights) -> Table:
     """The person of a video whose keypoints are nearest to where its camera would see the reference."""
+    reference = Reference.beside(video)
     lifted = lift_people(find_people(video), weights, _SMOOTHING)
-    with np.load(video.parent / "reference_3d.npz") as file:
-        joints, world = [H36M_17.index(str(name)) for name in file["joints"]], file["positions"].astype(np.float64)
-        number = sorted(path.name for path in video.parent.glob("*.mp4")).index(video.name)
-        inner, turn, place4 = cv2.decomposeProjectionMatrix(file["projection"][number])[:3]
-    truth = (world - (place4[:3] / place4[3]).T) @ turn.T
-    pixels = truth @ (inner / inner[2, 2]).T
-    middles = (pixels[..., :2] / pixels[..., 2:]).mean(axis=1)
-
-    def away(track: Track) -> float:
-        return float(np.nanmedian(np.linalg.norm(np.nanmean(track.keypoints, axis=1) - middles[track.frames], axis=-1)))
-
-    lifted = replace(lifted, tracks=(min(lifted.tracks, key=away),))
+    lifted = replace(lifted, tracks=(min(lifted.tracks, key=reference.away),))
     table = Table()
-    table.measure(lifted, truth, joints, {"true focal length": float(inner[0, 0] / inner[2, 2]), "assumed": None})
+    table.measure(
+        lifted, reference.joints_3d, reference.joints, {"true focal length": reference.focal, "assumed": None}
+    )
     return table
 
 

@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -220,8 +221,14 @@ def test_rerun_that_is_not_installed_is_one_line(saved, monkeypatch):
 
 def test_rerun_gets_the_video_the_skeletons_and_the_angles(saved, two_people, vfr_times):
     pytest.importorskip("rerun", reason="rerun-sdk is not installed (pip install 'vidpose[rerun]')")
-    frames = pytest.importorskip("rerun.dataframe", reason="this rerun-sdk cannot read recordings back")
     assert run_view(saved, "--rerun", "--no-open").exit_code == 0
+    own = [sys.executable, "-m", "rerun", "rrd"]
+    subprocess.run([*own, "verify", saved.with_suffix(".rrd")], check=True, timeout=120)
+    said = subprocess.run([*own, "stats", saved.with_suffix(".rrd")], check=True, timeout=120, capture_output=True)
+    for number in (1, 2):
+        assert f"/scene/person_{number}:" in said.stdout.decode()
+        assert f"/angles/person_{number}/left_shoulder_elevation:" in said.stdout.decode()
+    frames = pytest.importorskip("rerun.dataframe", reason="this rerun-sdk cannot read recordings back")
     recording = frames.load_recording(str(saved.with_suffix(".rrd")))
     table = recording.view(index="frame", contents="/angles/person_2/left_shoulder_elevation").select().read_all()
     assert table.num_rows == 12

@@ -323,6 +323,8 @@ def test_costs_are_frames_a_second_and_parameters(drawn, tmp_path):
 def test_errors_on_detected_and_on_true_2d(drawn, tmp_path):
     reported = reported_on_both("h36m")
     assert reported["SSR-STF (T=243)"] == (37.4, 12.8)
+    # The table of true 2D does not say its T.
+    assert reported["POT (T=1)"] == (50.5, 33.8)
     draw_inputs([MIXSTE, SMALL], reported, tmp_path / "inputs.png", title="h36m, cpn")
     [axes] = drawn[0].axes
     [ours] = axes.collections

@@ -45,6 +45,7 @@ WRAPPED: dict[str, Callable[[], Any]] = {
     "compiled DataParallel": lambda: {"model": prefixed("_orig_mod.module.")},
     "model_state_dict": lambda: {"model_state_dict": PLAIN, "optimizer_state_dict": {"state": {}}},
     "net": lambda: {"net": PLAIN, "acc": 0.5},
+    "counted by thop": lambda: PLAIN | {f"{part}total_ops": torch.zeros(1) for part in ("", "expand_conv.")},
     "net in front": lambda: {"state_dict": prefixed("net.")},
     "beside a network of the root's path": lambda: {
         "model_traj": {"shrink.bias": torch.ones(3)}, "model_pos": PLAIN, "semi_supervised": False,

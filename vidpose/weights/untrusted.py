@@ -30,6 +30,9 @@ _INSIDE = ("module", "shadow", "shadow_params", *_PLAIN)
 _COMPONENTS = ("module", "_orig_mod")
 """What DataParallel and `torch.compile` put into names."""
 
+_COUNTS = ("n_averaged", "total_ops", "total_params")
+"""What averaging and profilers (thop) count in a network, anywhere in it."""
+
 AVERAGED = "ema"
 """What `prefer` calls moving averages."""
 
@@ -168,7 +171,7 @@ def _named(content: Mapping[Any, Any]) -> Tensors:
     for key, value in content.items():
         if isinstance(value, torch.Tensor):
             named[".".join(part for part in str(key).split(".") if part not in _COMPONENTS)] = value
-    return {key: value for key, value in named.items() if key != "n_averaged"}
+    return {key: value for key, value in named.items() if key.rpartition(".")[2] not in _COUNTS}
 
 
 def _without_prefixes(tensors: Tensors) -> tuple[Tensors, Tensors]:

@@ -82,7 +82,7 @@ def test_what_a_command_trains_can_be_built(line):
 def test_what_is_not_here_is_in_the_tables_that_the_page_names():
     text = SECTIONS["Methods of the tables that are not here"]
     lines = re.findall(r"^\| (\w+)[^|]*\| ([^|]*) \| not implemented", text, re.MULTILINE)
-    assert {name for name, _ in lines} == {"UGCN", "POT", "DUE", "Chen"}
+    assert {name for name, _ in lines} == {"UGCN", "DUE", "Chen"}
     files = {"MixSTE": "mixste", "SSR-STF": "ssr-stf", "relational": "temporal-relational"}
     for name, where in lines:
         printed_as = (name, "Wang") if name == "UGCN" else (name,)

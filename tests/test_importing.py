@@ -181,6 +181,7 @@ def test_every_lifter_with_public_weights_has_a_golden():
         "lstm",
         "single-branch",
         "dual-branch",
+        "pot",
         "ssr-stf",
         "ssr-stf-small",
         "martinez-mean",

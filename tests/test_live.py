@@ -79,7 +79,12 @@ def stepped(
     """Each frame's answer, without a clock."""
     size = frames[0].image.shape[1::-1]
     stepper = LiveStepper(
-        PeopleFinder(networks=networks), open_lifter(lifter, "cpu"), Smoothing.parse(smooth), Lens(), name="walk", size=size
+        PeopleFinder(networks=networks),
+        open_lifter(lifter, "cpu"),
+        Smoothing.parse(smooth),
+        Lens(),
+        name="walk",
+        size=size,
     )
     return [stepper.step(frame.image, frame.time, frame.index) for frame in frames]
 

@@ -103,6 +103,7 @@ KINDS = (
     Kind("b.json", (damage.damage_json,) * 3, (f"infer v.mp4 --detector boxes:b.json {_QUICK} --no-fit --out o",), 1),
     Kind("c.toml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.toml {_QUICK} --out o",), 2),
     Kind("c.yml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.yml {_QUICK} --out o",), 2),
+    Kind("list.txt", (damage.damage_text,) * 2, (f"batch list.txt {_QUICK} --no-fit --workers 1 --out o",), 0.5),
     Kind("v.mp4", (), (
         f"infer v.mp4 {_QUICK} --no-fit --out o", "live v.mp4 --no-open --port 0 --device cpu --out o.npz",
     )),

@@ -142,6 +142,7 @@ def write(folder: Path) -> None:
     (folder / "c.toml").write_text("".join(CALIBRATION.format(name=name, turn=turn) for name, turn in turns.items()))
     cameras = "".join(CAMERA.format(name=name, turn=turn) for name, turn in turns.items())
     (folder / "c.yml").write_text(OPENCV.format(cameras=cameras))
+    (folder / "list.txt").write_text("v.mp4\nv2.mp4\n")
     (folder / "b.csv").write_text(
         "frame,x0,y0,x1,y1,score,id\n" + "".join(f"{i},20,10,80,90,0.9,1\n" for i in range(8))
     )

@@ -17,7 +17,7 @@ import vidpose
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import alone_in
-from vidpose.many.batch import _once, _outcomes
+from vidpose.many.scheduling import _once, _outcomes
 from vidpose.many.manifest import list_videos
 from vidpose.many.pools import processes
 from vidpose.many.records import Record, read_record, write_record
@@ -99,7 +99,7 @@ def test_what_is_whole_is_not_done_again(done, videos, run, monkeypatch):
     only = videos / "list.txt"
     only.write_text("# what there is\n\nwalk.mp4\n")
     write_record(out / "walk", replace(records[-1], name="walk"))
-    monkeypatch.setattr("vidpose.many.batch._pool", None)
+    monkeypatch.setattr("vidpose.many.scheduling._pool", None)
     assert run("batch", only, "--out", out, "--format", "csv", "--no-overlay", "--device", "cpu")[0] == 0
 
 
@@ -118,7 +118,7 @@ def test_files_of_something_else_are_not_replaced(videos, tmp_path):
 
 
 def test_settings_that_cannot_be_are_refused_before_any_video(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr("vidpose.many.batch._pool", None)
+    monkeypatch.setattr("vidpose.many.scheduling._pool", None)
     for settings in ({"lifter": "nobody"}, {"fov": 0}, {"formats": ["abc"]}, {"segment": "soon"}, {"smooth": "fast"}):
         with pytest.raises(UsageError):
             vidpose.batch(videos, tmp_path / "out", **settings)
@@ -188,7 +188,7 @@ class Threads:
 
 
 def test_a_video_that_another_batch_is_at_is_waited_for_and_not_done_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr("vidpose.many.batch._PATIENCE", 0.05)
+    monkeypatch.setattr("vidpose.many.scheduling._PATIENCE", 0.05)
     monkeypatch.setattr("vidpose.many.worker._done", None)
     theirs, is_locked = Record("a.mp4", "a", people=7), threading.Event()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult, Track
     from vidpose.common.errors import UsageError, VidposeError
     from vidpose.lifters.zoo import load_lifter
-    from vidpose.many.batch import batch
+    from vidpose.many.scheduling import batch
     from vidpose.pipeline.inference import infer, infer_views
     from vidpose.pipeline.job import Job
 
@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Job": "vidpose.pipeline.job",
-    "batch": "vidpose.many.batch",
+    "batch": "vidpose.many.scheduling",
     "infer": "vidpose.pipeline.inference",
     "infer_views": "vidpose.pipeline.inference",
     "load_lifter": "vidpose.lifters.zoo",

@@ -61,7 +61,7 @@ def batch(
     same command again to go on after an interruption, or with new videos: what is whole is not done again, and what
     failed is tried again.
     """
-    from vidpose.many.batch import run_batch
+    from vidpose.many.scheduling import run_batch
     from vidpose.many.summary_table import totals
 
     def tell(record: Record) -> None:

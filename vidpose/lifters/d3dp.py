@@ -117,7 +117,7 @@ class D3DP(MixSTE, HypothesisLifter):
     noise_HKTJ3: torch.Tensor
     kept: torch.Tensor
     variants = {"20-hypotheses": {"hypotheses": 20, "steps": 10}}  # noqa: RUF012
-    tiny: ClassVar[Mapping[str, Any]] = {**MixSTE.tiny, "hypotheses": 2, "steps": 2}
+    tiny: ClassVar[dict[str, Any]] = {**MixSTE.tiny, "hypotheses": 2, "steps": 2}
     authors_keys = (
         ("pose_estimator.", ""),
         ("time_mlp.1.", "noise_level.0."),

@@ -17,10 +17,10 @@ import vidpose
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import alone_in
-from vidpose.many.scheduling import _once, _outcomes
 from vidpose.many.manifest import list_videos
 from vidpose.many.pools import processes
 from vidpose.many.records import Record, read_record, write_record
+from vidpose.many.scheduling import _once, _outcomes
 from vidpose.many.worker import Task, do
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.outputs import Writing

@@ -103,9 +103,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=5,
             predicts="last",
             weights=ShippedWeights(
-                "seq2seq-cmu17.safetensors",
-                "182d7d9b4e7072ef92a20fa831670ced81448805224a97985d627f852dc95655",
-                graph_sha256="d5bb092a33f67d9b9a62c1f346117e8bb0c7f7f60b3d3e4999370c5a0d884895",
+                "seq2seq-cmu17-2.safetensors",
+                "4a13b3b40a666da66f43e12385f138556923b2ffc67f167c6c4ee7e9214b4fcc",
+                graph_sha256="0b756a05d1e20df716376b28f25634674368951b2c05d1bf83deb6c4eba8da8e",
             ),
         ),
         LifterEntry(

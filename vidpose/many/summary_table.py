@@ -13,6 +13,7 @@ from vidpose.body import colours
 from vidpose.common.files import replacing
 from vidpose.many.records import Record
 
+_TEMPLATE = Path(__file__).with_name("summary.html")
 _COLUMNS = ("video", "name", "people", "frames", "video_seconds", "seconds", "cpu_seconds", "warnings", "failure")
 
 
@@ -53,7 +54,8 @@ def _page(out: Path, records: Sequence[Record]) -> str:
     # What went wrong is what somebody looks for.
     rows = "\n".join(_row(out, record) for record in sorted(records, key=lambda record: record.failure is None))
     title = html.escape(out.resolve().name)
-    return _PAGE.format(style=style, title=title, totals=html.escape(totals(records)), rows=rows)
+    template = _TEMPLATE.read_text(encoding="utf-8")
+    return template.format(style=style, title=title, totals=html.escape(totals(records)), rows=rows)
 
 
 def _row(out: Path, record: Record) -> str:
@@ -84,35 +86,3 @@ _COLOURS = {
     "link": colours.LEFT,
     "wrong": colours.RIGHT,
 }
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: dark; {style} font: 15px/1.45 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }}
-body {{ margin: 0 auto; max-width: 1200px; padding: 16px 20px 28px; }}
-html {{ color: var(--text); background: var(--background); }}
-h1 {{ margin: 0; font-size: 19px; }}
-p {{ margin: 4px 0 20px; color: var(--quiet); }}
-table {{ width: 100%; border-collapse: collapse; }}
-th, td {{ padding: 5px 12px 5px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }}
-th {{ position: sticky; top: 0; color: var(--quiet); background: var(--background); font-weight: 500; }}
-td {{ overflow-wrap: anywhere; }}
-.number {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }}
-td div {{ color: var(--quiet); }}
-td .wrong {{ color: var(--wrong); }}
-a {{ color: var(--link); }}
-</style>
-<h1>{title}</h1>
-<p>{totals}</p>
-<table>
-<thead><tr><th>Video</th><th class="number">People</th><th class="number">Frames</th><th class="number">Length</th>\
-<th class="number">Took</th><th>What was noticed</th></tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table>
-</html>
-"""

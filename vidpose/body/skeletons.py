@@ -85,7 +85,8 @@ H36M_27 = Skeleton(
     "h36m27",
     (*H36M_17.joints, *EXTREMITIES_10.joints),
     (*H36M_17.parents, 6, 6, 13, 13, 13, 3, 3, 16, 16, 16),
-    ((17, 18), (19, 20), (22, 23), (24, 25)),
+    # Heads are triangles, seen from the side: a neck that ran to the nose and back to the crown would look broken.
+    ((17, 18), (19, 20), (22, 23), (24, 25), (8, 10)),
 )
 """A fitted body with its feet and hands: `H36M_17`, then `EXTREMITIES_10`. The joints of no result are in it, so it is
 not one of `SKELETONS`."""

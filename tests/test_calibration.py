@@ -281,14 +281,6 @@ def test_a_bad_file_is_one_line_that_says_what_is_wrong(name, damage, message, t
     assert "\n" not in str(caught.value)
 
 
-def test_cameras_in_one_place_are_refused(tmp_path):
-    text = write_pose2sim(tmp_path / "c.toml").read_text()
-    for facts in FACTS:
-        text = without(text, str(facts["translation"].tolist()), "[0.0, 0.0, 0.0]")
-    with pytest.raises(VidposeError, match="its cameras stand in one place"):
-        read(text, tmp_path)
-
-
 def test_millimetres_are_noticed(tmp_path, caplog):
     text = write_pose2sim(tmp_path / "c.toml").read_text()
     for facts in FACTS:

@@ -74,7 +74,7 @@ def networks() -> Iterator[Networks]:
 
 
 def stepped(
-    frames: list[VideoFrame], networks: Networks, lifter: str = "martinez", smooth: str = "one-euro"
+    frames: list[VideoFrame], networks: Networks, lifter: str = "martinez", smooth: str = Streaming.smooth
 ) -> list[PoseResult]:
     """Each frame's answer, without a clock."""
     size = frames[0].image.shape[1::-1]

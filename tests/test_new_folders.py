@@ -53,6 +53,9 @@ COMMANDS = {
 }
 ELSEWHERE = {
     "ablate --out": "it is that of `train`, a process a row",
+    "batch --out": "it is tried in test_batch.py",
+    "live --out": "it is tried in test_live.py",
+    "mesh --out": "it is tried in test_mesh.py",
     "data clips --out": "it wants Human3.6M's videos",
     "eval-keypoints --json": "it is tried in test_eval_keypoints.py",
 }

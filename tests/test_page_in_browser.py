@@ -127,7 +127,7 @@ def test_the_page_opens_without_a_word_and_fetches_nothing(browser, page):
     assert "://" not in page.read_text(encoding="utf-8")
     assert browser.title == "Läufer 走 & <b>.mp4 · vidpose"
     assert tab.js("document.querySelector('h1').textContent") == "Läufer 走 & <b>.mp4"
-    assert tab.js("document.querySelectorAll('.curve').length") == 9
+    assert tab.js("document.querySelectorAll('.curve').length") == 10
     assert tab.pixels(PICTURE, LEFT) > 50
     assert tab.pixels(SCENE, RIGHT) > 50
     unlabelled = "[...document.querySelectorAll('button, input, select, canvas')].filter((e) => !(e.ariaLabel || "
@@ -211,7 +211,7 @@ def test_keys_step_and_play(browser, page):
 def test_curves_follow_and_lead(browser, page, vfr_times):
     tab = Tab(browser, page)
     tab.wait_for_film()
-    panel = "document.querySelector('.curve:nth-child(7)')"
+    panel = "document.querySelector('.curve:nth-child(8)')"
     assert tab.js(f"{panel}.querySelector('h3').firstChild.textContent") == "shoulder elevation"
     before = tab.js(f"{panel}.querySelector('h3 span').textContent")
     at_start = tab.js(f"{panel}.querySelector('.now').getBoundingClientRect().x")

@@ -24,17 +24,17 @@ _PLACE = ("step", "epoch", "lr")
 @contextmanager
 def progress_of(label: str, unit: str = "frames") -> Iterator[Callable[[int, int | None], None]]:
     """Give a function to call with the numbers done and expected. The expectation may be None."""
-    started, first = time.monotonic(), 0
-    with _display(label, unit) as show:
+    started, first = time.monotonic(), None
+    with _display(label, unit, None) as show:
 
         def update(done: int, total: int | None) -> None:
             nonlocal first
             # A run that goes on from what another did begins with that.
-            first = first or done
+            first = done if first is None else first
             # A container may promise fewer frames than it has.
             total = max(done, total) if total else None
-            seconds = max(time.monotonic() - started, 1e-6) / (done - first + 1)
-            show(done, total, f"{1 / seconds:.1f} {unit}/s" if seconds < 2 else f"{seconds:.0f} s each")
+            rate = (done - first) / max(time.monotonic() - started, 1e-6)
+            show(done, total, f"{1 / rate:.0f} s each" if 0 < rate < 0.5 else f"{rate:.1f} {unit}/s")
 
         yield update
 
@@ -89,7 +89,7 @@ class _Bar(Progress):
 
 
 @contextmanager
-def _display(label: str, unit: str, start: int = 0) -> Iterator[Callable[[int, int | None, str], None]]:
+def _display(label: str, unit: str, start: int | None = 0) -> Iterator[Callable[[int, int | None, str], None]]:
     """Give a function to call with the numbers done and expected, and with what else there is to say."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
@@ -97,17 +97,17 @@ def _display(label: str, unit: str, start: int = 0) -> Iterator[Callable[[int, i
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with _Bar(*columns, console=console, transient=True, speed_estimate_period=_ESTIMATE_SECONDS) as bar:
-        task = bar.add_task(escape(label), total=None, completed=start, note="")
+        task = bar.add_task(escape(label), total=None, completed=start or 0, note="")
         yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
 
 
-def _plain(console: Console, label: str, unit: str, start: int) -> Callable[[int, int | None, str], None]:
+def _plain(console: Console, label: str, unit: str, start: int | None) -> Callable[[int, int | None, str], None]:
     started = reported = time.monotonic()
 
     def show(done: int, total: int | None, note: str) -> None:
         nonlocal reported, start
         now = time.monotonic()
-        start = start or done - 1
+        start = done if start is None else start
         if now - reported < _PLAIN_SECONDS:
             return
         reported = now

@@ -14,6 +14,8 @@ _SUFFIXES = (
 )
 """Of videos in a folder; a list may name others."""
 
+_LONGEST = 4096
+
 
 def list_videos(source: Path, out: Path) -> list[Path]:
     """The videos of a batch, in order.
@@ -36,6 +38,8 @@ def list_videos(source: Path, out: Path) -> list[Path]:
         lines = read_text(source).splitlines()
         if any("\0" in line for line in lines):
             raise ValueError("it is no text")
+        if too_long := [number for number, line in enumerate(lines, 1) if len(line) > _LONGEST]:
+            raise ValueError(f"line {too_long[0]} is longer than a path can be")
     listed = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not listed:
         raise VidposeError(f"{source}: lists no video; write one a line")

@@ -25,7 +25,7 @@ from vidpose.views.vicon import check_turned, vicon_cameras
 log = logging.getLogger(__name__)
 
 _MAX_BYTES = 10_000_000
-_MIN_METRES, _MAX_METRES = 1e-3, 200.0
+_MAX_METRES = 200.0
 """From the middle of all cameras to the one farthest from it. Beyond that, the file counts in millimetres."""
 
 _MAX_NUMBER, _MAX_SIDE = 1e9, 32768
@@ -313,7 +313,5 @@ def _check_together(cameras: Sequence[ViewCamera]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two cameras are called {short(name)}")
-    if _farthest(cameras) < _MIN_METRES:
-        raise ValueError("its cameras stand in one place, from where no depth can be seen")
     if _farthest(cameras) > _MAX_METRES:
         raise ValueError(f"its cameras stand {2 * _farthest(cameras):.0f} m apart; lengths must be metres")

@@ -14,7 +14,7 @@ _SUFFIXES = (
 )
 """Of videos in a folder; a list may name others."""
 
-_LONGEST = 4096
+_NAME_BYTES = 255
 
 
 def list_videos(source: Path, out: Path) -> list[Path]:
@@ -38,12 +38,16 @@ def list_videos(source: Path, out: Path) -> list[Path]:
         lines = read_text(source).splitlines()
         if any("\0" in line for line in lines):
             raise ValueError("it is no text")
-        if too_long := [number for number, line in enumerate(lines, 1) if len(line) > _LONGEST]:
-            raise ValueError(f"line {too_long[0]} is longer than a path can be")
+        if too_long := [number for number, line in enumerate(lines, 1) if _longest_name(line) > _NAME_BYTES]:
+            raise ValueError(f"line {too_long[0]} is longer than a file's name can be")
     listed = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not listed:
         raise VidposeError(f"{source}: lists no video; write one a line")
     return [source.parent / line for line in listed]
+
+
+def _longest_name(line: str) -> int:
+    return max(len(part.encode()) for part in line.split("/"))
 
 
 def _in_folder(folder: Path, out: Path) -> Iterator[Path]:

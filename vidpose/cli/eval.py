@@ -11,7 +11,7 @@ import rich_click as click
 
 from vidpose.cli.listed import ListedOption, filter_names
 from vidpose.cli.terminal import say
-from vidpose.common.files import check_outputs, to_json
+from vidpose.common.files import check_outputs, write_json
 from vidpose.datasets import DATASETS
 
 _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
@@ -159,9 +159,6 @@ class _Job:
         self, path: Path, loaded: dict[str, Any], summaries: dict[str, Any], rows: dict[str, tuple[str, float]]
     ) -> None:
         """All figures as JSON, with what they were measured on; `rows` has each row's lifter and noise."""
-
-        from vidpose.common.files import replacing
-
         how = {
             "aggregate": self.aggregate,
             "refined": self.refiner is not None,
@@ -174,8 +171,7 @@ class _Job:
         for row, (name, noise) in rows.items():
             weights = {"weights_sha256": loaded[name].sha256, "arch": loaded[name].lifter.name}
             described[row] = weights | how | {"noise": noise} | summaries[row]
-        with replacing(path) as partial:
-            partial.write_text(to_json(described, indent=2))
+        write_json(path, described)
 
     def draw(self, folder: Path, loaded: dict[str, Any], summaries: dict[str, Any], noise: float) -> Iterator[Path]:
         """All figures as pictures; gives their files."""

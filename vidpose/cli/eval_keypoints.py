@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from vidpose.common.errors import UsageError
-from vidpose.common.files import check_outputs, replacing, to_json
+from vidpose.common.files import check_outputs, write_json
 
 
 @click.command()
@@ -83,5 +83,4 @@ def eval_keypoints(
     print_table(keypoint_table(str(data), shown, tuple(notes)), table_console())
     if json_file:
         facts = {"data": str(data), "people": len(annotated.people), "joints": joints, "detector": detector}
-        with replacing(json_file) as partial:
-            partial.write_text(to_json(facts | {"every": every, "networks": rows}, indent=2))
+        write_json(json_file, facts | {"every": every, "networks": rows})

@@ -106,6 +106,16 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
         partial.write_bytes(packed.getbuffer())
 
 
+def write_json(path: Path, content: Any, indent: int = 2) -> None:
+    """Write JSON as `to_json` has it.
+
+    Raises:
+        VidposeError: the file cannot be written there; says why.
+    """
+    with replacing(path) as partial:
+        partial.write_text(to_json(content, indent=indent), encoding="utf-8")
+
+
 def to_json(content: Any, **form: Any) -> str:
     """JSON as its standard has it: a number that is none is null.
 

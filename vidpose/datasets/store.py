@@ -28,7 +28,7 @@ from msgspec import Meta, Struct
 
 from vidpose.body.skeletons import SKELETONS, Skeleton
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import describe, replacing, to_json
+from vidpose.common.files import describe, replacing, to_json, write_json
 from vidpose.common.inputs import convert, open_input, read_json, reading, short
 
 FORMAT_VERSION = 1
@@ -208,8 +208,7 @@ def _read_index(folder: Path) -> _Index:
 
 
 def _write_index(folder: Path, index: _Index) -> None:
-    with replacing(_index_of(folder)) as partial:
-        partial.write_text(to_json(msgspec.structs.asdict(index), indent=2))
+    write_json(_index_of(folder), msgspec.structs.asdict(index))
 
 
 def open_store(name: str, folder: Path | None) -> Store:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vidpose.common.files import replacing, to_json
+from vidpose.common.files import write_json
 from vidpose.common.inputs import convert, read_json, reading
 
 
@@ -46,8 +46,7 @@ def read_record(folder: Path) -> Record | None:
 
 def write_record(folder: Path, record: Record) -> None:
     """Say what became of a video, once its files are whole."""
-    with replacing(folder / _RECORD) as partial:
-        partial.write_text(to_json(asdict(record), indent=1), encoding="utf-8")
+    write_json(folder / _RECORD, asdict(record), indent=1)
 
 
 def forget(folder: Path) -> None:
@@ -66,8 +65,7 @@ def read_settings(out: Path) -> dict[str, Any] | None:
 
 def write_settings(out: Path, settings: dict[str, Any]) -> None:
     """Say what the results of a batch's folder are made with."""
-    with replacing(out / _SETTINGS) as partial:
-        partial.write_text(to_json(settings, indent=1), encoding="utf-8")
+    write_json(out / _SETTINGS, settings, indent=1)
 
 
 _RECORD = "record.json"

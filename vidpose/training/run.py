@@ -24,7 +24,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import replacing, to_json
+from vidpose.common.files import replacing, write_json
 from vidpose.common.registry import check_tensors
 from vidpose.training.checkpoints import (
     BEST,
@@ -148,8 +148,7 @@ class Run(Generic[P, N]):
         if self.step == 0:
             for name in (CHECKPOINT, WEIGHTS, BEST):
                 (self.out / name).unlink(missing_ok=True)
-        with replacing(self.out / "recipe.json") as partial:
-            partial.write_text(to_json(self.recipe.to_dict(), indent=2))
+        write_json(self.out / "recipe.json", self.recipe.to_dict())
 
     def run(self, save_minutes: float, bar: Bar) -> None:
         """All steps that are left, with metrics, validation and checkpoints."""

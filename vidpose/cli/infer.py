@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from vidpose.cli.infer_options import (
     finding_in_views_options,
     lens_options,
     lifting_options,
+    limit_threads,
     placing_options,
     resumed_writing_options,
 )
@@ -81,8 +81,7 @@ def infer(
     """
     start, end = chosen_times(time_range, start_time, end_time)
     finding = replace(finding, start=start, end=end)
-    if finding.threads:
-        os.environ["OMP_NUM_THREADS"] = str(finding.threads)  # read when torch is first imported
+    limit_threads(finding)
     job = Job(videos, from_keypoints, finding, filming, lifting, placing, calibration, device)
     _check_given(context, job)
     finding.check(videos)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import rich_click as click
@@ -37,6 +38,13 @@ _FINDING = (
 )  # fmt: skip
 
 finding_options = bundled(Finding, *_FINDING)
+
+
+def limit_threads(finding: Finding) -> None:
+    """Have libraries that are loaded from now on use so many threads: torch reads it when it is first imported."""
+    if finding.threads:
+        os.environ["OMP_NUM_THREADS"] = str(finding.threads)
+
 
 finding_in_views_options = bundled(
     Finding,

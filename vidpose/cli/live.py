@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import webbrowser
 from pathlib import Path
 
 import rich_click as click
 
 from vidpose.cli.bundles import bundled, option
-from vidpose.cli.infer_options import FILE, lens_options
+from vidpose.cli.infer_options import FILE, lens_options, limit_threads
 from vidpose.cli.progress import counting
 from vidpose.cli.terminal import say
 from vidpose.common.files import check_outputs
@@ -79,8 +78,7 @@ def live(
     """
     if out:
         check_outputs([out], overwrite)
-    if finding.threads:
-        os.environ["OMP_NUM_THREADS"] = str(finding.threads)  # read when torch is first imported
+    limit_threads(finding)
 
     from vidpose.live.live_run import run_live
     from vidpose.live.recording import LiveRecording

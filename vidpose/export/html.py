@@ -29,7 +29,7 @@ from vidpose.export.placing import Placement
 from vidpose.export.scene import ViewerScene
 
 _PARTS = Path(__file__).parent / "page"
-_SCRIPTS = ("data", "picture", "scene", "curves", "player", "page")
+_SCRIPTS = ("data", "picture", "scene", "curves", "player", "shell", "page")
 
 _ABSENT = -32768
 
@@ -110,6 +110,8 @@ def assembled(
         # Inside a script element, only "<" could end it early.
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "film": film,
+        "legend": _part("legend.html"),
+        "space": _part("space.html"),
     }
     # In one pass, so that nothing that was put in is taken for a place to fill.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: contents[match[1]], markup)

@@ -37,7 +37,7 @@ def page(nobody: PoseResult) -> str:
         (_PARTS / "live.html").read_text(encoding="utf-8"),
         title=source.path,
         more_style=(_PARTS / "live.css").read_text(encoding="utf-8"),
-        scripts=("data", "picture", "scene"),
+        scripts=("data", "picture", "scene", "shell"),
         more_script=(_PARTS / "live.js").read_text(encoding="utf-8"),
         data=data,
     )

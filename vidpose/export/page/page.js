@@ -1,6 +1,5 @@
 // What the page is wired together from: the views, the clock, and the controls.
 
-const one = (selector) => document.querySelector(selector);
 const data = readData(one("#data").textContent);
 const { times, people } = data;
 const film = one("#film").textContent.trim();
@@ -43,14 +42,7 @@ function describe() {
   one("#facts").textContent = data.facts;
   one("#scene-note").textContent = data.placeNote;
   one("#scrub").max = player.last;
-  one(".views").style.setProperty("--aspect", data.width / data.height);
-  for (const [key, value] of Object.entries(data.provenance)) {
-    const term = document.createElement("dt");
-    const fact = document.createElement("dd");
-    term.textContent = key.replaceAll("_", " ");
-    fact.textContent = value ?? "none";
-    one("#provenance").append(term, fact);
-  }
+  furnish(data, scene);
 }
 
 function listPeople() {
@@ -90,10 +82,6 @@ function listen() {
   one("#forward").addEventListener("click", () => step(1));
   one("#scrub").addEventListener("input", (event) => player.seek(Number(event.target.value)));
   one("#speed").addEventListener("change", (event) => player.setSpeed(Number(event.target.value)));
-  for (const button of document.querySelectorAll(".tools button")) {
-    const [azimuth, elevation] = [button.dataset.azimuth, button.dataset.elevation].map((d) => (d * Math.PI) / 180);
-    button.addEventListener("click", () => scene.look({ azimuth, elevation }));
-  }
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, summary")) return;
     const act = {

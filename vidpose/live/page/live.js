@@ -1,6 +1,5 @@
 // A live run: frames come over a WebSocket, first what to draw as JSON, then the picture; both are drawn together.
 
-const one = (selector) => document.querySelector(selector);
 const data = JSON.parse(one("#data").textContent);
 const OF_LATE = 100; // frames that the numbers are of
 const FAR = 0.8; // metres that people may go before the scene follows them
@@ -87,16 +86,5 @@ function connect() {
   };
 }
 
-for (const button of document.querySelectorAll(".tools button")) {
-  const [azimuth, elevation] = [button.dataset.azimuth, button.dataset.elevation].map((d) => (d * Math.PI) / 180);
-  button.addEventListener("click", () => scene.look({ azimuth, elevation }));
-}
-for (const [key, value] of Object.entries(data.provenance)) {
-  const term = document.createElement("dt");
-  const fact = document.createElement("dd");
-  term.textContent = key.replaceAll("_", " ");
-  fact.textContent = value ?? "none";
-  one("#provenance").append(term, fact);
-}
-one(".views").style.setProperty("--aspect", data.width / data.height);
+furnish(data, scene);
 connect();

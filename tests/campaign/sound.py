@@ -107,11 +107,26 @@ def result() -> PoseResult:
 
 def write(folder: Path) -> None:
     """All of them, into a folder."""
+    _write_recipes(folder)
+    _write_benchmarks(folder)
+    _write_networks(folder)
+    _write_results(folder)
+    _write_films(folder)
+    _write_cameras(folder)
+    _write_boxes(folder)
+    _write_mocap(folder)
+    _begin_training(folder)
+
+
+def _write_recipes(folder: Path) -> None:
     (folder / "tiny.toml").write_text(TINY)
     data = 'data = { dataset = "h36m", input = "gt", validation = "test", flip = "none" }'
     (folder / "store.toml").write_text("\n".join([*TINY.splitlines()[:7], data]))
     (folder / "keypoints.toml").write_text(KEYPOINTS)
     (folder / "table.toml").write_text(TABLE)
+
+
+def _write_benchmarks(folder: Path) -> None:
     for name in ("shards", "prepared", "coco"):
         (folder / name).mkdir()
     training_data.write_cmu17(folder / "shards")
@@ -127,9 +142,26 @@ def write(folder: Path) -> None:
         recording.subject, recording.action, recording.sequence = "S9", "Walking", "Walking"
         recording.camera = camera.name
     training_data.write_store(folder / "store", recordings)
+
+
+def _write_networks(folder: Path) -> None:
     lifter = create_lifter("single-branch", width=16, depth=1, frames=9, heads=2)
     save_lifter(lifter, folder / "w.safetensors", {})
+    network = create_network("hrnet-w24", **HRNetW24.tiny)
+    save_network(network, network.processing, folder / "k.safetensors", {})
+    clip_network = create_clip_network("temporal-relational", **TemporalRelational.tiny)
+    save_clip_network(clip_network, folder / "q.safetensors", {})
+    checkpoint = Path(__file__).parents[1] / "data" / "lifters" / "mixste" / "ckpt.pt"
+    torch.save({"model_pos": read_checkpoint(checkpoint)}, folder / "p.pt")
+
+
+def _write_results(folder: Path) -> None:
     result().save(folder / "r.npz")
+    for path in FORMATS["json"].write(result(), folder / "r") + FORMATS["csv"].write(result(), folder / "r"):
+        assert path.exists(), path
+
+
+def _write_films(folder: Path) -> None:
     films = folder / "films" / "S9" / "Videos"
     films.mkdir(parents=True)
     videos = [("v.mp4", 128, 96, FRAMES), ("v2.mp4", 128, 96, FRAMES), ("big.mp4", 640, 480, FRAMES)]
@@ -138,20 +170,25 @@ def write(folder: Path) -> None:
         with VideoWriter(folder / name, (width, height), Fraction(25)) as writer:
             for frame in range(frames):
                 writer.write(np.full((height, width, 3), 8 * frame, np.uint8), frame / 25)
+    (folder / "list.txt").write_text("v.mp4\nv2.mp4\n")
+
+
+def _write_cameras(folder: Path) -> None:
     turns = {"a": 0.1, "b": -0.4}
     (folder / "c.toml").write_text("".join(CALIBRATION.format(name=name, turn=turn) for name, turn in turns.items()))
     cameras = "".join(CAMERA.format(name=name, turn=turn) for name, turn in turns.items())
     (folder / "c.yml").write_text(OPENCV.format(cameras=cameras))
-    (folder / "list.txt").write_text("v.mp4\nv2.mp4\n")
+
+
+def _write_boxes(folder: Path) -> None:
     (folder / "b.csv").write_text(
         "frame,x0,y0,x1,y1,score,id\n" + "".join(f"{i},20,10,80,90,0.9,1\n" for i in range(8))
     )
     boxes = [{"frame": i, "x0": 20, "y0": 10, "x1": 80, "y1": 90, "score": 0.9} for i in range(8)]
     (folder / "b.json").write_text(str(boxes).replace("'", '"'))
-    network = create_network("hrnet-w24", **HRNetW24.tiny)
-    save_network(network, network.processing, folder / "k.safetensors", {})
-    clip_network = create_clip_network("temporal-relational", **TemporalRelational.tiny)
-    save_clip_network(clip_network, folder / "q.safetensors", {})
+
+
+def _write_mocap(folder: Path) -> None:
     for name in ("amc", "bvh"):
         (folder / name).mkdir()
     moves = mocap_files.movement(12)
@@ -159,10 +196,10 @@ def write(folder: Path) -> None:
     mocap_files.write_amc(folder / "amc" / "02_01.amc", moves)
     mocap_files.write_bvh(folder / "bvh" / "02_01.bvh", moves)
     (folder / "bvh" / "splits.json").write_text('{"train": [], "val": [], "test": [2]}')
-    for path in FORMATS["json"].write(result(), folder / "r") + FORMATS["csv"].write(result(), folder / "r"):
-        assert path.exists(), path
-    checkpoint = Path(__file__).parents[1] / "data" / "lifters" / "mixste" / "ckpt.pt"
-    torch.save({"model_pos": read_checkpoint(checkpoint)}, folder / "p.pt")
+
+
+def _begin_training(folder: Path) -> None:
+    """A run that was broken off; after the recipe and the motion that it is of."""
     command = [
         sys.executable,
         "-m",

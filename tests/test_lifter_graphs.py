@@ -59,3 +59,8 @@ def test_a_run_as_it_comes_loads_no_torch(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
     assert (tmp_path / "walk-wave_overlay.mp4").is_file()
+
+
+def test_threads_reach_the_graph_of_a_lifter():
+    lifter = open_lifter("single-branch", "cpu", threads=1).lifter
+    assert lifter.run._session.get_session_options().intra_op_num_threads == 1

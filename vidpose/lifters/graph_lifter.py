@@ -36,6 +36,7 @@ class GraphLifter:
         config: its settings, of which those that every lifter has matter here.
         predicts: as its class says.
         graph: the file.
+        threads: of the CPU to use; None: as many as there are.
 
     Raises:
         VidposeError: the graph is damaged.
@@ -43,13 +44,15 @@ class GraphLifter:
 
     convolutional = False
 
-    def __init__(self, name: str, config: Mapping[str, Any], predicts: Predicts, graph: Path):
+    def __init__(
+        self, name: str, config: Mapping[str, Any], predicts: Predicts, graph: Path, threads: int | None = None
+    ):
         self.name, self.predicts = name, predicts
         own = LifterConfig.__dataclass_fields__
         self.config = LifterConfig(**{key: value for key, value in config.items() if key in own})
         self.layout = get_skeleton(self.config.layout)
         self.input_layout = get_skeleton(self.config.input_layout or self.config.layout)
-        self.run = OnnxGraph(graph)
+        self.run = OnnxGraph(graph, threads)
 
     @property
     def in_ray_frame(self) -> bool:

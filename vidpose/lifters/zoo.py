@@ -75,9 +75,12 @@ class Weights(Generic[L]):
         self.lifter.sampling(hypotheses or usual_hypotheses, steps or usual_steps)
 
 
-def open_lifter(name_or_file: str | Path, device: str) -> Weights[Lifter | GraphLifter]:
+def open_lifter(name_or_file: str | Path, device: str, threads: int | None = None) -> Weights[Lifter | GraphLifter]:
     """A lifter to lift with, by zoo name or from a file: by ONNX Runtime where its graph comes with vidpose, which
     spares loading torch, and where that has the device.
+
+    Args:
+        threads: of the CPU, for ONNX Runtime; None: as many as there are. Torch is told elsewhere.
 
     Raises:
         UsageError, VidposeError: as of `load_weights`.
@@ -87,7 +90,7 @@ def open_lifter(name_or_file: str | Path, device: str) -> Weights[Lifter | Graph
         weights = load_weights(name_or_file)
         return replace(weights, lifter=weights.lifter.to(device))
     about = read_header(entry.shipped.checked())
-    lifter = GraphLifter(entry.name, about["config"], entry.predicts, entry.shipped.graph.checked())
+    lifter = GraphLifter(entry.name, about["config"], entry.predicts, entry.shipped.graph.checked(), threads)
     return Weights(entry.name, lifter, about, entry.shipped.sha256)
 
 

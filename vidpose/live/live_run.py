@@ -126,7 +126,7 @@ def run_live(
 @contextmanager
 def _stepper(source: LiveSource, finding: Finding, streaming: Streaming, lens: Lens) -> Iterator[LiveStepper]:
     smoothing, device = Smoothing.parse(streaming.smooth), choose_device(streaming.device)
-    weights = open_lifter(streaming.lifter, device)
+    weights = open_lifter(streaming.lifter, device, finding.threads)
     check_causal(weights.lifter, weights.name, smoothing)
     size = source.width, source.height
     lens.camera(*size)

@@ -52,7 +52,7 @@ class Finding:
         cuts: "auto": people end where the picture changes to another shot (`vidpose.video.shots`); "none": they do not;
             else a file of where they end. With boxes that have ids, "auto" looks for no cuts: the file says who is who.
         in_step: the videos show one person at the same moments, and a clip network looks at all of them at once.
-        threads: of the CPU, for each of BlazePose's networks and NanoDet; None: as many as there are.
+        threads: of the CPU, for each network that runs by ONNX Runtime, and torch; None: as many as there are.
     """
 
     detector: str = "nanodet"

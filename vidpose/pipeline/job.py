@@ -227,7 +227,7 @@ class Job:
         from vidpose.refine.smoothing import Smoothing
 
         smoothing, device = Smoothing.parse(self.lifting.smooth), choose_device(self.device)
-        weights = open_lifter(self.lifting.lifter, device)
+        weights = open_lifter(self.lifting.lifter, device, self.finding.threads)
         weights.draw(self.lifting.hypotheses, self.lifting.draw_steps)
         layout = None if self.saved else layout_of_keypoints(self.finding.keypoints)
         if layout:
@@ -297,7 +297,8 @@ class Job:
         people: Sequence[Person]
         if cameras:
             # The default lifter takes the default keypoints; the one asked for need not.
-            lifter, smoothing = open_lifter(Lifting.lifter, device), Smoothing.parse(self.lifting.smooth)
+            lifter = open_lifter(Lifting.lifter, device, self.finding.threads)
+            smoothing = Smoothing.parse(self.lifting.smooth)
             max_gap = self.lifting.max_gap
             lifted = [lift_people(some, lifter, smoothing, max_gap=max_gap) for some in found]
             people = who_is_who(lifted, cameras)

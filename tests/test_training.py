@@ -1,7 +1,9 @@
 """Runs of the training loop on small data: what they write, that they repeat, stop and go on, and what they refuse."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from vidpose.lifters import create_lifter, lifter_class, lifter_names
 from vidpose.lifters.zoo import load_weights, save_lifter
 from vidpose.training.loop import Trainer, train
 from vidpose.training.losses import LOSSES
+from vidpose.training.processes import is_first_process, make_fabric
 from vidpose.training.recipe import Data, Recipe, read_recipe
 from vidpose.training.starting import start_from
 from vidpose.training.windows import StoreWindows
@@ -164,6 +167,41 @@ def test_two_processes_give_the_curve_of_one(store, tmp_path):
     for ours, theirs in zip(two, one, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
     assert one[0]["loss"] > 1.1 * one[-1]["loss"]
+
+
+@pytest.mark.slow
+def test_two_machines_give_the_curve_of_one(store, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(LSTM.replace("50", "20"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{free.getsockname()[1]}"
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1")
+    words = ("-m", "vidpose", "train", recipe, "--data", store.folder, "--device", "cpu", "--out", tmp_path / "two")
+    machines = [
+        subprocess.Popen(
+            [*torchrun, "--rdzv-backend", "c10d", "--rdzv-endpoint", meeting, *map(str, words)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    outputs, errors = zip(*(machine.communicate() for machine in machines), strict=True)
+    assert [machine.returncode for machine in machines] == [0, 0], errors
+    assert "".join(outputs) == f"wrote {tmp_path / 'two' / 'weights.safetensors'}\n"
+    train(read_recipe(str(recipe)), store.folder, tmp_path / "one", device="cpu")
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    assert len(two) == 20
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_devices_are_torchruns_where_it_started_the_process(monkeypatch):
+    started = {"TORCHELASTIC_RUN_ID": "a", "RANK": 3, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2, "WORLD_SIZE": 4}
+    for name, value in started.items():
+        monkeypatch.setenv(name, str(value))
+    assert not is_first_process()
+    with pytest.raises(UsageError, match="`devices=3`: torchrun started 2 on this machine; leave it out"):
+        make_fabric("cpu", 3, False)
 
 
 @pytest.mark.parametrize("parts", [2, 8])

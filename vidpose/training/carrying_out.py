@@ -5,7 +5,6 @@ The run itself is in `run.py`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -18,7 +17,7 @@ from vidpose.common.errors import VidposeError
 from vidpose.common.files import alone_in
 from vidpose.training.checkpoints import check_folder
 from vidpose.training.plan import Plan
-from vidpose.training.processes import make_fabric, together
+from vidpose.training.processes import is_first_process, make_fabric, together
 from vidpose.training.run import Bar, Report, Run
 
 
@@ -61,6 +60,7 @@ def carry_out(
         out: folder of the run.
         device: "auto", "cpu", "cuda" or "cuda:N".
         devices: processes that share the work, a GPU each; more than one starts this program again for the others.
+            Where torchrun started them, it says how many.
         compile: the network by `torch.compile`.
         resume: go on from `checkpoint.pt`.
         overwrite: begin anew where there is a run already.
@@ -75,7 +75,7 @@ def carry_out(
     fabric = make_fabric(device, devices, plan.bf16)
     # Of several processes, the first has the folder.
     with (
-        alone_in(out) if "LOCAL_RANK" not in os.environ else nullcontext(),
+        alone_in(out) if is_first_process() else nullcontext(),
         _short_of_memory(plan, samples, out, fabric),
     ):
         run = make(fabric)

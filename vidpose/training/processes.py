@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vidpose.common.devices import choose_device
@@ -23,14 +25,21 @@ for _talker in ("lightning.fabric", "lightning.pytorch"):
 def make_fabric(device: str, devices: int, bf16: bool) -> Fabric:
     """What knows of devices, precision and processes; more than one device is a process each.
 
+    Where torchrun started this process, it says how many there are, and on how many machines.
+
     Args:
         device: as of `choose_device`.
         bf16: matrix products in bfloat16.
 
     Raises:
-        UsageError: there is no such device, or not so many of them.
+        UsageError: there is no such device, or not so many of them; or torchrun started another number.
     """
-    chosen = torch.device(choose_device(device))
+    chosen, machines = torch.device(choose_device(device)), 1
+    if TorchElasticEnvironment.detect():
+        here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+        if devices not in (1, here):
+            raise UsageError(f"`devices={devices}`: torchrun started {here} on this machine; leave it out")
+        devices, machines = here, everywhere // here
     if chosen.index is not None and devices > 1:
         raise UsageError(f"`devices={devices}`: `device={device}` is one; give `device={chosen.type}`")
     if chosen.type == "cuda" and devices > torch.cuda.device_count():
@@ -38,9 +47,15 @@ def make_fabric(device: str, devices: int, bf16: bool) -> Fabric:
     return Fabric(
         accelerator=chosen.type,
         devices=devices if chosen.index is None else [chosen.index],
-        strategy="ddp" if devices > 1 else "auto",
+        num_nodes=machines,
+        strategy="ddp" if devices * machines > 1 else "auto",
         precision="bf16-mixed" if bf16 else "32-true",
     )
+
+
+def is_first_process() -> bool:
+    """Whether this process is the first of those that train together, before they know of each other."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0
 
 
 @contextmanager

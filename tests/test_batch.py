@@ -49,7 +49,7 @@ def videos(walk_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
     out = tmp_path_factory.mktemp("out")
-    return out, vidpose.batch(videos, out, formats=["csv"], overlay=False, workers=1, device="cpu")
+    return out, vidpose.batch(videos, out, formats=["csv"], overlay="none", workers=1, device="cpu")
 
 
 def test_what_can_be_done_is_done_and_the_rest_is_told(done):
@@ -106,7 +106,7 @@ def test_what_is_whole_is_not_done_again(done, videos, run, monkeypatch):
 def test_results_of_other_settings_are_not_mixed(done, videos):
     out, _ = done
     with pytest.raises(UsageError, match=r"holds results with `min_score=0\.3`, not 0\.5; choose another `out`"):
-        vidpose.batch(videos, out, formats=["csv"], overlay=False, min_score=0.5)
+        vidpose.batch(videos, out, formats=["csv"], overlay="none", min_score=0.5)
 
 
 def test_files_of_something_else_are_not_replaced(videos, tmp_path):

@@ -51,7 +51,7 @@ def test_a_killed_worker_and_a_poisoned_video_stop_no_other(walk_sample: Path, t
     killer = threading.Thread(target=kill_the_first, args=(killed, done))
     killer.start()
     try:
-        how = {"overlay": False, "device": "cpu", "ray": cluster.address}
+        how = {"overlay": "none", "device": "cpu", "ray": cluster.address}
         records = vidpose.batch(videos, tmp_path / "out", **how)
     finally:
         done.set()

@@ -19,7 +19,9 @@ from vidpose.body_models.embodying import MovingBody, _Fitting, embody
 from vidpose.cli import cli
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.export.meshes import write_mesh_gltf, write_obj, write_obj_frame
-from vidpose.render import OverlayRenderer
+from vidpose.pipeline.job import Job
+from vidpose.pipeline.outputs import OVERLAYS, Writing
+from vidpose.render import OverlayRenderer, bodies_of
 from vidpose.render.shading import PlacedMesh, draw_meshes
 
 DATA = Path(__file__).parent / "data"
@@ -233,6 +235,34 @@ def test_the_overlay_shows_the_mesh_where_the_person_is(walker: PoseResult, bodi
     for joint in ("spine", "left_knee", "right_elbow"):
         x, y = np.rint(pixels[AT(joint)] * scale).astype(int)
         assert np.ptp(drawn[y, x].astype(int)) > 30, joint  # no more the grey of the picture
+
+
+def test_infer_draws_meshes_over_the_video(walker: PoseResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """By the way of `render`: both call for the same meshes of the same result."""
+    drawn = []
+    monkeypatch.setattr("vidpose.render.render_overlay", lambda *of, bodies, **options: drawn.append(bodies))
+    job = Job((tmp_path / "a.mp4",), (walker,))
+    for overlay in OVERLAYS:
+        Writing(tmp_path, ("json",), overlay, overwrite=True).outputs("a").write(walker, tmp_path / "a.mp4", job)
+    assert drawn[0] is None
+    assert len(drawn) == 2  # and none for "none"
+    np.testing.assert_array_equal(drawn[1][1].heads, embody(walker, anny())[1].heads)
+
+
+def test_an_overlay_that_cannot_be_is_said_before_the_work(walker: PoseResult, tmp_path: Path):
+    said = "--overlay mesh: needs a body fitted to each person; ask for --fit"
+    run = CliRunner().invoke(cli, ["infer", str(tmp_path / "a.mp4"), "--overlay", "mesh", "--no-fit"])
+    assert said in str(run.exception) or said in run.output
+    with pytest.raises(UsageError, match="choose from skeletons, mesh, none"):
+        Writing(tmp_path, overlay="bones").check(Job((tmp_path / "a.mp4",)))
+    assert bodies_of(walker.with_tracks(())) == {}
+    with pytest.raises(VidposeError, match="no camera"):
+        bodies_of(dataclasses.replace(walker, camera=None))
+    (track,) = walker.tracks
+    bare = dataclasses.replace(track, id=2, rotations=track.rotations[:, :0])
+    assert [*bodies_of(walker.with_tracks((track, bare)))] == [1]
+    with pytest.raises(VidposeError, match="person 2 has no rotations"):
+        bodies_of(walker.with_tracks((bare,)))
 
 
 def test_what_cannot_be_is_said_in_a_line(walker: PoseResult):

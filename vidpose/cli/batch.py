@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 click.rich_click.OPTION_GROUPS["*batch"] = [
     {"name": "Where the work is done", "options": ["--workers", "--threads", "--device", "--ray"]},
-    {"name": "Files", "options": ["--out", "--format", "--overlay", "--overwrite", "--segment"]},
+    {"name": "Files", "options": ["--out", "--format", "--overlay", "--no-overlay", "--overwrite", "--segment"]},
     {"name": "The videos", "options": ["--cuts", "--fps", "--slow-motion"]},
     {"name": "Find people", "options": ["--detector", "--keypoints", "--detector-weights", "--keypoints-weights",
                                         "--detect-every", "--max-people", "--min-score"]},

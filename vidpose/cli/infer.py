@@ -46,7 +46,8 @@ click.rich_click.OPTION_GROUPS["*infer"] = [
     {"name": "Lift to 3D", "options": ["--lifter", "--hypotheses", "--draw-steps", "--smooth", "--max-gap", "--fit"]},
     {"name": "Sizes and places", "options": ["--fov", "--focal", "--height", "--ground"]},
     {"name": "Several cameras", "options": ["--calibration", "--in-step"]},
-    {"name": "Files", "options": ["--out", "--format", "--overlay", "--overwrite", "--segment", "--resume"]},
+    {"name": "Files", "options": ["--out", "--format", "--overlay", "--no-overlay", "--overwrite", "--segment",
+                                  "--resume"]},
 ]  # fmt: skip
 
 
@@ -88,6 +89,7 @@ def infer(
     jobs = [job] if calibration or finding.in_step else list(_one_by_one(job)) or [job]
     for each in jobs:
         each.check_settings()
+        writing.check(each)
     asked, jobs = len(jobs), _loaded(jobs)
     outputs = _outputs(jobs, writing)
     if writing.resume:
@@ -148,10 +150,10 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[Sequence[Outputs]]:
     outputs: list[Sequence[Outputs]] = []
     for job in jobs:
         pictures = [result.source.pictures for result in job.results()] if job.saved else [True] * len(job.videos)
-        drawn = [writing.overlay and there for there in pictures]
-        outputs.append([replace(writing, overlay=overlay).outputs(next(names)) for overlay in drawn])
-        for video, overlay in zip(job.sources, drawn, strict=True):
-            if job.saved and overlay and not video.exists():
+        drawn = [replace(writing, overlay=writing.overlay if there else "none") for there in pictures]
+        outputs.append([each.outputs(next(names)) for each in drawn])
+        for video, files in zip(job.sources, outputs[-1], strict=True):
+            if job.saved and files.film and not video.exists():
                 raise VidposeError(f"{video}: the saved result's video is not there; name it, or give `no_overlay`")
     return outputs
 

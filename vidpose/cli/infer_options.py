@@ -11,7 +11,7 @@ from vidpose.cli.bundles import bundled, option
 from vidpose.cli.listed import ListedOption, format_names
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
 from vidpose.pipeline.job import Job
-from vidpose.pipeline.outputs import Writing
+from vidpose.pipeline.outputs import OVERLAYS, Writing
 from vidpose.refine.focal import Lens
 from vidpose.refine.smoothing import list_filters
 
@@ -104,7 +104,8 @@ _WRITING = (
     click.option("--out", type=FILE, default="out", show_default=True, help="Folder to write to."),
     option(Writing, "--format", "formats", multiple=True, metavar="NAME,...", cls=ListedOption, listing=format_names,
            help="Formats to write beside the .npz: {}."),
-    option(Writing, "--overlay/--no-overlay", show_default=True, help="Draw the skeletons over the video."),
+    option(Writing, "--overlay", type=click.Choice(OVERLAYS), help="What to draw over the video."),
+    click.option("--no-overlay", "overlay", flag_value="none", help="Draw nothing over the video."),
     option(Writing, "--overwrite", is_flag=True, help="Replace existing files."),
     option(Writing, "--segment", metavar="LENGTH",
            help="Keep what was found after so much video, as in 90s or 10m, to go on from."),

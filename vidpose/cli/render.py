@@ -25,7 +25,7 @@ def render(result: Path, video: Path | None, out: Path | None, overlay: str, ove
     check_outputs([out], overwrite)
 
     from vidpose.body.tracks import PoseResult
-    from vidpose.render import render_overlay
+    from vidpose.render import bodies_of, render_overlay
 
     loaded = PoseResult.load(result)
     if video is None and not loaded.source.pictures:
@@ -33,14 +33,7 @@ def render(result: Path, video: Path | None, out: Path | None, overlay: str, ove
     video = video or Path(loaded.source.path)
     if not video.exists():
         raise VidposeError(f"{video}: the video of {result} is not there; say where it is with --video")
-    bodies = None
-    if overlay == "mesh":
-        from vidpose.body_models.anny_model import anny
-        from vidpose.body_models.embodying import embody
-
-        if loaded.camera is None:
-            raise VidposeError(f"{result}: no camera in it, which a mesh is drawn by; lift again, with `fit`")
-        bodies = embody(loaded, anny())
+    bodies = bodies_of(loaded) if overlay == "mesh" else None
     with progress_of(out.name) as progress:
         render_overlay(loaded, video, out, bodies=bodies, progress=progress)
     say(f"wrote {out}")

@@ -21,7 +21,8 @@ def spelled(message: str, command: click.Command | None = None) -> str:
     """A message with each parameter of a command written as its option; None: of the command that runs."""
     context = click.get_current_context(silent=True)
     command = command or (context.command if context else None)
-    flags = dict(_flags(command)) if command else {}
+    # Of two options for one parameter, the first is named after it.
+    flags = dict(reversed([*_flags(command)])) if command else {}
 
     def option(match: re.Match[str]) -> str:
         name, value = match.groups()

@@ -36,7 +36,7 @@ def batch(
     out: str | Path,
     *,
     formats: Sequence[str] = Writing.formats,
-    overlay: bool = Writing.overlay,
+    overlay: str = Writing.overlay,
     overwrite: bool = Writing.overwrite,
     segment: str = Writing.segment,
     workers: int | None = None,
@@ -51,7 +51,7 @@ def batch(
         source: a folder of videos, or a text file with a video a line.
         out: the folder to write to.
         formats: to write beside the `.npz` (`vidpose.export.FORMATS`).
-        overlay: draw the skeletons over the videos, too.
+        overlay: what to draw over the videos: "skeletons", "mesh" or "none".
         overwrite: do all of them anew.
         segment: length of video after which what was found is kept.
         workers: processes of this machine, with a thread each; None: one a core, or one if the networks run on a GPU.
@@ -121,7 +121,9 @@ def _check_way(tasks: Sequence[Task]) -> None:
         VidposeError: files of something else are in the way.
     """
     job, writing = tasks[0].job, tasks[0].writing
-    replace(job, videos=(tasks[0].video,)).check_settings()
+    first = replace(job, videos=(tasks[0].video,))
+    first.check_settings()
+    writing.check(first)
     job.finding.check([task.video for task in tasks])
     files = [replace(writing, out=task.folder).outputs(task.name) for task in tasks]
     make_folder(writing.out)

@@ -84,6 +84,11 @@ class Job:
         """The videos: those that are named, else those that the saved results name."""
         return self.videos or tuple(Path(one.source.path) for one in self.results())
 
+    @property
+    def fits(self) -> bool:
+        """Whether people become fitted bodies."""
+        return not self.calibration if self.placing.fit is None else self.placing.fit
+
     def loaded(self) -> Job:
         """The same job with what was saved read.
 

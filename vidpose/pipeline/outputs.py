@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidpose.common.errors import UsageError
 from vidpose.pipeline.choices import ProgressOf, unseen
 from vidpose.video.time_range import parse_length
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from vidpose.pipeline.keeping import Keeping
 
 
+OVERLAYS = ("skeletons", "mesh", "none")
+"""What can be drawn over a video; the first is the default."""
+
+
 @dataclass(frozen=True)
 class Writing:
     """Which files are asked for.
@@ -24,7 +29,7 @@ class Writing:
     Attributes:
         out: folder.
         formats: names of `vidpose.export.FORMATS`, each perhaps several with commas between.
-        overlay: the skeletons over the video, too.
+        overlay: one of `OVERLAYS`.
         overwrite: files may be there.
         segment: length of video after which what was found is kept, as in "10m".
         resume: go on with what an interrupted run found.
@@ -32,10 +37,21 @@ class Writing:
 
     out: Path
     formats: tuple[str, ...] = ("json,csv",)
-    overlay: bool = True
+    overlay: str = OVERLAYS[0]
     overwrite: bool = False
     segment: str = "10m"
     resume: bool = False
+
+    def check(self, job: Job) -> None:
+        """See that a job's people can be drawn as asked.
+
+        Raises:
+            UsageError: there is no such overlay, or it needs bodies that nobody gets.
+        """
+        if self.overlay not in OVERLAYS:
+            raise UsageError(f"`overlay={self.overlay}`: no such overlay; choose from {', '.join(OVERLAYS)}")
+        if self.overlay == "mesh" and not job.fits:
+            raise UsageError("`overlay=mesh`: needs a body fitted to each person; ask for `fit`, or draw skeletons")
 
     def outputs(self, name: str) -> Outputs:
         """The files of a video of that name.
@@ -62,7 +78,7 @@ class Outputs:
 
     stem: Path
     formats: tuple[ExportFormat, ...]
-    overlay: bool
+    overlay: str
     keeping: Keeping
 
     @property
@@ -70,8 +86,9 @@ class Outputs:
         return self._with(".npz")
 
     @property
-    def film(self) -> Path:
-        return self._with("_overlay.mp4")
+    def film(self) -> Path | None:
+        """The overlay, if one is drawn."""
+        return None if self.overlay == "none" else self._with("_overlay.mp4")
 
     @property
     def is_whole(self) -> bool:
@@ -81,7 +98,7 @@ class Outputs:
     def in_the_way(self) -> Iterator[Path]:
         """What must not be there, unless it may be replaced."""
         yield self.result
-        if self.overlay:
+        if self.film:
             yield self.film
         for format_ in self.formats:
             yield from format_.present(self.stem)
@@ -92,11 +109,13 @@ class Outputs:
         written = [self.result]
         for format_ in self.formats:
             written += format_.write(result, self.stem)
-        if self.overlay:
-            from vidpose.render import render_overlay
+        if self.film:
+            from vidpose.render import bodies_of, render_overlay
 
+            bodies = bodies_of(result) if self.overlay == "mesh" else None
+            start, end = job.finding.start, job.finding.end
             with progress(f"{video.name} overlay", "frames") as report:
-                render_overlay(result, video, self.film, start=job.finding.start, end=job.finding.end, progress=report)
+                render_overlay(result, video, self.film, bodies=bodies, start=start, end=end, progress=report)
             written.append(self.film)
         if not job.saved:
             self.keeping.clear()

@@ -1,5 +1,5 @@
 """Pictures of a result: the overlay video, with the 3D skeletons beside it."""
 
-from vidpose.render.overlay import OverlayRenderer, render_overlay
+from vidpose.render.overlay import OverlayRenderer, bodies_of, render_overlay
 
-__all__ = ["OverlayRenderer", "render_overlay"]
+__all__ = ["OverlayRenderer", "bodies_of", "render_overlay"]

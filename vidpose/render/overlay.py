@@ -12,7 +12,8 @@ import numpy as np
 from vidpose.body.colours import id_colour
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.body_models.embodying import MovingBody
+from vidpose.body_models.anny_model import anny
+from vidpose.body_models.embodying import MovingBody, embody
 from vidpose.common.errors import VidposeError
 from vidpose.render.panel import Panel
 from vidpose.render.picture import draw_box, draw_person, label_person
@@ -97,6 +98,22 @@ class OverlayRenderer:
         if body is None or not body.posed[row] or not np.isfinite(track.roots[row]).all():
             return None
         return PlacedMesh(body.vertices(row) + track.roots[row], body.model.faces, id_colour(track.id))
+
+
+def bodies_of(result: PoseResult) -> dict[int, MovingBody]:
+    """Meshes to draw over the video, by id, of everybody who has a fitted body; where nobody has 3D joints, none.
+
+    Raises:
+        VidposeError: the result has no camera, nobody has a fitted body, or bones that nobody has.
+    """
+    lifted = [track for track in result.tracks if track.lifted.any()]
+    if not lifted:
+        return {}
+    if result.camera is None:
+        raise VidposeError("the result has no camera, which a mesh is drawn by; lift again, with `fit`")
+    # Of several views, somebody whom only one sees has none; a skeleton shows them.
+    fitted = [track for track in lifted if np.isfinite(track.rotations).any()]
+    return embody(result.with_tracks(tuple(fitted or lifted)), anny())
 
 
 def render_overlay(

@@ -2,15 +2,19 @@
 described in `vidpose/lifters`.
 """
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from test_published_sizes import PUBLISHED, weights
 from torch.nn.functional import conv2d, embedding, gelu, layer_norm, linear
 
+from vidpose.cli import cli
 from vidpose.lifters import Lifter, create_lifter, lifter_class
 from vidpose.lifters.gla_gcn import skeleton_graphs
 from vidpose.lifters.importing import import_lifter
+from vidpose.lifters.zoo import load_lifter
 from vidpose.weights.untrusted import read_checkpoint
 
 GOLDEN = Path(__file__).parent / "data" / "lifters"
@@ -93,6 +97,35 @@ def test_gla_gcns_graph_of_humaneva():
     for got, links in zip(lifter.expand.spatial.skeleton[1:], (inward, outward), strict=True):
         torch.testing.assert_close(got, links / links.sum(dim=0).clamp_min(1))
     assert not torch.equal(skeleton_graphs(lifter.layout.parents), lifter.expand.spatial.skeleton)
+
+
+def test_gla_gcns_network_of_humaneva_for_mask_rcnn(tmp_path):
+    # Their list once more, without two bones.
+    bones = [(15, 2), (3, 4), (4, 5), (2, 3), (6, 7), (7, 8), (2, 1), (1, 12), (12, 13), (13, 14), (9, 10), (10, 11)]
+    inward = torch.zeros(15, 15)
+    for start, end in bones:
+        inward[end - 1, start - 1] = 1
+    shapes = json.loads((PUBLISHED / "gla-gcn-27" / "keys.json").read_text())["shapes"]
+    fewer = {34: 30, 17: 15}
+    tensors = weights({key: shape and [fewer.get(size, size) for size in shape] for key, shape in shapes.items()})
+    torch.save({"model_pos": tensors}, tmp_path / "c.bin")
+    out = tmp_path / "w.safetensors"
+    settings = ('unlinked=["right_shoulder","left_hip"]', "normalise_input=false")
+    words = ["weights", "import", tmp_path / "c.bin", "--arch", "gla-gcn", "--out", out]
+    cli.main([*map(str, words), *(word for one in settings for word in ("--set", one))], standalone_mode=False)
+    lifter = load_lifter(out)
+    for got, links in zip(lifter.expand.spatial.skeleton[1:], (inward, inward.T), strict=True):
+        torch.testing.assert_close(got, links / links.sum(dim=0).clamp_min(1))
+    whole = import_lifter(tmp_path / "c.bin", "gla-gcn")
+    keypoints = torch.randn(1, 27, 15, 2, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert (lifter(keypoints) - whole(keypoints)).abs().max() > 1e-3
+        # The same network, with a normalisation that does nothing, and the two bones taken out of its graphs.
+        whole.input_norm = torch.nn.Identity()
+        for module in whole.modules():
+            if hasattr(module, "skeleton"):
+                module.skeleton.copy_(lifter.expand.spatial.skeleton)
+        torch.testing.assert_close(lifter(keypoints), whole(keypoints))
 
 
 def test_checkpoints_of_a_pytorch_that_did_not_count_batches(tmp_path):

@@ -17,8 +17,9 @@ Where the paper and the released network differ we follow the network, whose wei
 
 The authors have a convolution for each of the three graphs, whose biases add up: ours is one. The bias of the keys in
 eq. 3, which cancels in the softmax, is neither here nor imported. An early version of theirs took the joints' numbers
-in its list of bones wrongly; weights trained with it need that other graph, and nothing in a checkpoint tells. So it is
-with their HumanEva network for Mask R-CNN's keypoints, whose graph lacks two bones and whose input is not normalised.
+in its list of bones wrongly; weights trained with it need that other graph, and nothing in a checkpoint tells. Nor does
+it tell their HumanEva network for Mask R-CNN's keypoints, which lacks two bones and does not use the normalisation of
+its input that it holds: the variant `humaneva-mask-rcnn` has the settings to import it with. Its head is the nose.
 
 Shape suffixes: B batch, T frames, J joints, C channels, D width, K the three graphs, N features of a joint.
 """
@@ -34,6 +35,8 @@ import torch
 from torch import nn
 
 from vidpose.body.skeletons import H36M_17, MPI_INF_3DHP_17, Skeleton
+from vidpose.common.errors import UsageError
+from vidpose.common.inputs import short
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Counts, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, layouts_of
@@ -46,16 +49,18 @@ _LIMBS_OUTWARDS = {"humaneva15": tuple(range(2, 14))}
 """Joints whose bones the authors' list for a layout has the other way round than all other bones."""
 
 
-def skeleton_graphs(parents: Sequence[int], turned: Sequence[int] = ()) -> torch.Tensor:
+def skeleton_graphs(parents: Sequence[int], turned: Sequence[int] = (), unlinked: Sequence[int] = ()) -> torch.Tensor:
     """A_k of eq. 2: (3, J, J) of each joint itself, of its parent, and of its children, columns summing to 1.
 
     Args:
         parents: of each joint; -1 for the root.
         turned: joints whose bone goes the other way, so that they are their parent's parent.
+        unlinked: joints without a bone to their parent.
     """
     identity_JJ = torch.eye(len(parents))
     # One row more, for the parent that the root has not.
     parent_JJ = torch.eye(len(parents) + 1)[list(parents)][:, :-1].T
+    parent_JJ[:, list(unlinked)] = 0
     turned_JJ = torch.zeros_like(parent_JJ)
     turned_JJ[:, list(turned)] = parent_JJ[:, list(turned)]
     parent_JJ = parent_JJ - turned_JJ + turned_JJ.T
@@ -145,7 +150,10 @@ class GLAGCN(Lifter):
 
     @dataclass(frozen=True)
     class Config(LifterConfig):
-        """`width` of a joint's features, `strides` of the modules, whose product is `frames`, and `dropout`."""
+        """`width` of a joint's features, `strides` of the modules, whose product is `frames`, and `dropout`.
+
+        `unlinked` are joints whose bone the graph lacks. `normalise_input`: by the statistics of what was learnt from.
+        """
 
         frames: Count = 243
         channels: Count = 2
@@ -153,10 +161,19 @@ class GLAGCN(Lifter):
         width: Count = 96
         strides: Counts = (3, 3, 3, 3, 3)
         dropout: Probability = 0.1
+        unlinked: tuple[str, ...] = ()
+        normalise_input: bool = True
 
     config: Config
     predicts = "centre"
     tiny = {"frames": 9, "width": 16, "strides": (3, 3)}  # noqa: RUF012
+    variants = {  # noqa: RUF012
+        "humaneva-mask-rcnn": {
+            "frames": 27, "strides": (3, 3, 3), "layout": "humaneva15",
+            "unlinked": ("right_shoulder", "left_hip"), "normalise_input": False,
+        },
+    }  # fmt: skip
+    unused_keys = ("input_norm.",)
     authors_keys = (
         ("data_bn", "input_norm"),
         ("expand_gcn", "expand"),
@@ -176,9 +193,14 @@ class GLAGCN(Lifter):
         super().__init__(config)
         check_window(config.strides, config.frames)
         layout = graph_layout(self.layout)
-        graphs_KJJ = skeleton_graphs(layout.parents, _LIMBS_OUTWARDS.get(layout.name, ()))
+        if missing := set(config.unlinked) - set(layout.joints):
+            raise UsageError(f"gla-gcn: {layout.name} has no joint {short(min(missing))}; `unlinked` takes its joints")
+        unlinked = [layout.index(joint) for joint in config.unlinked]
+        graphs_KJJ = skeleton_graphs(layout.parents, _LIMBS_OUTWARDS.get(layout.name, ()), unlinked)
         width, shared = config.width, (graphs_KJJ, config.dropout)
-        self.input_norm = nn.BatchNorm1d(len(self.layout) * config.channels)
+        self.input_norm = (
+            nn.BatchNorm1d(len(self.layout) * config.channels) if config.normalise_input else nn.Identity()
+        )
         self.expand = AGCNBlock(config.channels, width, *shared)
         # Two a module, of which the second strides.
         self.blocks = nn.ModuleList(

@@ -69,6 +69,7 @@ def import_lifter(
     expected = lifter.state_dict()
     # PyTorch before 0.4.1 did not count the batches.
     tensors = {key: value for key, value in expected.items() if key.endswith("num_batches_tracked")} | tensors
+    tensors = {key: value for key, value in tensors.items() if key in expected or not key.startswith(kind.unused_keys)}
     if lacking := expected.keys() - tensors.keys():
         raise VidposeError(f"{path}: lacks keys of {arch}: {_some(original(key, kind) for key in lacking)}")
     if surplus := tensors.keys() - expected.keys():

@@ -40,6 +40,7 @@ class Lifter(nn.Module):
         other_keys: pairs (part of a name in earlier code of theirs or in mmpose, in their code), applied before those.
         tiny: settings of the smallest sensible network, for tests.
         variants: settings of the paper's other configurations, by name.
+        unused_keys: beginnings of our keys of parts that a network need not have, though authors' files hold them.
     """
 
     name: ClassVar[str]
@@ -51,6 +52,7 @@ class Lifter(nn.Module):
     other_keys: ClassVar[Sequence[tuple[str, str]]] = ()
     tiny: ClassVar[Mapping[str, Any]] = {}
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    unused_keys: ClassVar[tuple[str, ...]] = ()
 
     predicts: Predicts = "sequence"
 

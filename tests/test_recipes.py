@@ -27,7 +27,6 @@ ELSEWHERE = {
     ("mixste", "1 (middle)"): "P-MPJPE of Table 1's networks",
     ("mixste", "1 (bottom)"): "MPJVE of Table 1's networks",
     ("ssr-stf", "I (bottom)"): "P-MPJPE of Table I's networks",
-    ("ssr-stf", "VII"): "a body mesh, which no lifter here gives",
     ("temporal-relational", "I"): "2D networks: `recipes/keypoint-tables`",
     ("temporal-relational", "II (bottom)"): "P-MPJPE of Table II (top)'s network",
     ("temporal-relational", "III"): "2D networks: `recipes/keypoint-tables`",

@@ -109,18 +109,41 @@ def _moving_body(track: Track, layout: Skeleton, model: BodyModel, chosen: Mappi
     there = track.lifted & np.isfinite(track.rotations).all(axis=(1, 2)) & (track.rotations.shape[1] == len(layout))
     if not there.any():
         raise VidposeError(f"person {track.id} has no rotations, which a mesh starts from; lift again, with `fit`")
-    joints_NJD = track.joints[there].astype(np.float64)
     turned_NJDD = matrices_of(track.rotations[there])
-    shape = _fitted_shape(_lengths_at_rest(track, joints_NJD, turned_NJDD, layout), model, chosen)
-    fitting = _Fitting(model, model.rest(shape), layout)
+    fitted = fit_motion(track.joints[there], turned_NJDD, layout, model, chosen, f"person {track.id}")
     turns = np.full((len(track), len(model.layout), 3, 3), np.nan)
     heads = np.full((len(track), len(model.layout), 3), np.nan)
     errors = np.full((len(track), len(layout)), np.nan)
-    turns[there], heads[there], errors[there] = fitting.fit(joints_NJD, turned_NJDD)
-    return MovingBody(model, shape, fitting.rest, turns, heads, errors)
+    turns[there], heads[there], errors[there] = fitted.turns, fitted.heads, fitted.errors
+    return MovingBody(model, fitted.shape, fitted.rest, turns, heads, errors)
 
 
-def _lengths_at_rest(track: Track, joints_NJD: np.ndarray, turned_NJDD: np.ndarray, layout: Skeleton) -> np.ndarray:
+def fit_motion(
+    joints: np.ndarray,
+    turned: np.ndarray,
+    layout: Skeleton,
+    model: BodyModel,
+    chosen: Mapping[str, float],
+    who: str,
+) -> MovingBody:
+    """A body in the motion of somebody's joints, whose rows all have a pose.
+
+    Args:
+        joints: (N, J, 3) metres from the root joint.
+        turned: (N, J, 3, 3) of the joints, from the T pose (`vidpose.body.kinematics.orientations`).
+        chosen: where some dials stand; the others are fitted, or stand where they usually do.
+        who: what errors call the person.
+
+    Raises:
+        VidposeError: bones that nobody has.
+    """
+    joints_NJD = joints.astype(np.float64)
+    shape = _fitted_shape(_lengths_at_rest(who, joints_NJD, turned, layout), model, chosen)
+    fitting = _Fitting(model, model.rest(shape), layout)
+    return MovingBody(model, shape, fitting.rest, *fitting.fit(joints_NJD, turned))
+
+
+def _lengths_at_rest(who: str, joints_NJD: np.ndarray, turned_NJDD: np.ndarray, layout: Skeleton) -> np.ndarray:
     """(M,) metres between the joints of `_MEASURED` in a person's T pose.
 
     Raises:
@@ -131,9 +154,7 @@ def _lengths_at_rest(track: Track, joints_NJD: np.ndarray, turned_NJDD: np.ndarr
     ends_MD, starts_MD = (at_rest_JD[[layout.index(pair[side]) for pair in _MEASURED]] for side in (1, 0))
     lengths_M = np.linalg.norm(ends_MD - starts_MD, axis=-1)
     if not (_THIGHS[0] <= lengths_M[0] <= _THIGHS[1] and np.isfinite(lengths_M).all()):
-        raise VidposeError(
-            f"person {track.id}: a thigh of {lengths_M[0]:.2g} m, which nobody has; state `height` when lifting"
-        )
+        raise VidposeError(f"{who}: a thigh of {lengths_M[0]:.2g} m, which nobody has; state `height` when lifting")
     return lengths_M
 
 

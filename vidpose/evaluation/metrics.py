@@ -36,6 +36,7 @@ class Metric:
 
 METRICS: Mapping[str, Metric] = {
     "mpjpe": Metric("MPJPE", "mm"),
+    "mpve": Metric("MPVE", "mm"),
     "p_mpjpe": Metric("P-MPJPE", "mm"),
     "n_mpjpe": Metric("N-MPJPE", "mm"),
     "mpjve": Metric("MPJVE", "mm/frame"),
@@ -53,6 +54,14 @@ METRICS: Mapping[str, Metric] = {
 def mpjpe(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Protocol 1: Euclidean distances of (..., J, 3) positions that share a root."""
     return np.linalg.norm(predicted - target, axis=-1)
+
+
+def mpve(predicted: np.ndarray, target: np.ndarray, roots: np.ndarray, true_roots: np.ndarray) -> np.ndarray:
+    """Distances of (..., V, 3) vertices of a mesh once its (..., 3) root joint is moved to the true one: (..., V).
+
+    SSR-STF, section IV.G.
+    """
+    return np.linalg.norm((predicted - roots[..., None, :]) - (target - true_roots[..., None, :]), axis=-1)
 
 
 def p_mpjpe(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:

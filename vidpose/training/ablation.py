@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from vidpose.common.devices import choose_device
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets import get_dataset
@@ -20,14 +22,16 @@ from vidpose.evaluation.evaluate import evaluate
 from vidpose.evaluation.metrics import METRICS
 from vidpose.evaluation.published import AVERAGE, Row, published_line
 from vidpose.evaluation.tables import Line, Table, measure_table, write_table
+from vidpose.lifters.mesh_head import read_mesh_lifter
 from vidpose.lifters.zoo import load_weights
 from vidpose.training.checkpoints import CHECKPOINT, WEIGHTS
 from vidpose.training.loop import train
+from vidpose.training.mesh_training import body_of, mesh_summary
 from vidpose.training.plan import Plan
 from vidpose.training.recipe import CMU17, Recipe, read_recipe, rows_of
 from vidpose.weights.header import read_header
 
-_METRICS = ("mpjpe", "p_mpjpe", "mpjve", "pck", "auc")
+_METRICS = ("mpve", "mpjpe", "p_mpjpe", "mpjve", "pck", "auc")
 """Those of a table's columns that a row has a figure of, here or in the paper."""
 
 
@@ -194,9 +198,15 @@ def finish_row(
 
 def _evaluate(row: str, recipe: Recipe, out: Path, benchmark: _Benchmark, work: Work) -> _Result:
     """A row's figures, evaluated as papers do."""
-    lifter = load_weights(out / recipe.name / WEIGHTS).lifter.to(choose_device(work.device))
-    summaries = {}
-    for name in benchmark.inputs:
+    path, device = out / recipe.name / WEIGHTS, choose_device(work.device)
+    network: nn.Module
+    summaries: dict[str, Mapping[str, Any]] = {}
+    if recipe.mesh:
+        network = read_mesh_lifter(path, body_of(recipe)).to(device)
+        summaries[""] = mesh_summary(network, recipe, benchmark.store, benchmark.protocol.split)
+    else:
+        network = lifter = load_weights(path).lifter.to(device)
+    for name in () if recipe.mesh else benchmark.inputs:
         with work.progress(f"{recipe.name}, {name}") as report:
             mirror = recipe.data.flip != "none"
             results = evaluate(
@@ -205,7 +215,7 @@ def _evaluate(row: str, recipe: Recipe, out: Path, benchmark: _Benchmark, work: 
         summaries[name if len(benchmark.inputs) > 1 else ""] = results.summary()
     where = recipe.reported
     line = published_line(where["paper"], where["table"], where["line"], where.get("frames")) if where else {}
-    return _Result(row, sum(parameter.numel() for parameter in lifter.parameters()), summaries, line)
+    return _Result(row, sum(parameter.numel() for parameter in network.parameters()), summaries, line)
 
 
 def _table(name: str, results: Sequence[_Result]) -> Table:

@@ -25,6 +25,7 @@ from vidpose.training.lifter_run import WindowsRun
 from vidpose.training.logs import MPJPE
 from vidpose.training.losses import LOSSES, OF_MOTION, joint_weights
 from vidpose.training.masked_training import MaskedTrainer
+from vidpose.training.mesh_training import MeshTrainer
 from vidpose.training.recipe import Recipe
 from vidpose.training.refiner_training import RefinerTrainer
 from vidpose.training.run import Run
@@ -74,6 +75,8 @@ def _trainer(recipe: Recipe) -> Callable[..., Run[Any, Any]]:
         return MaskedTrainer
     if recipe.refiner:
         return RefinerTrainer
+    if recipe.mesh:
+        return MeshTrainer
     if recipe.spreads:
         return SpreadTrainer
     return DoubtTrainer if recipe.model.get("doubt") else Trainer

@@ -15,11 +15,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.common.inputs import read_toml, reading, short
-from vidpose.common.settings import Amount, apply_settings
+from vidpose.common.settings import Amount, Count, apply_settings
 from vidpose.datasets import DATASETS
 from vidpose.lifters import lifter_class, lifter_names
 from vidpose.training.losses import JOINT_WEIGHTS, LOSSES
@@ -37,6 +39,9 @@ from vidpose.training.plan import (
     put_over,
 )
 from vidpose.weights.shipped import shipped
+
+Weight = Annotated[float, Meta(ge=0, le=1e6)]
+"""Of a loss."""
 
 CMU17 = "cmu17"
 """The data set of motion capture that random cameras film, without an end; all others are benchmarks."""
@@ -71,6 +76,25 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Mesh:
+    """What a mesh head learns (SSR-STF, section IV.G).
+
+    Attributes:
+        body: "anny", or a file of SMPL, SMPL-H or SMPL-X.
+        hidden: width of the head's hidden layers.
+        joints, velocity, pose, shape, norm: weights of the losses (`vidpose.training.mesh_losses`), of metres.
+    """
+
+    body: str = "anny"
+    hidden: Count = 1024
+    joints: Weight = 500.0
+    velocity: Weight = 10_000.0
+    pose: Weight = 1000.0
+    shape: Weight = 1.0
+    norm: Weight = 20.0
+
+
+@dataclass(frozen=True)
 class Recipe(Plan):
     """Everything that decides a lifter's training.
 
@@ -86,6 +110,7 @@ class Recipe(Plan):
             each frame; the run then learns to restore them, without a loss of the recipe's. {}: the lifter's training.
         spreads: for pot alone, its stage II: lambda, the weight of its spreads' loss beside the recipe's of the refined
             pose; the first stage stays as `init` has it. 0: all of the lifter learns.
+        mesh: train a mesh head behind the lifter, and the lifter with it; the recipe's `loss` is not for it. None: no.
         refiner: train no lifter, but the refinement of one (`pose_refiner`): of the one that `init` names.
         reported: where the figure that this recipe is for was printed: `paper` (name of a file in
             evaluation/published), `table`, `line` (the method as printed), and `frames` where lines differ by T alone.
@@ -98,6 +123,7 @@ class Recipe(Plan):
     masking: dict[str, float] = field(default_factory=dict)
     spreads: Amount = 0.0
     refiner: bool = False
+    mesh: Mesh | None = None
     reported: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
@@ -126,7 +152,7 @@ _CHOICES: dict[str, Iterable[str]] = PLAN_CHOICES | {
     "data.flip": ("duplicate", "random", "none"),
 }
 
-_JOINED = frozenset({"model", "data", "augmentation", "masking", "reported"})
+_JOINED = frozenset({"model", "data", "augmentation", "masking", "mesh", "reported"})
 """Tables whose keys are put over a base's one by one; others are replaced as a whole."""
 
 
@@ -249,6 +275,7 @@ def _check_keys(values: Mapping[str, Any], where: str) -> None:
         "augmentation": asdict(MotionAugmentation()),
         "loss": dict.fromkeys(LOSSES, 1.0),
         "masking": {"frames": 0.8, "joints": 2},
+        "mesh": asdict(Mesh()),
         "reported": {"paper": "", "table": "", "line": "", "frames": 0},
     }
     check_keys(values, blank, where, "docs/training.md")

@@ -159,8 +159,8 @@ class StoreWindows:
         """Batches of an epoch; the last one is filled up from the beginning."""
         return -(-len(self) // size)
 
-    def batch(self, step: int, size: int) -> Batch:
-        """The windows of a step."""
+    def drawn(self, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The windows of a step: (B,) their numbers, and (B,) which of them are mirrored, more than 0."""
         epoch, number = divmod(step, self.steps_per_epoch(size))
         generator, device = self.generator, self.generator.device
         if epoch != self.epoch:
@@ -171,6 +171,12 @@ class StoreWindows:
         window_B, copy_B = chosen_B % len(self.windows_W4), chosen_B // len(self.windows_W4)
         if self.data.flip == "random":
             copy_B = torch.randint(2, (size,), generator=generator, device=device)
+        return window_B, copy_B
+
+    def batch(self, step: int, size: int) -> Batch:
+        """The windows of a step."""
+        window_B, copy_B = self.drawn(step, size)
+        generator, device = self.generator, self.generator.device
         noise_BTJ2 = None
         if self.data.noise:
             shape = (size, len(self.offsets_T), len(self.lifter.input_layout), 2)
@@ -189,14 +195,21 @@ class StoreWindows:
 
     def cut(self, window_B: torch.Tensor, noise_BTJ2: torch.Tensor | None = None) -> Batch:
         """Windows by their numbers, as they are but for noise in pixels."""
-        first_B1, low_B1, high_B1, width_B1 = self.windows_W4[window_B, :, None].unbind(1)
-        rows_BT = (first_B1 + self.offsets_T).clamp(low_B1, high_B1)
+        rows_BT, _ = self.rows_of(window_B)
+        width_B1 = self.windows_W4[window_B, 3:]
         pixels_BTJC = self.keypoints_FJC[rows_BT]
         if noise_BTJ2 is not None:
             pixels_BTJC[..., :2] += noise_BTJ2 * (2 / width_B1[..., None, None])
         turns_B = -self.lifter.upright(pixels_BTJC)
         keypoints_BTJC = self.lifter.normalise(turned(pixels_BTJC, turns_B), _PICTURE)
         return Batch(keypoints_BTJC, turned(self.joints_FJD[rows_BT], turns_B), self.metres_F[rows_BT])
+
+    def rows_of(self, window_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, T) frames of windows, and whether each is one of the clip, not its end repeated."""
+        first_B1, low_B1, high_B1 = self.windows_W4[window_B, :3, None].unbind(1)
+        rows_BT = first_B1 + self.offsets_T
+        inside_BT = rows_BT.clamp(low_B1, high_B1)
+        return inside_BT, inside_BT == rows_BT
 
     def survey(self) -> Batch:
         """About every frame of the split once, to take statistics of."""

@@ -7,7 +7,7 @@ import pytest
 from exports import FPS, result_of, track_of
 
 from vidpose.body.kinematics import pose
-from vidpose.body.skeletons import H36M_17
+from vidpose.body.skeletons import EXTREMITIES_10, H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult
 from vidpose.refine.standing import stand_still, standing
 
@@ -69,6 +69,31 @@ def test_who_comes_nearer_is_left_where_they_were_found():
     walk = path(6 - 1.2 * np.arange(ROWS) / FPS)
     before = result_with(walk, floor=True)
     np.testing.assert_array_equal(stand_still(before).tracks[0].roots, before.tracks[0].roots)
+
+
+@pytest.mark.parametrize("floor", [False, True])
+def test_heels_of_who_walks_are_not_under_a_known_floor(floor: bool):
+    """Somebody walks past, their heels 6 cm too low in the second half."""
+    along = np.arange(ROWS) / FPS - 1.5
+    roots = np.stack([along, np.full(ROWS, 0.5), np.full(ROWS, 4.0)], axis=1)
+    before = result_with(roots, floor)
+    (track,) = before.tracks
+    lowest = np.where(np.arange(ROWS) < ROWS // 2, 0.9, 0.96)[:, None, None] * (0, 1, 0)
+    points = np.full((ROWS, 10, 3), np.nan)
+    points[:, [i for i, joint in enumerate(EXTREMITIES_10.joints) if "heel" in joint]] = lowest
+    low = replace(track, extremities=points.astype(np.float32))
+    (after,) = stand_still(before.with_tracks((low,))).tracks
+    assert (after.joints == track.joints).all()
+    if not floor:
+        np.testing.assert_array_equal(after.roots, track.roots)
+        return
+    under = [0.5 + lowest[:, 0, 1] - 1.4, after.roots[:, 1] + lowest[:, 0, 1] - 1.4]
+    assert under[0].max() == pytest.approx(0.06)
+    assert under[1].max() < 0.03
+    # It came nearer rather than up, and did not slide on the way.
+    assert after.roots[-1, 2] < 3.9
+    moved = np.diff(after.roots - track.roots, axis=0)
+    assert np.linalg.norm(moved, axis=1).max() * FPS < 0.5
 
 
 def test_a_short_rest_is_no_standing():

@@ -3,7 +3,8 @@
 How far somebody is follows from how large they appear, and a body whose knees were lifted too straight is taken for one
 farther away: who squats on the spot drifts back and forth. Where both feet rest for a while, the path is moved, most of
 all along the line of sight, so that they stay in their places and, where a floor is known, upon it. The pose is left as
-it is. Of people who walk, pose and path were found together (`vidpose.refine.contacts`), and stay.
+it is. Of people who walk, pose and path were found together (`vidpose.refine.contacts`), and stay, but for this: where
+a floor is known, nobody's heels and toes are to be under it. Somebody taken for farther away seems to stand too low.
 
 Everything is linear in the moves, and a frame's meets only those of two frames before and after: a band, solved in time
 linear in the length.
@@ -18,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import binary_opening
 
-from vidpose.body.skeletons import get_skeleton
+from vidpose.body.skeletons import EXTREMITIES_10, get_skeleton
 from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.refine.block_band import solve_block_band
@@ -44,6 +45,15 @@ _ACCELERATION = 3.0
 _HEIGHT = 0.05
 """Metres, the standard deviation of a standing ankle's height above the floor."""
 
+_DRIFTING = 0.1
+"""Metres a second, the standard deviation of the moves' own speed while nobody stands."""
+
+_UNDER = 0.02
+"""Metres, the standard deviation of how far a heel or toe is under the floor."""
+
+_ROUNDS = 4
+"""Between the moves, and in which frames they leave somebody under the floor."""
+
 
 def stand_still(result: PoseResult, max_gap: float = MAX_GAP) -> PoseResult:
     """Move the paths of people who stand so that their feet stay in their places, and on the floor if it is known.
@@ -62,9 +72,9 @@ def stand_still(result: PoseResult, max_gap: float = MAX_GAP) -> PoseResult:
         placed = track.lifted & np.isfinite(track.roots).all(axis=1)
         for part in unbroken(placed, track.times, max_gap):
             feet = _ankles(track, part, ankles)
-            stands = standing(feet, roots[part], track.times[part])
-            if stands.any():
-                roots[part] += _moves(feet, roots[part], track.times[part], stands, floor, sole)
+            stands, lowest = standing(feet, roots[part], track.times[part]), _lowest(track, part, floor)
+            if stands.any() or (lowest < 0).any():
+                roots[part] += _moves(feet, roots[part], track.times[part], stands, floor, sole, lowest)
         tracks.append(replace(track, roots=roots.astype(np.float32)))
     return result.with_tracks(tuple(tracks))
 
@@ -94,12 +104,14 @@ def _moves(
     stands_N: np.ndarray,
     floor: np.ndarray | None,
     sole: float,
+    lowest_N: np.ndarray,
 ) -> np.ndarray:
     """(N, 3) metres to move each frame by.
 
     Args:
         floor: (4,) that gives a point's height: its first three numbers times the point, plus the last; None: unknown.
         sole: metres of the ankle above it.
+        lowest_N: metres above the floor, of the lowest heel or toe.
     """
     one = np.eye(3)
     sight_ND = _unit(roots_ND)
@@ -127,7 +139,30 @@ def _moves(
     for place in (0, 1):
         beside_NDD[place : len(times) - 2 + place] -= 2 * calm
     beyond_NDD[:-2] += calm
-    return solve_block_band((middle_NDD, beside_NDD, beyond_NDD), wanted_ND)
+    moves_ND = solve_block_band((middle_NDD, beside_NDD, beyond_NDD), wanted_ND)
+    if floor is None:
+        return moves_ND
+    # The feet of who walks rest already, so the path may not slide under them while it is raised.
+    still = one * (~(stands_N[1:] & stands_N[:-1]) / np.square(_DRIFTING * np.diff(times)))[:, None, None]
+    middle_NDD[:-1] += still
+    middle_NDD[1:] += still
+    beside_NDD[:-1] -= still
+    for _ in range(_ROUNDS):
+        under_N = np.where(lowest_N + moves_ND @ floor[:3] < 0, lowest_N, 0)
+        weight_N = (under_N < 0) / _UNDER**2
+        raised_NDD = middle_NDD + weight_N[:, None, None] * np.outer(floor[:3], floor[:3])
+        raised_ND = wanted_ND - (weight_N * under_N)[:, None] * floor[:3]
+        moves_ND = solve_block_band((raised_NDD, beside_NDD, beyond_NDD), raised_ND)
+    return moves_ND
+
+
+def _lowest(track: Track, part: slice, floor: np.ndarray | None) -> np.ndarray:
+    """(N,) metres of the lowest heel or toe above the floor; infinite where there is none of them, or no floor."""
+    soles = [i for i, joint in enumerate(EXTREMITIES_10.joints) if joint.endswith(("_heel", "_toe"))]
+    if floor is None or not track.extremities.shape[1]:
+        return np.full(len(track.times[part]), np.inf)
+    points_NPD = track.extremities[part][:, soles].astype(np.float64) + track.roots[part][:, None]
+    return np.nan_to_num(points_NPD @ floor[:3] + floor[3], nan=np.inf).min(axis=1)
 
 
 def _ankles(track: Track, part: slice, ankles: list[int]) -> np.ndarray:

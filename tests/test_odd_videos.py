@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import clips
 import numpy as np
+import odd_recordings
 import odd_videos
 import pytest
 from av.stream import Disposition
-from odd_videos import KINDS, Kind, Refused
+from video_kinds import KINDS, Kind, Refused
 
 from vidpose.common.errors import VidposeError
 from vidpose.video import VideoReader
@@ -50,7 +51,7 @@ def test_a_kind_of_video(kind: Kind, tmp_path: Path, caplog: pytest.LogCaptureFi
 
 def test_fields_become_whole_pictures(tmp_path: Path):
     """A column of a moving edge is as even as the same column of a still one: no comb."""
-    with VideoReader(odd_videos.interlaced(tmp_path)) as video:
+    with VideoReader(odd_recordings.interlaced(tmp_path)) as video:
         pictures = [frame.image.astype(int) for frame in video]
     combs = [np.abs(np.diff(picture[8:-8, :, 0], axis=0)).mean() for picture in pictures[1:-1]]
     assert max(combs) < 3

@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import clips
 import cv2
 import numpy as np
-import odd_videos
+import odd_pictures
 import pytest
+import video_kinds
 from exports import read_trc
 from walkers import walk as walk_of
 
@@ -44,13 +46,13 @@ def walk() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def plain(walk, networks, tmp_path_factory) -> PoseResult:
     """The walk as it is, found and lifted."""
-    path = odd_videos.encode(tmp_path_factory.mktemp("plain") / "walk.mkv", walk, "ffv1", "bgr0", layout="rgb24")
+    path = video_kinds.encode(tmp_path_factory.mktemp("plain") / "walk.mkv", walk, "ffv1", "bgr0", layout="rgb24")
     return Job.of([path]).run(networks=networks)[0]
 
 
 def test_a_pause_changes_no_pose(walk, plain, networks, tmp_path):
     times = [i / 25 + (15 if i >= FRAMES // 2 else 0) for i in range(FRAMES)]
-    path = odd_videos.encode(tmp_path / "paused.mkv", walk, "ffv1", "bgr0", times)
+    path = video_kinds.encode(tmp_path / "paused.mkv", walk, "ffv1", "bgr0", times)
     [paused] = Job.of([path]).run(networks=networks)
     np.testing.assert_allclose(paused.source.times, times, atol=1e-3)
     rows = np.concatenate([track.joints for track in paused.tracks])
@@ -64,7 +66,7 @@ def test_a_pause_changes_no_pose(walk, plain, networks, tmp_path):
 
 def test_after_a_long_pause_somebody_else_is_there(walk, networks, tmp_path):
     times = [i / 25 + (3 * 3600 if i >= FRAMES // 2 else 0) for i in range(FRAMES)]
-    path = odd_videos.encode(tmp_path / "paused.mkv", walk, "ffv1", "bgr0", times)
+    path = video_kinds.encode(tmp_path / "paused.mkv", walk, "ffv1", "bgr0", times)
     found = find_people(path, networks=networks)
     assert [track.frames.tolist() for track in found.tracks] == [list(range(6)), list(range(6, 12))]
     assert found.source.cuts == ()
@@ -73,7 +75,7 @@ def test_after_a_long_pause_somebody_else_is_there(walk, networks, tmp_path):
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_who_lies_or_stands_on_the_head_is_lifted_as_well_as_upright(turns, walk, plain, networks, tmp_path):
     images = [np.ascontiguousarray(np.rot90(image, -turns)) for image in walk[:8]]
-    path = odd_videos.encode(tmp_path / "turned.mkv", images, "ffv1", "bgr0")
+    path = video_kinds.encode(tmp_path / "turned.mkv", images, "ffv1", "bgr0")
     [result] = Job.of([path], fit=False).run(networks=networks)
     with np.load(shipped("samples") / "walk-wave.truth.npz") as truth:
         joints = truth["joints"][0][:8]
@@ -90,7 +92,7 @@ def edited(walk, tmp_path_factory) -> tuple[Path, Path]:
     other = [cv2.resize(image[140:500, :480], (640, 480)) for image in frames_of("workout")]
     folder = tmp_path_factory.mktemp("cut")
     return tuple(
-        odd_videos.encode(folder / f"{name}.mkv", images, "ffv1", "bgr0")
+        video_kinds.encode(folder / f"{name}.mkv", images, "ffv1", "bgr0")
         for name, images in (("edited", walk + other), ("other", other))
     )
 
@@ -122,7 +124,7 @@ def test_cuts_are_found_nowhere_or_where_a_file_says(edited, networks, tmp_path)
 
 
 def test_slow_motion_is_timed_as_it_was(walk, networks, tmp_path):
-    path = odd_videos.encode(tmp_path / "slow.mkv", walk[:6], "ffv1", "bgr0")
+    path = video_kinds.encode(tmp_path / "slow.mkv", walk[:6], "ffv1", "bgr0")
     found = find_people(path, filming=Filming(slow_motion=8), networks=networks)
     np.testing.assert_allclose(found.source.times, np.arange(6) / 200, atol=1e-9)
     assert found.source.fps == 200
@@ -212,9 +214,9 @@ def test_a_result_without_a_video_is_looked_at_without(run, plain, tmp_path):
 
 
 def test_one_photo_with_exif_beside_a_text_that_is_none(run, tmp_path):
-    stored = odd_videos.STORED[6](odd_videos.clips.corner_picture())
+    stored = odd_pictures.STORED[6](clips.corner_picture())
     photo, text = tmp_path / "photo.jpg", tmp_path / "a.mp4"
-    photo.write_bytes(odd_videos.with_exif(odd_videos.jpeg_of(np.ascontiguousarray(stored)), 6))
+    photo.write_bytes(odd_pictures.with_exif(odd_pictures.jpeg_of(np.ascontiguousarray(stored)), 6))
     text.write_text("no video")
     code, _, err = run("infer", text, photo, "--out", tmp_path / "out")
     assert code == 1

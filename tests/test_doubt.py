@@ -16,6 +16,7 @@ from vidpose.common.errors import UsageError
 from vidpose.lifters import create_lifter
 from vidpose.lifters.doubt import Doubt, surprise
 from vidpose.lifters.running import doubts_of, lift
+from vidpose.lifters.window_network import TorchWindows
 from vidpose.lifters.zoo import load_weights, save_lifter
 from vidpose.pipeline.lifting import lift_people
 from vidpose.refine.smoothing import Smoothing
@@ -173,3 +174,19 @@ def test_a_doubt_is_of_the_lifter_that_there_is(tmp_path, settings, told):
     save_lifter(create_lifter("martinez", **TINY), tmp_path / "own.safetensors", {})
     with pytest.raises(UsageError, match=told):
         trained(tmp_path, *settings)
+
+
+def test_doubts_of_a_long_clip_are_computed_in_bounded_pieces(weights, monkeypatch):
+    keypoints, scores = walker(20)
+    joints = np.random.default_rng(0).normal(0, 0.3, (20, 17, 3)).astype(np.float32)
+    whole = doubts_of(weights.lifter, keypoints, scores, SIZE, joints)
+    computed, at_once = TorchWindows.doubts, []
+
+    def doubts(self: TorchWindows, pixels: np.ndarray, posed: np.ndarray) -> np.ndarray:
+        at_once.append(len(posed))
+        return computed(self, pixels, posed)
+
+    monkeypatch.setattr(TorchWindows, "doubts", doubts)
+    monkeypatch.setattr("vidpose.lifters.running._BATCH_FRAMES", 7 * weights.lifter.config.frames)
+    np.testing.assert_allclose(doubts_of(weights.lifter, keypoints, scores, SIZE, joints), whole, atol=1e-6)
+    assert at_once == [7, 7, 6]

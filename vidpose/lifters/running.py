@@ -118,7 +118,10 @@ def doubts_of(
     if not lifter.config.doubt:
         return np.empty((len(joints), 0, 2), np.float32)
     pixels_NJC = np.concatenate([keypoints, scores[..., None]], axis=-1)
-    doubts_NJ2 = _windows_of(lifter, image_size, mirror).doubts(pixels_NJC, joints)
+    windows = _windows_of(lifter, image_size, mirror)
+    batch = _batch_of(lifter, windows)
+    parts = [slice(first, first + batch) for first in range(0, len(joints), batch)]
+    doubts_NJ2 = np.concatenate([windows.doubts(pixels_NJC[part], joints[part]) for part in parts])
     doubts_NJ2[:, lifter.layout.parents.index(-1)] = 0
     return doubts_NJ2
 
@@ -160,8 +163,7 @@ class _Runner:
     ):
         self.lifter, self.overlap = lifter, overlap
         self.windows = _windows_of(lifter, image_size, mirror, number)
-        batches = _GPU_BATCHES if self.windows.on_gpu else 1
-        self.batch = max(1, _BATCH_FRAMES * batches // lifter.config.frames)
+        self.batch = _batch_of(lifter, self.windows)
 
     def blended(self, clip_NJC: np.ndarray) -> np.ndarray:
         """(N, J, C) -> (N, J, 3) by a sequence lifter."""
@@ -219,6 +221,11 @@ def _windows_of(
     from vidpose.lifters.window_network import TorchWindows
 
     return TorchWindows(lifter, image_size, mirror, number)
+
+
+def _batch_of(lifter: Lifter | GraphLifter, windows: TorchWindows | GraphWindows) -> int:
+    """How many windows are computed at once."""
+    return max(1, _BATCH_FRAMES * (_GPU_BATCHES if windows.on_gpu else 1) // lifter.config.frames)
 
 
 def _draws(lifter: Lifter | GraphLifter) -> TypeGuard[HypothesisLifter]:

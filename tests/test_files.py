@@ -56,6 +56,15 @@ def test_what_fails_leaves_the_old_file(error, tmp_path):
     assert (tmp_path / "a").read_text() == "old"
 
 
+def test_what_fails_leaves_no_folder_that_was_made_for_it(tmp_path):
+    for folder in ("new", "old"):
+        if folder == "old":
+            (tmp_path / folder).mkdir()
+        with pytest.raises(VidposeError, match="the disk is full"), replacing(tmp_path / folder / "a"):
+            raise OSError(28, "No space left on device")
+    assert names(tmp_path) == ["old"]
+
+
 @linux
 @pytest.mark.parametrize("name", ["a" * 243 + "_overlay.mp4", "走" * 81 + "_overlay.mp4"])
 def test_a_name_as_long_as_can_be_is_written(name, tmp_path):

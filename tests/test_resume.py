@@ -1,5 +1,6 @@
 """A run that was interrupted goes on: it finds what it would have found without a break, and nothing is done twice."""
 
+import errno
 import shutil
 from dataclasses import fields, replace
 from pathlib import Path
@@ -149,6 +150,18 @@ def test_infer_goes_on_with_what_is_kept_and_does_nothing_twice(run, walk_sample
     written = [f"walk-wave.{suffix}" for suffix in ("csv", "json", "npz")]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == written
     assert run(*command, "--resume")[:2] == (0, f"{walk_sample}: done before\n")
+
+
+def test_a_disk_that_is_full_at_the_first_segment_leaves_nothing(run, walk_sample, tmp_path, monkeypatch):
+    def is_full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", is_full)
+    code, _, err = run("infer", walk_sample, "--end", "0.2", "--no-overlay", "--segment", "0.1s")
+    assert code == 1
+    assert "the disk is full" in err
+    assert "kept" not in err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_run_that_ended_while_it_lifted_finds_nothing_anew(run, walk_sample, tmp_path, monkeypatch):

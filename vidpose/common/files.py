@@ -33,30 +33,43 @@ _swept: set[Path] = set()
 def replacing(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to, and rename it into place when the block ends well.
 
-    The folder is made if it is not there. The partial file has a short name of its own that nobody can have taken, and
-    keeps the suffix of its target, for writers that choose a format by it. It is removed when the block raises, Ctrl-C
-    included; one that a killed program left is removed by the next that writes to the folder.
+    The folder is made if it is not there, and does not stay where nothing comes into it. The partial file has a short
+    name of its own that nobody can have taken, and keeps the suffix of its target, for writers that choose a format by
+    it. It is removed when the block raises, Ctrl-C included; one that a killed program left is removed by the next that
+    writes to the folder.
 
     Raises:
         VidposeError: the file cannot be written there; says why.
     """
     try:
         _check_name(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
-        partial, opened = _new_partial(path)
+        with _in_a_folder(path.parent):
+            _sweep(path.parent)
+            partial, opened = _new_partial(path)
+            try:
+                yield partial
+                os.replace(partial, path)
+            finally:
+                with suppress(OSError):
+                    partial.unlink(missing_ok=True)
+                if opened is not None:
+                    os.close(opened)
     except OSError as error:
         raise VidposeError(f"{path}: cannot write ({describe(error)})") from error
+
+
+@contextmanager
+def _in_a_folder(folder: Path) -> Iterator[None]:
+    """A folder for the block; one that it is made for is removed where the block raises and leaves it empty."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot write ({describe(error)})") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if opened is not None:
-            os.close(opened)
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _new_partial(path: Path) -> tuple[Path, int | None]:

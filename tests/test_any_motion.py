@@ -6,6 +6,7 @@ import mocap_files
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from exports import expected, result_of, track_of, world_joints
 from mocap_files import MOTIONBUILDER, UNIT, write_amc, write_asf, write_bvh
 
 from vidpose.body.skeletons import H36M_17
@@ -15,6 +16,7 @@ from vidpose.datasets.cmu import load_cmu
 from vidpose.datasets.mocap.any_motion import read_motion
 from vidpose.datasets.mocap.cleaning import clean
 from vidpose.datasets.mocap.skeleton_names import NEEDED, find_joints, plain, read_map
+from vidpose.export import FORMATS
 
 XSENS = {
     "root": "Hips", "lfemur": "LeftHip", "ltibia": "LeftKnee", "lfoot": "LeftAnkle", "rfemur": "RightHip",
@@ -160,6 +162,24 @@ def test_points_of_biomechanics_programs(tmp_path, write, suffix):
     np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=2e-4)
     assert motion.fps == 100
     assert set(motion.made_up) == {"spine", "thorax", "nose", "head_top"}
+
+
+@pytest.mark.parametrize("name", ["trc", "c3d"])
+def test_what_vidpose_exports_is_motion(tmp_path, name):
+    [path] = FORMATS[name].write(result_of(track_of(world_joints(20))), tmp_path / "walk")
+    [motion] = read_motion(path)
+    joints = [H36M_17.index(joint) for joint in NEEDED]
+    found, due = motion.joints[:, joints], expected(world_joints(20), "world")[:, joints]
+    np.testing.assert_allclose(np.linalg.norm(found[:, :-1] - found[:, 1:], axis=-1),
+                               np.linalg.norm(due[:, :-1] - due[:, 1:], axis=-1), atol=2e-3)  # fmt: skip
+
+
+@pytest.mark.parametrize("rate", ["nan", "0", "1e-30", "-25", "1e300", "25 a second"])
+def test_a_rate_that_cannot_be_is_refused(tmp_path, rate):
+    path = trc_of(tmp_path / "walk.trc", truth(mocap_files.movement(4)), [joint.title() for joint in NEEDED])
+    path.write_text(path.read_text().replace("100\t100\t", f"{rate}\t100\t"))
+    with pytest.raises(VidposeError, match=r"walk\.trc: (.* frames a second, where 1 to 10,000 can be|not a TRC file)"):
+        read_motion(path)
 
 
 def test_a_file_that_is_something_else_is_one_line(tmp_path):

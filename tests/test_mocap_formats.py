@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from vidpose.common.errors import VidposeError
 from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
-from vidpose.keypoint_files.animation import rotations
+from vidpose.keypoint_files.animation import check_size, rotations
 from vidpose.keypoint_files.bvh_reader import read_bvh
 
 SMALL_ASF = """
@@ -173,7 +173,8 @@ def test_a_movement_is_the_same_in_both_formats(tmp_path):
         (":hierarchy", "#", "no section :hierarchy"),
         ("  order TX", "  sequence TX", "section :root has no order"),
         ("order TX", "order QX", "line 6: an order of TX TY TZ RX RY RZ"),
-        ("length 2.54", "length 0", "line 3: a length unit of 0.0"),
+        ("length 2.54", "length 1e-30", "line 3: a length unit of 1e-30"),
+        ("length 2.54", "length 0", "line 3: a length unit of 0"),
         ("0 -1 0", "0 -1", "line 14: 2 numbers, where 3 were expected"),
         ("0 -1 0", "0 -1 up", "line 14: numbers were expected, not '0 -1 up'"),
         ("    length 3\n", "", "line 19: a bone without length"),
@@ -224,7 +225,8 @@ def test_a_broken_amc_is_one_line(tmp_path, amc, problem):
         ("OFFSET 2 0 0", "WEIGHT 2", "line 12: 'WEIGHT' out of place"),
         ("Frames: 1", "Frames: 2", "line 19: 1 frames, where 2 are announced"),
         ("Frames: 1\n", "", "must begin with `Frames:`"),
-        ("Frame Time: 0.0083333", "Frame Time: 0", "line 18: a frame time of 0.0 s"),
+        ("Frame Time: 0.0083333", "Frame Time: 0", "line 18: a frame time of 0 s"),
+        ("Frame Time: 0.0083333", "Frame Time: 1e-30", "line 18: a frame time of 1e-30 s"),
         ("90 90 0 0 0 90", "90 90 0 0 90", "line 19: 8 numbers, where 9 were expected"),
     ],
 )
@@ -245,3 +247,15 @@ def test_a_word_without_end_is_cut_off_in_the_error(tmp_path):
     with pytest.raises(VidposeError, match=r"a\.bvh, line 4: numbers were expected, not 'aaa") as error:
         read_bvh(tmp_path / "a.bvh")
     assert len(str(error.value)) < 400
+
+
+def test_points_that_take_no_room_in_a_file_do_not_fill_the_memory(tmp_path):
+    """A joint without channels is a line, and a place and a turn in every frame."""
+    joints = "".join(f"JOINT a{number}\n{{\nOFFSET 0 1 0\n" for number in range(1200))
+    motion = "MOTION\nFrames: 2\nFrame Time: 0.01\n0\n1\n"
+    text = f"HIERARCHY\nROOT r\n{{\nOFFSET 0 0 0\nCHANNELS 1 Xposition\n{joints}" + "}\n" * 1201 + motion
+    (tmp_path / "a.bvh").write_text(text)
+    with pytest.raises(VidposeError, match=r"a\.bvh: 1201 points in 2 frames; 1000 points, and 30,000,000 in all"):
+        read_bvh(tmp_path / "a.bvh")
+    with pytest.raises(VidposeError, match=r"500 points in 100000 frames"):
+        check_size(tmp_path / "a.bvh", 100_000, 500)

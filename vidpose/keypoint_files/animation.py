@@ -44,6 +44,23 @@ class Animation:
         return self.names.index(name)
 
 
+_MOST_POINTS, _MOST_PLACES = 1000, 30_000_000
+"""Of a skeleton; and of one in all its frames together, which is 70 points for an hour at 120 a second."""
+
+
+def check_size(path: Path, frames: int, points: int) -> None:
+    """See that a movement fits into memory: points that do not turn take no room in the file.
+
+    Raises:
+        VidposeError: it is of too many frames or points.
+    """
+    if points > _MOST_POINTS or frames * points > _MOST_PLACES:
+        raise VidposeError(
+            f"{path}: {points} points in {frames} frames; {_MOST_POINTS} points, and {_MOST_PLACES:,} in all frames "
+            "together, are read"
+        )
+
+
 def bad_line(path: Path, number: int, problem: str) -> VidposeError:
     """The error of one line of a text file; lines count from 1. What is quoted of it may be without end."""
     if len(problem) > _LONGEST:

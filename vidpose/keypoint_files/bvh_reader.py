@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.common.errors import VidposeError
-from vidpose.keypoint_files.animation import Animation, bad_line, numbered_words, numbers, rotations
+from vidpose.keypoint_files.animation import Animation, bad_line, check_size, numbered_words, numbers, rotations
 
 _CHANNELS = {f"{axis.upper()}{kind}": f"{kind[0]}{axis}" for kind in ("position", "rotation") for axis in "xyz"}
 
@@ -41,6 +41,7 @@ def read_bvh(path: Path) -> tuple[Animation, float]:
     if motion is None or lines[0][1][0].upper() != "HIERARCHY":
         raise VidposeError(f"{path}: no HIERARCHY and MOTION; not a BVH movement, or one that is cut off")
     joints = _hierarchy(path, lines[1:motion])
+    check_size(path, max(len(lines) - motion - 3, 0), len(joints))
     values, fps = _motion(path, lines[motion + 1 :], sum(len(joint.channels) for joint in joints))
     return _animate(path, joints, values), fps
 
@@ -85,8 +86,8 @@ def _motion(path: Path, lines: list[tuple[int, list[str]]], channels: int) -> tu
         raise VidposeError(f"{path}: MOTION must begin with `Frames:` and `Frame Time:`")
     (frames,) = numbers(path, lines[0][0], lines[0][1][1:], 1)
     (seconds,) = numbers(path, lines[1][0], lines[1][1][2:], 1)
-    if seconds <= 0:
-        raise bad_line(path, lines[1][0], f"a frame time of {seconds} s")
+    if not 1e-6 <= seconds <= 1e6:
+        raise bad_line(path, lines[1][0], f"a frame time of {seconds:g} s")
     values = np.empty((len(lines) - 2, channels))
     for row, (number, words) in zip(values, lines[2:], strict=True):
         row[:] = numbers(path, number, words, channels)

@@ -16,6 +16,7 @@ from vidpose.body.geometry import Z_UP_TO_Y_UP
 from vidpose.body.skeletons import H36M_17, Skeleton, get_conversion
 from vidpose.common.errors import UsageError
 from vidpose.common.inputs import read_text, reading, short
+from vidpose.keypoint_files.c3d_reader import read_c3d_points
 from vidpose.keypoint_files.joint_names import named_layout
 from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable
 
@@ -58,25 +59,14 @@ def read_c3d(path: Path) -> KeypointTable:
     Raises:
         VidposeError: it is no C3D file, its units are unknown, or its points are no joints; says which.
     """
-    import ezc3d
-
     with reading(path, "a C3D file of joints"):
-        with path.open("rb") as start:
-            if start.read(2)[1:] != b"\x50":
-                raise ValueError("it does not begin as one")
-        file = ezc3d.c3d(str(path))
-        about = file["parameters"]["POINT"]
-        names = list(about["LABELS"]["value"])
-        units = (about["UNITS"]["value"] or ["mm"])[0] if "UNITS" in about else "mm"
-        points = np.array(file["data"]["points"][:3], np.float64).transpose(2, 1, 0)[:, : len(names)] * _scale(
-            units.strip()
-        )
-        residuals = np.array(file["data"]["meta_points"]["residuals"][0]).T[:, : len(names)]
-        points[(residuals < 0) | (points == 0).all(axis=-1)] = np.nan
-        if about.get("Y_SCREEN", {}).get("value", ["+Z"])[0] == "+Y":
+        file = read_c3d_points(path)
+        points = file.positions * _scale(file.unit or "mm")
+        points[(points == 0).all(axis=-1)] = np.nan
+        if file.y_up:
             points = points @ Z_UP_TO_Y_UP
-        rate = rate_of(float(about["RATE"]["value"][0]))
-        return points_table(names, points, rate, np.arange(len(points)) / float(rate))
+        rate = rate_of(file.fps)
+        return points_table(file.names, points, rate, np.arange(len(points)) / float(rate))
 
 
 def _scale(units: str) -> float:

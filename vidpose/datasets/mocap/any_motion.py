@@ -5,6 +5,7 @@ Shape suffixes: F frames, N points of a file, J joints, D the 3 of a position.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +16,12 @@ from vidpose.body.geometry import CAMERA_TO_Z_UP
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.inputs import read_bytes
+from vidpose.common.inputs import check_file, read_bytes, reading
 from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
 from vidpose.datasets.mocap.skeleton_names import SkeletonMap, find_joints
+from vidpose.keypoint_files.animation import check_size
 from vidpose.keypoint_files.bvh_reader import read_bvh
+from vidpose.keypoint_files.c3d_reader import read_c3d_points
 
 SUFFIXES = (".bvh", ".amc", ".c3d", ".trc", ".npz")
 
@@ -35,6 +38,10 @@ _ASF_ENDS = {
     "right_elbow": "rhumerus", "right_wrist": "rradius",
 }  # fmt: skip
 """An ASF names bones, of which the end is the next joint."""
+
+
+_SLOWEST, _FASTEST = 1, 10_000
+"""Frames a second, of motion capture."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +91,18 @@ def read_motion(path: Path, given: SkeletonMap | None = None) -> list[AnyMotion]
         VidposeError: the file cannot be read.
     """
     if path.suffix.lower() == ".npz":
-        return _of_result(path)
-    reader = {".bvh": _read_bvh, ".amc": _read_amc, ".c3d": _read_c3d, ".trc": _read_trc}[path.suffix.lower()]
-    return [as_joints(path, reader(path), given)]
+        people = _of_result(path)
+    else:
+        read, what = _READERS[path.suffix.lower()]
+        with reading(path, what):
+            check_file(path)
+            points = read(path)
+            check_size(path, *points.positions.shape[:2])
+        people = [as_joints(path, points, given)]
+    for person in people:
+        if not _SLOWEST <= person.fps <= _FASTEST:
+            raise VidposeError(f"{path}: {person.fps:g} frames a second, where {_SLOWEST} to {_FASTEST:,} can be")
+    return people
 
 
 def as_joints(path: Path, points: MotionPoints, given: SkeletonMap | None = None) -> AnyMotion:
@@ -198,43 +214,33 @@ def _read_amc(path: Path) -> MotionPoints:
 
 
 def _read_c3d(path: Path) -> MotionPoints:
-    import ezc3d
-
-    try:
-        file = ezc3d.c3d(str(path))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise VidposeError(f"{path}: not a C3D file ({error})") from None
-    values = file["parameters"]["POINT"]
-    points = np.asarray(file["data"]["points"])
-    labels = tuple(str(label).strip() for label in values["LABELS"]["value"])[: points.shape[1]]
-    rate = float(np.ravel(values["RATE"]["value"])[0]) if len(np.ravel(values["RATE"]["value"])) else 0.0
-    if not labels or rate <= 0 or not points.shape[2]:
-        raise VidposeError(f"{path}: no labelled points over time")
-    residuals = np.asarray(file["data"]["meta_points"]["residuals"])[0]
-    positions = points[:3].transpose(2, 1, 0)
-    positions = np.where((residuals.T < 0)[..., None], np.nan, positions)
-    unit = str(np.ravel(values["UNITS"]["value"])[0]) if "UNITS" in values and len(values["UNITS"]["value"]) else ""
-    return MotionPoints(labels, positions, rate, metres={"mm": 0.001, "cm": 0.01, "m": 1.0}.get(unit.strip().lower()))
+    file = read_c3d_points(path)
+    metres = {"mm": 0.001, "cm": 0.01, "m": 1.0}.get(file.unit.lower())
+    return MotionPoints(file.names, file.positions, file.fps, metres=metres)
 
 
 def _read_trc(path: Path) -> MotionPoints:
     """Track Row Column, as OpenSim has it."""
-    try:
-        lines = read_bytes(path).decode("utf-8-sig", errors="replace").splitlines()
-        heads = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=False))
-        fps, unit = float(heads["DataRate"]), heads.get("Units", "").strip().lower()
-        names = tuple(name.strip() for name in lines[3].split("\t")[2:] if name.strip())
-        rows = [line.split("\t") for line in lines[5:] if line.strip()]
-        values = np.full((len(rows), 3 * len(names)), np.nan)
-        for row, cells in zip(values, rows, strict=True):
-            cells = cells[2 : 2 + len(row)]
-            row[: len(cells)] = [float(cell) if cell.strip() else np.nan for cell in cells]
-    except (OSError, IndexError, KeyError, ValueError) as error:
-        raise VidposeError(f"{path}: not a TRC file ({error})") from None
-    if not names or not rows or fps <= 0:
+    lines = read_bytes(path).decode("utf-8-sig", errors="replace").splitlines()
+    heads = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=False))
+    fps, unit = float(heads["DataRate"]), heads.get("Units", "").strip().lower()
+    names = tuple(name.strip() for name in lines[3].split("\t")[2:] if name.strip())
+    rows = [line.split("\t") for line in lines[5:] if line.strip()]
+    values = np.full((len(rows), 3 * len(names)), np.nan)
+    for row, cells in zip(values, rows, strict=True):
+        cells = cells[2 : 2 + len(row)]
+        row[: len(cells)] = [float(cell) if cell.strip() else np.nan for cell in cells]
+    if not names or not rows:
         raise VidposeError(f"{path}: no markers over time")
     metres = {"mm": 0.001, "cm": 0.01, "m": 1.0}.get(unit)
     return MotionPoints(names, values.reshape(len(rows), len(names), 3), fps, metres=metres)
+
+
+_READERS: Mapping[str, tuple[Callable[[Path], MotionPoints], str]] = {
+    ".bvh": (_read_bvh, "a BVH movement"), ".amc": (_read_amc, "an AMC movement"), ".c3d": (_read_c3d, "a C3D file"),
+    ".trc": (_read_trc, "a TRC file"),
+}  # fmt: skip
+"""By suffix; and what a file of it is."""
 
 
 def _of_result(path: Path) -> list[AnyMotion]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.common.errors import VidposeError
-from vidpose.keypoint_files.animation import Animation, bad_line, numbered_words, numbers, rotations
+from vidpose.keypoint_files.animation import Animation, bad_line, check_size, numbered_words, numbers, rotations
 
 _METRES_AN_INCH = 0.0254
 _ROOT = "root"
@@ -71,8 +71,8 @@ def read_asf(path: Path) -> Asf:
     units = {words[0].lower(): (number, words[1:]) for number, words in sections["units"]}
     # The section names what a unit is divided by to give inches: CMU's 0.45 makes a unit 5.64 cm.
     scale = numbers(path, *units["length"], 1)[0] if "length" in units else 1.0
-    if scale <= 0:
-        raise bad_line(path, units["length"][0], f"a length unit of {scale}")
+    if not 1e-6 <= scale <= 1e6:
+        raise bad_line(path, units["length"][0], f"a length unit of {scale:g}")
     metres = _METRES_AN_INCH / scale
     radians = 1.0 if units.get("angle", (0, ["deg"]))[1][:1] == ["rad"] else np.pi / 180
     bones = _bones(path, sections["bonedata"], metres, radians)
@@ -190,6 +190,7 @@ def read_amc(path: Path, skeleton: Asf) -> Animation:
     if not frames:
         raise VidposeError(f"{path}: no frames; not an AMC movement")
     _check_whole(path, number, frames, skeleton)
+    check_size(path, len(frames), len(skeleton.bones))
     values = {name: np.array([frame.get(name, []) for frame in frames]) for name in skeleton.bones}
     return _animate(path, skeleton, values, radians)
 

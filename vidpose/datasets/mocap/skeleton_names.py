@@ -33,7 +33,7 @@ _LIMBS: Mapping[str, Sequence[str]] = {
     "shoulder": ("SIDEarm", "SIDEuparm", "SIDEuarm", "SIDEupperarm", "SIDEshldr", "upperarmSIDE", "SIDEhumerus",
                  "SIDEshoulder", "shoulderSIDE", "SIDEsjc"),
     "elbow": ("SIDEforearm", "SIDEfarm", "SIDElowerarm", "forearmSIDE", "lowerarmSIDE", "SIDEradius", "SIDEelbow",
-              "elbowSIDE"),
+              "elbowSIDE", "SIDEejc"),
     "wrist": ("SIDEhand", "handSIDE", "SIDEwrist", "wristSIDE", "SIDEwjc"),
 }  # fmt: skip
 _SIDES = {"left": ("left", "l"), "right": ("right", "r")}

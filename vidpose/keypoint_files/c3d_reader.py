@@ -1,0 +1,67 @@
+"""Points of a C3D file (c3d.org), read in Python: what reads it in C++ ends the whole program at some damaged ones."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.common.inputs import open_input
+from vidpose.keypoint_files.animation import check_size
+
+
+@dataclass(frozen=True)
+class C3dPoints:
+    """What is seen of N points in F frames.
+
+    Attributes:
+        names: of the points.
+        positions: (F, N, 3) in the file's axes and unit, NaN where a point was not seen.
+        fps: frames a second.
+        unit: of length, as the file has it; "" where it says none.
+        y_up: POINT's Y_SCREEN says that Y is up. Z is, otherwise.
+    """
+
+    names: tuple[str, ...]
+    positions: np.ndarray
+    fps: float
+    unit: str
+    y_up: bool
+
+
+def read_c3d_points(path: Path) -> C3dPoints:
+    """The named points of a file.
+
+    Raises:
+        VidposeError: it is no file, or too large.
+        Exception: the file is damaged; put `reading` around it.
+    """
+    import c3d
+
+    with open_input(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if file.read(2)[1:] != b"\x50":
+            raise ValueError("it does not begin as one")
+        file.seek(0)
+        try:
+            reader = c3d.Reader(file)
+        except (AssertionError, NameError) as error:  # its header and its parameters disagree, or are of no computer
+            raise ValueError(str(error)) from None
+        names = tuple(str(name).strip() for name in reader.point_labels)[: reader.point_used]
+        claimed = reader.last_frame - reader.first_frame + 1
+        check_size(path, claimed, reader.point_used)
+        frames = [points for _, points, _ in reader.read_frames(analog_transform=False)]
+        if len(frames) != claimed or not frames or not names:
+            raise ValueError(f"{len(names)} points in {len(frames)} frames, where {claimed} frames are announced")
+        points = np.stack(frames).astype(np.float64)[:, : len(names)]
+        positions = np.where(points[..., 3:4] < 0, np.nan, points[..., :3])
+        unit, screen = (_text(reader, f"POINT:{name}") for name in ("UNITS", "Y_SCREEN"))
+        return C3dPoints(names, positions, float(reader.point_rate), unit, screen == "+Y")
+
+
+def _text(reader: object, name: str) -> str:
+    """A text among the parameters; "" where it is not there."""
+    parameter = reader.get(name)  # type: ignore[attr-defined]
+    return parameter.bytes.decode("ascii", errors="replace").strip("\0 ") if parameter is not None else ""

@@ -108,6 +108,16 @@ def damage_json(path: Path, rng: Random) -> None:
     path.write_text(json.dumps(tree), encoding="utf-8")
 
 
+def damage_glb(path: Path, rng: Random) -> None:
+    """Damage the JSON of a binary glTF, whose numbers follow it."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[12:16], "little")
+    tree = damaged_tree(json.loads(content[20 : 20 + length]), rng)
+    text = json.dumps(tree).encode()
+    text += b" " * (-len(text) % 4)
+    path.write_bytes(content[:12] + len(text).to_bytes(4, "little") + content[16:20] + text + content[20 + length :])
+
+
 def damaged_array(array: np.ndarray, rng: Random) -> np.ndarray:
     """Another shape, another type, or odd numbers in it."""
     with np.errstate(all="ignore"):

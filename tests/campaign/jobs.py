@@ -13,6 +13,8 @@ from campaign.damage import Damage, Random
 
 _QUICK = "--device cpu --no-overlay"
 
+_IN_A_PICTURE = f"{_QUICK} --no-fit --size 1920x1080 --fps 25"
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -111,6 +113,49 @@ KINDS = (
         "render r.npz --video big.mp4 --out o.mp4",
         "view r.npz --video big.mp4 --no-open --out o.html",
     ), 2),
+    *(Kind(path, (way,) * 3, (f"infer --from-keypoints {given} {_IN_A_PICTURE} --lifter w.safetensors --out o",))
+      for path, way, given in (
+        ("op/my_walk_2_000000000003_keypoints.json", damage.damage_json, "op"),
+        ("mm.json", damage.damage_json, "mm.json"), ("mp.json", damage.damage_json, "mp.json"),
+        ("j.coco.json", damage.damage_json, "j.coco.json"), ("mp.npy", damage.damage_npy, "mp.npy"),
+        ("mp.csv", damage.damage_text, "mp.csv"), ("dlc.csv", damage.damage_text, "dlc.csv"),
+        ("dlc.h5", damage.damage_bytes, "dlc.h5"),
+    )),
+    *(Kind(path, (way,) * 3, (f"infer --from-keypoints {path} {_QUICK} --out o",)) for path, way in (
+        ("j.trc", damage.damage_text), ("j.bvh", damage.damage_text), ("j.c3d", damage.damage_bytes),
+        ("j.glb", damage.damage_glb),
+    )),
+    *(Kind(path, (damage.damage_text,) * 3, (f"infer v.mp4 v2.mp4 --calibration {path} {_QUICK} --out o",))
+      for path in ("c.xml", "c.qca.txt", "c.xcp", "caliscope.toml")),
+    Kind("mot.txt", (damage.damage_text,) * 3, (f"infer v.mp4 --detector boxes:mot.txt {_QUICK} --no-fit --out o",)),
+    Kind("cuts.txt", (damage.damage_text,) * 3, (f"infer v.mp4 --cuts cuts.txt {_QUICK} --no-fit --out o",)),
+    Kind("d.onnx", (), (
+        f"infer v.mp4 --detector rtmdet-nano --detector-weights d.onnx {_QUICK} --no-fit --out o",
+    )),
+    Kind("p.onnx", (), (
+        f"infer v.mp4 --detector boxes:b.csv --keypoints rtmpose-t --keypoints-weights p.onnx {_QUICK} --no-fit "
+        "--out o",
+    )),
+    Kind("old.bin", (), ("weights import old.bin --arch mixste --out o.safetensors",)),
+    Kind("SMPL_MALE.npz", (damage.damage_npz,) * 3, (
+        "mesh r.npz --body SMPL_MALE.npz --format smpl,glb --out o",
+    )),
+    Kind("map.toml", (damage.damage_text,) * 3, (
+        "data prepare motion --source motion-bvh --skeleton map.toml --out o",
+    )),
+    Kind("motion-trc/j.trc", (damage.damage_text,) * 3, ("data prepare motion --source motion-trc --out o",)),
+    Kind("motion-c3d/j.c3d", (), ("data prepare motion --source motion-c3d --out o",)),
+    Kind("motion-bvh/a.bvh", (damage.damage_text,) * 3, (
+        "data prepare motion --source motion-bvh --skeleton map.toml --out o",
+    )),
+    Kind("h36m-arrays/data_3d_h36m.npz", (), ("data prepare h36m --source h36m-arrays --out o",), 0.5),
+    Kind("humaneva-arrays/data_3d_humaneva15.npz", (), (
+        "data prepare humaneva --source humaneva-arrays --out o",
+    ), 0.5),
+    *(Kind(f"begun/walk_keypoints/{segment}.npz", (damage.damage_npz,) * 3, (
+        f"infer walk.mp4 --detector blazepose --keypoints blazepose-lite {_QUICK} --no-fit --resume --segment 0.09s "
+        "--out begun",
+    )) for segment in ("0001", "0002")),
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import training_data
 
+from campaign import foreign
 from vidpose.body.skeletons import COCO_17, get_skeleton
 from vidpose.body.tracks import PoseResult
 from vidpose.datasets.h36m_cameras import CAMERAS
@@ -116,6 +117,7 @@ def write(folder: Path) -> None:
     _write_boxes(folder)
     _write_mocap(folder)
     _begin_training(folder)
+    foreign.write(folder)
 
 
 def _write_recipes(folder: Path) -> None:

@@ -103,8 +103,9 @@ def test_epochs_are_of_the_data(store, tmp_path):
 def test_a_run_repeats_and_an_interrupted_one_goes_on_as_if_nothing_had_happened(
     data, cmu, store, tmp_path, monkeypatch
 ):
-    # Steps 1 to 50 make rows of two: the interruption at 25 falls between them.
-    recipe = replace(RECIPE, steps=50, data=CMU17 if data == "cmu" else replace(STORE, flip="random", noise=2.0))
+    # Steps 1 to 26 make rows of two: the interruption at 13 falls between them.
+    monkeypatch.setattr("vidpose.training.run._ROWS", 13)
+    recipe = replace(RECIPE, steps=26, data=CMU17 if data == "cmu" else replace(STORE, flip="random", noise=2.0))
     folder = cmu if data == "cmu" else store.folder
     whole = load_weights(train(recipe, folder, tmp_path / "whole"))
     assert load_weights(train(recipe, folder, tmp_path / "again")).sha256 == whole.sha256
@@ -112,13 +113,13 @@ def test_a_run_repeats_and_an_interrupted_one_goes_on_as_if_nothing_had_happened
     assert load_weights(other).sha256 != whole.sha256
 
     with monkeypatch.context() as patch:
-        cut_short(Trainer, patch, 25)
+        cut_short(Trainer, patch, 13)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, folder, tmp_path / "cut")
     assert not (tmp_path / "cut" / "weights.safetensors").exists()
     said = []
     resumed = train(recipe, folder, tmp_path / "cut", resume=True, say=said.append)
-    assert said[0].endswith("going on after step 25")
+    assert said[0].endswith("going on after step 13")
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
     assert load_weights(resumed).sha256 == whole.sha256
 
@@ -219,6 +220,7 @@ def test_parts_must_divide_the_batch(store, tmp_path):
         train(recipe, store.folder, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_training_reduces_the_error(cmu, tmp_path):
     recipe = replace(RECIPE, steps=200, batch=16, lr=5e-3, schedule={"name": "warmup-linear", "warmup": 5})
     train(recipe, cmu, tmp_path / "run")
@@ -371,16 +373,17 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_checkpoint(cmu, t
 
     def losses(trainer, predictions, batch):
         loss, logged = original(trainer, predictions, batch)
-        return (loss * float("nan"), logged * float("nan")) if trainer.step == 30 else (loss, logged)
+        return (loss * float("nan"), logged * float("nan")) if trainer.step == 6 else (loss, logged)
 
-    recipe = replace(RECIPE, steps=50)
+    recipe = replace(RECIPE, steps=10)
+    monkeypatch.setattr("vidpose.training.run._ROWS", 5)  # of two steps
     monkeypatch.setattr(Trainer, "losses", losses)
-    with pytest.raises(VidposeError, match=r"the loss became nan by step 32; `resume` with a lower lr"):
+    with pytest.raises(VidposeError, match=r"the loss became nan by step 8; `resume` with a lower lr"):
         train(recipe, cmu, tmp_path / "run", save_minutes=0)
     monkeypatch.undo()
     said = []
     train(replace(recipe, lr=1e-4), cmu, tmp_path / "run", resume=True, say=said.append)
-    assert said[0].endswith("going on after step 30")
+    assert said[0].endswith("going on after step 6")
     assert np.isfinite(curve(tmp_path / "run")[-1]["loss"])
 
 

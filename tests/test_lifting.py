@@ -4,7 +4,7 @@ import torch
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
-from vidpose.lifters import Lifter, LifterConfig
+from vidpose.lifters import Lifter, LifterConfig, create_lifter, lifter_class
 from vidpose.lifters.running import lift
 from vidpose.lifters.zoo import Weights
 from vidpose.pipeline.lifting import lift_people
@@ -90,6 +90,23 @@ def test_seams_are_blended():
     joints = lift(Marker(LifterConfig(frames=16)), keypoints, scores, (400, 400), mirror=False)
     # Cut into windows end to end, the frame number would fall by 15 at each seam.
     assert np.abs(np.diff(joints[:, 5, 2])).max() < 3
+
+
+def test_all_answers_of_a_lifter_that_learns_from_all_are_used():
+    keypoints, scores = points(60)
+    centre = create_lifter("stcformer", **lifter_class("stcformer").tiny).eval()
+    windows = []
+    centre.register_forward_hook(lambda _, given, answer: windows.append(len(answer)))
+    used = lift(centre, keypoints, scores, (400, 400), mirror=False, whole=True)
+    # Of every third frame, four windows of 9 that overlap; three times.
+    assert sum(windows) == 12
+    windows.clear()
+    alone = lift(centre, keypoints, scores, (400, 400), mirror=False)
+    assert sum(windows) == 60
+    # What a sequence lifter's windows would give.
+    centre.predicts = "sequence"
+    np.testing.assert_array_equal(used, lift(centre, keypoints, scores, (400, 400), mirror=False))
+    assert np.abs(used - alone).max() > 1e-3
 
 
 @pytest.mark.parametrize("length", [10, 16, 32, 39])

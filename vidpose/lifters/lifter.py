@@ -34,6 +34,7 @@ class Lifter(nn.Module):
         separate_input: the input may be of other joints than the output.
         predicts: frames of the window its answer is used for. "sequence" lifters answer for all T frames; "centre" and
             "last" ones for that one, either as T' = 1 or as one of T' = T.
+        learns_all: it learns from its answers for all T frames, whichever of them its paper uses.
         convolutional: takes windows longer than `config.frames` too, and answers T - frames + 1 of their frames.
         authors_keys: pairs (the authors' part of a parameter's name, ours), applied in order when a checkpoint of
             theirs is imported.
@@ -48,6 +49,7 @@ class Lifter(nn.Module):
     layouts: ClassVar[Sequence[str]] = ()
     separate_input: ClassVar[bool] = False
     convolutional: ClassVar[bool] = False
+    learns_all: ClassVar[bool] = False
     authors_keys: ClassVar[Sequence[tuple[str, str]]] = ()
     other_keys: ClassVar[Sequence[tuple[str, str]]] = ()
     tiny: ClassVar[Mapping[str, Any]] = {}

@@ -172,6 +172,7 @@ class MHFormer(Lifter):
 
     separate_input = True
     predicts = "centre"
+    learns_all = True
     # More than 27 frames, so that the embeddings are those of the default.
     tiny = {"frames": 36, "width": 16, "hidden": 32, "generation_depth": 1}  # noqa: RUF012
     variants = {"27-frames": {"frames": 27}, "81-frames": {"frames": 81}, "243-frames": {"frames": 243}}  # noqa: RUF012

@@ -38,6 +38,7 @@ def lift(
     mirror: bool = True,
     metres: bool = True,
     overlap: bool = True,
+    whole: bool = False,
     times: np.ndarray | None = None,
 ) -> np.ndarray:
     """3D joints of one unbroken stretch of frames.
@@ -57,6 +58,8 @@ def lift(
         mirror: average with the mirrored prediction of the mirrored input.
         overlap: of a sequence lifter's windows; without it they lie end to end, as papers evaluate, and only the last
             one reaches back into the one before, whose answers it is averaged with.
+        whole: treat a lifter that learns from all frames of its window as a sequence lifter, though its paper uses only
+            one of them. A frame then costs two windows' share, and no window of its own.
         metres: bring the answer of a lifter whose units are the image's to metres.
         times: (N,) increasing seconds; a lifter that knows one frame rate gets the keypoints at that rate, and its
             answer is brought back to these. None: the frames have the lifter's rate.
@@ -68,12 +71,13 @@ def lift(
     """
     if times is not None and (own_times := times_at(times, lifter.config.fps)) is not None:
         there = resampled(keypoints, scores, times, own_times)
-        lifted = lift(lifter, *there, image_size, mirror=mirror, metres=metres, overlap=overlap)
+        lifted = lift(lifter, *there, image_size, mirror=mirror, metres=metres, overlap=overlap, whole=whole)
         return cubic(own_times, lifted, times).astype(np.float32)
     if _draws(lifter):
         drawn_HNJD = lift_hypotheses(lifter, keypoints, scores, image_size, mirror=mirror, overlap=overlap)
         return drawn_HNJD.mean(axis=0)
-    return _lift(_Runner(lifter, image_size, mirror, overlap), keypoints, scores, metres)
+    runner = _Runner(lifter, image_size, mirror, overlap)
+    return _lift(runner, keypoints, scores, metres, whole and lifter.learns_all)
 
 
 def lift_hypotheses(
@@ -126,11 +130,11 @@ def doubts_of(
     return doubts_NJ2
 
 
-def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bool) -> np.ndarray:
+def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bool, whole: bool = False) -> np.ndarray:
     lifter = runner.lifter
     clip_NJC = np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32)
     stride = lifter.config.frame_stride
-    if lifter.predicts != "sequence":
+    if lifter.predicts != "sequence" and not whole:
         joints_NJD = runner.frame_by_frame(clip_NJC)
     else:
         joints_NJD = np.empty((len(clip_NJC), len(lifter.layout), 3), np.float32)

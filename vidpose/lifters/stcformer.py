@@ -133,6 +133,7 @@ class STCFormer(Lifter):
     tiny = {"frames": 9, "width": 32, "depth": 2}  # noqa: RUF012
     variants = {"large": {"width": 512}}  # noqa: RUF012
     predicts = "centre"
+    learns_all = True
     other_keys = (
         ("mlpmixer.mixerblocks", "stcformer.stc_block"),
         ("layer_norm1", "layer_norm"),

@@ -110,7 +110,7 @@ class TrackLifter:
         doubts = np.full((len(track), joints.shape[1] if lifter.config.doubt else 0, 2), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
             whole = complete(keypoints[part], track.times[part], self._taken)
-            lifted = lift(lifter, whole, told[part], size, times=track.times[part])
+            lifted = lift(lifter, whole, told[part], size, whole=True, times=track.times[part])
             if not (np.abs(lifted[track.seen[part]]) <= _FAR).all():
                 raise VidposeError(
                     f"{self.weights.name}: answers with joints that cannot be; the weights are damaged, or their "

@@ -131,6 +131,18 @@ def test_a_damaged_segment_is_one_line(interrupted, networks):
         find_people(TWO_PEOPLE, SHORT, networks=networks, keeping=interrupted)
 
 
+@pytest.mark.parametrize("name", ["state_tracker_keypoints", "state_tracker_alive", "rows_boxes", "rows_ids"])
+def test_a_number_that_is_another_is_one_line(name, interrupted, networks):
+    """Nobody could tell of a state whether it can be; its checksum does."""
+    path = interrupted.folder / "0002.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays[name] = arrays[name] * 3
+    np.savez(path, **arrays)
+    with pytest.raises(VidposeError, match=r"0002\.npz: not a segment .*its checksum is another.*; leave out `resume`"):
+        find_people(TWO_PEOPLE, SHORT, networks=networks, keeping=interrupted)
+
+
 def test_infer_goes_on_with_what_is_kept_and_does_nothing_twice(run, walk_sample, tmp_path, monkeypatch):
     command = ("infer", walk_sample, "--end", "0.48", "--no-overlay", "--segment", "0.21s")
     kept = Keeping.add

@@ -6,6 +6,7 @@ of them at its end. A run that goes on from there finds what it would have found
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -136,11 +137,12 @@ class Keeping:
         """Keep a segment, of that number from 1; with the first, what an earlier run left is removed."""
         if number == 1:
             self.clear()
-        header = {"format": _FORMAT, "format_version": 1, "search": search}
         facts = {f: getattr(segment.facts, f) for f in segment.facts.__struct_fields__}
-        rows = {f"rows_{f.name}": getattr(segment.rows, f.name) for f in fields(Rows)}
-        state = {f"{_STATE}{name}": array for name, array in segment.state.items()}
-        write_npz(self._path(number), header=np.array(json.dumps({**header, "facts": facts})), **rows, **state)
+        arrays = {f"{_ROWS}{f.name}": getattr(segment.rows, f.name) for f in fields(Rows)}
+        arrays |= {f"{_STATE}{name}": array for name, array in segment.state.items()}
+        header = {"format": _FORMAT, "format_version": 1, "search": search, "facts": facts}
+        header["sha256"] = _checksum(facts, arrays)
+        write_npz(self._path(number), header=np.array(json.dumps(header)), **arrays)
 
     def keep(self, found: PoseResult) -> None:
         """Keep all that was found."""
@@ -171,18 +173,27 @@ class Keeping:
                 raise VidposeError(
                     f"{path}: of a search {_difference(theirs, search)}; leave out `resume`, and the search begins anew"
                 )
-            facts = convert(header.get("facts"), SegmentFacts)
-            frames = file.read("rows_frames", (None,), "i")
-            joints = file.about("rows_scores")[0][1:2]
-            shapes = {"ids": ((), "i"), "boxes": ((4,), "f"), "keypoints": ((*joints, 2), "f"), "scores": (joints, "f")}
-            rows = {n: file.read(f"rows_{n}", (len(frames), *shape), kind) for n, (shape, kind) in shapes.items()}
-            state = {name.removeprefix(_STATE): file[name] for name in file if name.startswith(_STATE)}
-        return Segment(facts, Rows(frames, **rows), state)
+            arrays = {name: file[name] for name in file if name != "header"}
+            if header.get("sha256") != _checksum(header.get("facts"), arrays):
+                raise ValueError("it is damaged: its checksum is another")
+            facts = convert(header["facts"], SegmentFacts)
+            rows = Rows(*(arrays[f"{_ROWS}{f.name}"] for f in fields(Rows)))
+        state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
+        return Segment(facts, rows, state)
+
+
+def _checksum(facts: Any, arrays: Mapping[str, np.ndarray]) -> str:
+    """sha256 of all that a segment says, by which one that was damaged is known: nothing else could tell of a state."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 _FORMAT = "vidpose-segment"
 
-_STATE = "state_"
+_ROWS, _STATE = "rows_", "state_"
 
 
 def search_of(video: Path, finding: Finding, filming: Filming) -> dict[str, Any]:

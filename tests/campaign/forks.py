@@ -191,7 +191,7 @@ def _is_whole(path: Path) -> bool:
         elif path.suffix == ".html":
             for data in re.findall(r'type="application/json"[^>]*>(.*?)</script>', path.read_text("utf-8"), re.DOTALL):
                 _strict(data)
-        elif path.suffix == ".npz" and not path.name.endswith(".truth.npz"):
+        elif path.suffix == ".npz" and not path.name.endswith(".truth.npz") and not path.stem.isdigit():  # a segment
             from vidpose.body.tracks import PoseResult
 
             PoseResult.load(path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from contextlib import chdir
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +26,8 @@ from vidpose.keypoints.keypoint_network import create_network
 from vidpose.keypoints.trained_networks import save_network
 from vidpose.lifters.lifter import create_lifter
 from vidpose.lifters.zoo import save_lifter
+from vidpose.training.loop import train
+from vidpose.training.recipe import read_recipe
 from vidpose.video.writing import VideoWriter
 from vidpose.weights.untrusted import read_checkpoint
 
@@ -202,21 +202,8 @@ def _write_mocap(folder: Path) -> None:
 
 def _begin_training(folder: Path) -> None:
     """A run that was broken off; after the recipe and the motion that it is of."""
-    command = [
-        sys.executable,
-        "-m",
-        "vidpose",
-        "train",
-        "tiny.toml",
-        "--data",
-        "shards",
-        "--out",
-        "run",
-        "--device",
-        "cpu",
-    ]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    with chdir(folder):
+        train(read_recipe("tiny.toml"), Path("shards"), Path("run"), device="cpu")
     (folder / "run" / "weights.safetensors").unlink()
     state = torch.load(folder / "run" / "checkpoint.pt", weights_only=True)
     torch.save(state | {"step": 2}, folder / "run" / "checkpoint.pt")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -71,12 +70,13 @@ def _instances(row: np.ndarray) -> list[dict]:
 
 def _write_motion(folder: Path) -> None:
     np.savez(folder / "SMPL_MALE.npz", **smpl_files.arrays())
+    walker = result_of(track_of(world_joints(60)))
     for name in ("trc", "c3d"):
-        (folder / f"motion-{name}").mkdir()
-        shutil.copy(folder / f"j.{name}", folder / f"motion-{name}")
+        [path] = FORMATS[name].write(walker, folder / f"motion-{name}" / "j")
+        path.rename(path.with_name(f"j.{name}"))
     (folder / "motion-bvh").mkdir()
     names = mocap_files.MOTIONBUILDER | {"lfemur": "Bein links"}
-    mocap_files.write_bvh(folder / "motion-bvh" / "a.bvh", mocap_files.movement(90), names=names, scale=2.54 / 0.45)
+    mocap_files.write_bvh(folder / "motion-bvh" / "a.bvh", mocap_files.movement(150), names=names, scale=2.54 / 0.45)
     (folder / "map.toml").write_text('up = "y"\nunit = "cm"\n[joints]\nleft_hip = "Bein links"\n')
 
 

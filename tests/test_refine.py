@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import signal
 
 from vidpose.body.stretches import bridgeable, stretches
 from vidpose.common.errors import UsageError
 from vidpose.refine.gaps import fill_gaps
-from vidpose.refine.smoothing import Smoothing
+from vidpose.refine.smoothing import CLOCK_HZ, Smoothing
 
 
 def motion(times: np.ndarray) -> np.ndarray:
@@ -50,6 +51,16 @@ def test_butterworth_keeps_slow_motion_without_lag_and_removes_jitter():
     # -6 dB at the cut-off: half the amplitude.
     at_cutoff = Smoothing.parse("butterworth:6")(np.sin(2 * np.pi * 6 * times)[:, None], times)
     assert np.abs(at_cutoff[50:-50]).max() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("cutoff", [0.1, 6, 79])
+@pytest.mark.parametrize("length", [5, 1000])
+def test_butterworth_is_that_of_scipy(cutoff, length):
+    times = np.arange(length) / CLOCK_HZ  # on the filter's own clock, where interpolation changes nothing
+    curves = np.random.default_rng(0).normal(size=(length, 3)).cumsum(axis=0)
+    sections = signal.butter(2, cutoff, fs=CLOCK_HZ, output="sos")
+    expected = signal.sosfiltfilt(sections, curves, axis=0, padlen=min(round(CLOCK_HZ / cutoff), length - 1))
+    np.testing.assert_allclose(Smoothing.parse(f"butterworth:{cutoff}")(curves, times), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("method", ["butterworth", "savgol", "one-euro", "none"])

@@ -59,8 +59,12 @@ def id_colour(track_id: int) -> Colour:
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:
     """A colour with a share, 0 to 1, of another."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
-    return red, green, blue
+    (red, green, blue), (red_2, green_2, blue_2) = colour, other
+    return (
+        round(red + (red_2 - red) * share),
+        round(green + (green_2 - green) * share),
+        round(blue + (blue_2 - blue) * share),
+    )
 
 
 @cache

@@ -131,25 +131,29 @@ class Panel:
         """Draw (J, 3) metres, far limbs first, darker and thinner; grey what is not (J,) known, not what is absent."""
         there = np.isfinite(joints).all(axis=1)
         bones = [bone for bone in bones_of(self._skeleton) if there[bone.start] and there[bone.end]]
-        pixels, depth = self._view(joints)
+        (pixels, depth), (shadow, _) = (self._in_cell(some) for some in (joints, joints * [1, 0, 1]))
         width = max(1.5, 0.036 * self._view.scale)
-        shadow, _ = self._view(joints * [1, 0, 1])
         for bone in bones:
             stroke(cell, shadow[bone.start], shadow[bone.end], SHADOW, bone.weight * width)
-        farness = np.clip((depth + 0.3) / 0.9, 0, 1)
+        farness = [min(max((one + 0.3) / 0.9, 0.0), 1.0) for one in depth]
         colours = joint_colours(self._skeleton)
         for bone in sorted(bones, key=lambda b: -(depth[b.start] + depth[b.end])):
-            far = float(farness[bone.start] + farness[bone.end]) / 2
+            far = (farness[bone.start] + farness[bone.end]) / 2
             thick = bone.weight * width * (1.3 - 0.6 * far)
             colour = bone.colour if known[bone.start] and known[bone.end] else GUESS
             stroke(cell, pixels[bone.start], pixels[bone.end], OUTLINE, thick + max(2.0, 0.4 * width))
             stroke(cell, pixels[bone.start], pixels[bone.end], mix(colour, BACKGROUND, _FADE * far), thick)
             for joint in (bone.start, bone.end) if bone.weight == 1 else ():
-                far = float(farness[joint])
+                far = farness[joint]
                 light = mix(
                     mix(colours[joint] if known[joint] else GUESS, (255, 255, 255), 0.5), BACKGROUND, _FADE * far
                 )
                 dot(cell, pixels[joint], light, 0.55 * width * (1.3 - 0.6 * far))
+
+    def _in_cell(self, joints: np.ndarray) -> tuple[list[list[float]], list[float]]:
+        """Pixels of the cell and depths of (J, 3) metres, as plain numbers."""
+        pixels, depth = self._view(joints)
+        return pixels.tolist(), depth.tolist()
 
     def _empty_panel(self, width: int, height: int, footer: int) -> np.ndarray:
         panel = np.full((height, width, 3), BACKGROUND, np.uint8)
@@ -166,7 +170,7 @@ class Panel:
             for tick in ticks:
                 points = np.zeros((len(steps), 3))
                 points[:, along], points[:, 2 - along] = steps, tick
-                pixels, _ = self._view(points)
+                pixels, _ = self._in_cell(points)
                 fade = np.clip(np.hypot(points[:, 0], points[:, 2]) / (1.2 * _REACH), 0, 1) ** 2
                 for i in range(len(steps) - 1):
                     stroke(cell, pixels[i], pixels[i + 1], mix(FLOOR, BACKGROUND, float(fade[i : i + 2].mean())), 1)
@@ -179,7 +183,7 @@ class Panel:
         )
         sides = (("left", LEFT), ("right", RIGHT), ("not seen", GUESS))
         for name, colour in sides if guessed else sides[:2]:
-            dot(footer, np.array([x + height / 2, middle]), colour, 0.5 * height)
+            dot(footer, (x + height / 2, middle), colour, 0.5 * height)
             x += 1.7 * height
             x += text(footer, x, middle, name, TEXT, height) + 1.5 * height
         note = f"grid {_GRID} m"

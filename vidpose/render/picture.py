@@ -81,11 +81,11 @@ def draw_box(image: np.ndarray, box: np.ndarray, colour: Colour, unit: float) ->
     """
     if not np.isfinite(box).all():
         return
-    x0, y0, x1, y1 = box
+    x0, y0, x1, y1 = box.tolist()
     arm = 0.12 * min(x1 - x0, y1 - y0)
     for x, y, right, down in ((x0, y0, arm, arm), (x1, y0, -arm, arm), (x0, y1, arm, -arm), (x1, y1, -arm, -arm)):
-        stroke(image, np.array([x, y]), np.array([x + right, y]), colour, 2 * unit)
-        stroke(image, np.array([x, y]), np.array([x, y + down]), colour, 2 * unit)
+        stroke(image, (x, y), (x + right, y), colour, 2 * unit)
+        stroke(image, (x, y), (x, y + down), colour, 2 * unit)
 
 
 def _draw_bones(
@@ -93,19 +93,20 @@ def _draw_bones(
 ) -> None:
     bones = [bone for bone in bones_of(skeleton) if visible[bone.start] and visible[bone.end]]
     is_solid = [solid[bone.start] and solid[bone.end] for bone in bones]
+    places = points.tolist()
     # All outlines first, or the outline of one bone would cut the end of another.
     for bone, outlined in zip(bones, is_solid, strict=True):
         if outlined and bone.weight > _OUTLINED_ABOVE:
             outline = bone.weight * width + max(1.5, 0.5 * bone.weight * width)
-            stroke(image, points[bone.start], points[bone.end], OUTLINE, outline)
+            stroke(image, places[bone.start], places[bone.end], OUTLINE, outline)
     for bone, bright in zip(bones, is_solid, strict=True):
         colour = bone.colour if bright else mix(bone.colour, BACKGROUND, 0.45)
-        stroke(image, points[bone.start], points[bone.end], colour, bone.weight * width * (1 if bright else 0.5))
+        stroke(image, places[bone.start], places[bone.end], colour, bone.weight * width * (1 if bright else 0.5))
 
 
 def _draw_joints(image: np.ndarray, skeleton: Skeleton, points: np.ndarray, solid: np.ndarray, width: float) -> None:
-    colours = joint_colours(skeleton)
+    colours, places = joint_colours(skeleton), points.tolist()
     for joint in main_joints(skeleton):
         if solid[joint]:
-            dot(image, points[joint], OUTLINE, 0.9 * width + 1)
-            dot(image, points[joint], mix(colours[joint], (255, 255, 255), 0.6), 0.75 * width)
+            dot(image, places[joint], OUTLINE, 0.9 * width + 1)
+            dot(image, places[joint], mix(colours[joint], (255, 255, 255), 0.6), 0.75 * width)

@@ -16,7 +16,7 @@ from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.body.whole_body import known_whole, whole_joints
 from vidpose.keypoint_files.bvh_reader import read_bvh
 from vidpose.refine import fit as fit_module
-from vidpose.refine.extremities import with_extremities
+from vidpose.refine.extremities import Sight, extremities_in_space, with_extremities
 from vidpose.refine.hinged_body import BENDS, Body
 from vidpose.synth.motion import ProceduralMotion, Squat, Walk, Wave
 
@@ -112,6 +112,25 @@ def test_angles_of_feet_and_hands_come_out(truth: tuple[Track, np.ndarray], pixe
     found = with_extremities(replace(track, keypoints=track.keypoints + noise), BLAZEPOSE_33.name, CAMERA)
     for degrees, bound in zip(off(found, whole).values(), most, strict=True):
         assert degrees < bound
+
+
+def test_a_second_camera_helps(truth: tuple[Track, np.ndarray]):
+    """From the side, it sees the depth that the first one guesses. Both have the same noise in pixels."""
+    track, whole = truth
+    centre = whole.mean(axis=(0, 1))
+    turn = Rotation.from_euler("y", 80, degrees=True).as_matrix()
+    rng = np.random.default_rng(4)
+    sights = []
+    for rotation, translation in ((np.eye(3), np.zeros(3)), (turn, (0, 0, 5) - turn @ centre)):
+        noise = rng.normal(0, 3, track.keypoints.shape).astype(np.float32)
+        sights.append(Sight(seen(whole @ rotation.T + translation, noise), CAMERA, rotation, translation))
+    errors = []
+    for some in (sights[:1], sights):
+        points, rotations = extremities_in_space(track, some, BLAZEPOSE_33.name)
+        errors.append(np.linalg.norm(points + track.roots[:, None] - whole[:, 17:], axis=-1).mean())
+        assert rotations.shape == track.rotations.shape
+    assert errors[1] < 0.75 * errors[0]
+    assert errors[1] < 0.02
 
 
 def test_parts_are_rigid_and_the_17_joints_stay(truth: tuple[Track, np.ndarray], result: PoseResult):

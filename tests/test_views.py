@@ -376,6 +376,8 @@ def test_a_fitted_body_is_the_same_in_all_views_and_its_bones_keep_their_lengths
         again = pose(offsets, turned, np.zeros((rows.sum(), 3)), H36M_17)
         np.testing.assert_allclose(again, track.joints[rows], atol=1e-4)
         assert result.provenance["fit"] == "body"
+        # These keypoints have neither heels nor toes.
+        assert track.extremities.shape == (len(track), 0, 3)
     np.testing.assert_allclose(*lengths, atol=1e-5)
 
 

@@ -58,12 +58,11 @@ class DifferentiableBody(nn.Module):
         for name, array in numbers.items():
             self.register_buffer(name, torch.from_numpy(np.asarray(array, np.float32)), persistent=False)
 
-    def bodies(self, shapes_NP: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, V, 3) vertices and (N, B, 3) heads of bones at rest, metres."""
+    def at_rest(self, shapes_NP: torch.Tensor, points: slice) -> torch.Tensor:
+        """(N, ..., 3) metres, of some of the vertices and, behind them, the heads of bones."""
         off_NP = shapes_NP - self.usual
         off_NP2 = torch.stack([off_NP.clamp(max=0), off_NP.clamp(min=0)], dim=-1)
-        points_NXD = self.rest + torch.einsum("nps,psxd->nxd", off_NP2, self.ways)
-        return points_NXD[:, : self.vertex_count], points_NXD[:, self.vertex_count :]
+        return self.rest[points] + torch.einsum("nps,psxd->nxd", off_NP2, self.ways[:, :, points])
 
     def bones(self, relative_NBDD: torch.Tensor, shapes_NP: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, B, 3, 3) rotations of bones from the rest pose, and (N, B, 3) their heads, metres from the root's.
@@ -71,7 +70,7 @@ class DifferentiableBody(nn.Module):
         Args:
             relative_NBDD: rotations of bones, each against its parent; the root's against the frame.
         """
-        parents, ways_NBD = list(self.bone_parents), self.bodies(shapes_NP)[1]
+        parents, ways_NBD = list(self.bone_parents), self.at_rest(shapes_NP, slice(self.vertex_count, None))
         turns, heads = [relative_NBDD[:, 0]], [torch.zeros_like(ways_NBD[:, 0])]
         for bone, parent in enumerate(parents[1:], 1):
             turns.append(turns[parent] @ relative_NBDD[:, bone])
@@ -81,7 +80,8 @@ class DifferentiableBody(nn.Module):
 
     def vertices(self, turns_NBDD: torch.Tensor, heads_NBD: torch.Tensor, shapes_NP: torch.Tensor) -> torch.Tensor:
         """(N, V, 3) vertices, as `heads_NBD` are."""
-        vertices_NVD, rest_NBD = self.bodies(shapes_NP)
+        points_NXD = self.at_rest(shapes_NP, slice(None))
+        vertices_NVD, rest_NBD = points_NXD.tensor_split([self.vertex_count], dim=1)
         shifts_NBD = heads_NBD - (turns_NBDD @ rest_NBD[..., None])[..., 0]
         moves_NBX = torch.cat([turns_NBDD, shifts_NBD[..., None]], dim=-1).flatten(2)
         blended_NVDX = (self.weights @ moves_NBX).unflatten(2, (3, 4))

@@ -16,7 +16,9 @@ import numpy as np
 from vidpose.body.kinematics import matrices_of, pose, quaternions_of, rest_offsets
 from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_skeleton
 from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
-from vidpose.body.tracks import PoseResult, Track, ViewFacts
+from vidpose.body.tracks import PinholeCamera, PoseResult, Track, ViewFacts
+from vidpose.body.whole_body import has_feet
+from vidpose.refine.extremities import Sight, extremities_in_space
 from vidpose.refine.fit import fit_in_space
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.hinged_body import LAYOUT
@@ -47,6 +49,7 @@ class _ViewedScene:
         cameras: for the pictures of these videos.
         conversion: from keypoints to the lifter's joints, whose layout is `layout`; None where they are the same.
         people: the tracks of each, in order of appearance.
+        seen_as: layout of the keypoints.
     """
 
     clock: CommonClock
@@ -54,6 +57,7 @@ class _ViewedScene:
     conversion: Conversion | None
     layout: Skeleton
     people: Sequence[Sequence[Sighted]]
+    seen_as: Skeleton
 
     @staticmethod
     def of(lifted: Sequence[PoseResult], cameras: Sequence[ViewCamera]) -> _ViewedScene:
@@ -68,7 +72,7 @@ class _ViewedScene:
         tracks = [_sighted(track, v, cameras[v], clock, conversion) for v, r in enumerate(lifted) for track in r.tracks]
         people = match(tracks, cameras, conversion, layout)
         ordered = sorted(people, key=lambda some: min(track.first for track in some))
-        return _ViewedScene(clock, cameras, conversion, layout, ordered)
+        return _ViewedScene(clock, cameras, conversion, layout, ordered, seen_as)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class _LocatedPerson:
         errors: (V, N, K) distances of triangulated keypoints from where each view saw them, in ideal coordinates;
             infinite where it contradicts or nothing is triangulated, NaN where it does not see them.
         rotations: (N, J, 4) of the body that was fitted, in the world's axes; (N, 0, 4) where none was.
+        extremities: (N, 10, 3) metres from the root, its feet and hands; (N, 0, 3) where no detector shows them.
     """
 
     first: int
@@ -91,6 +96,7 @@ class _LocatedPerson:
     scores: np.ndarray
     errors: np.ndarray
     rotations: np.ndarray
+    extremities: np.ndarray
 
 
 def cameras_of(
@@ -254,10 +260,29 @@ def _locate(
     times = scene.clock.times[first:stop]
     scores = np.where(np.all(np.isfinite(joints), axis=(1, 2))[:, None], scores, 0)
     joints, roots = (_smoothed(curves, times, smoothing, max_gap) for curves in (joints, world[:, root]))
-    rotations = np.empty((len(times), 0, 4))
+    rotations, extremities = np.empty((len(times), 0, 4)), np.empty((len(times), 0, 3))
     if fit:
         joints, roots, rotations = fit_in_space(joints, roots, times, max_gap)
-    return _LocatedPerson(first, joints, roots, scores, errors, rotations)
+        if has_feet(scene.seen_as):
+            body = replace(_bare(times, len(scene.seen_as)), joints=joints, roots=roots, rotations=rotations)
+            sights = [_sight(track, scene, first, times) for track in tracks]
+            extremities, rotations = extremities_in_space(body, sights, scene.seen_as.name, max_gap)
+    return _LocatedPerson(first, joints, roots, scores, errors, rotations, extremities)
+
+
+def _bare(times: np.ndarray, keypoints: int) -> Track:
+    """Somebody of whom nothing is known."""
+    rows = len(times)
+    nowhere = np.full((rows, keypoints, 2), np.nan, np.float32), np.zeros((rows, keypoints), np.float32)
+    return Track.of_keypoints(1, np.arange(rows), times, np.full((rows, 4), np.nan, np.float32), *nowhere)
+
+
+def _sight(track: Sighted, scene: _ViewedScene, first: int, times: np.ndarray) -> Sight:
+    """What a view's track shows of somebody, in rows of the common clock."""
+    camera, bare = scene.cameras[track.view], _bare(times, len(scene.seen_as))
+    rows = slice(track.first - first, track.stop - first)
+    bare.keypoints[rows], bare.scores[rows] = track.ideal, track.scores
+    return Sight(bare, PinholeCamera((1.0, 1.0), (0.0, 0.0)), camera.rotation, camera.translation)
 
 
 _FIELDS = ("ideal", "scores", "joint_ideal", "joint_scores", "bodies")
@@ -337,6 +362,7 @@ def _as_seen(
     roots = sample(person.roots, places) @ camera.rotation.T + camera.translation
     return replace(
         track,
+        extremities=(sample(person.extremities, places) @ camera.rotation.T).astype(np.float32),
         joints=joints.astype(np.float32),
         joint_scores=np.nan_to_num(sample(person.scores, places)).astype(np.float32),
         roots=roots.astype(np.float32),

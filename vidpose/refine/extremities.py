@@ -3,8 +3,8 @@
 The 17 joints of a body end at ankle and wrist. Where the detector shows heels and toes, or knuckles and thumbs, each
 foot and each hand is a rigid part that hangs there. In a frame it has three angles, and those that are wanted
 
-- bring its points, through the camera, to their keypoints, by their scores; Geman and McClure's function lets go of
-  what is plainly wrong, as in `vidpose.refine.agreement`,
+- bring its points, through every camera that sees them, to their keypoints, by their scores; Geman and McClure's
+  function lets go of what is plainly wrong, as in `vidpose.refine.agreement`,
 - are near to how feet and hands are mostly held, and within what joints can do,
 - let the points accelerate little.
 
@@ -12,13 +12,14 @@ A foot that points at the camera looks like one that is held otherwise, so the d
 grid of angles (Viterbi). One factor says how large a person's feet are against their shanks, another how large hands
 are against forearms; both are found along with the angles.
 
-Shape suffixes: N frames, K points of a part, A = 3 angles, G nodes of a grid, D the 3 of a position.
+Shape suffixes: N frames, K points of a part, once for each view, A = 3 angles, G nodes of a grid, D the 3 of a
+position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -120,21 +121,59 @@ def with_extremities(track: Track, keypoint_layout: str, camera: PinholeCamera, 
         keypoint_layout: of the track's keypoints.
         max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
     """
-    placed = track.lifted & np.isfinite(track.roots).all(axis=1) & (track.rotations.shape[1] > 0)
-    if not placed.any() or not has_feet(get_skeleton(keypoint_layout)):
+    if not track.rotations.shape[1] or not has_feet(get_skeleton(keypoint_layout)):
         return track
-    points, rotations = np.full((len(track), len(EXTREMITIES_10), 3), np.nan, np.float32), track.rotations.copy()
-    runs = unbroken(placed, track.times, max_gap)
-    for part in (FOOT, HAND):
+    points, rotations = extremities_in_space(track, [Sight(track, camera)], keypoint_layout, max_gap)
+    return replace(track, extremities=points, rotations=rotations)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one camera sees of somebody.
+
+    Attributes:
+        track: with keypoints, a row for each of the body's.
+        camera: that they are in the pixels of.
+        rotation, translation: (3, 3) and (3,) from the body's axes to the camera's.
+    """
+
+    track: Track
+    camera: PinholeCamera
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    def places(self, points_ND: np.ndarray) -> np.ndarray:
+        """Points of the body's axes in the camera's."""
+        return points_ND @ self.rotation.T + self.translation
+
+
+def extremities_in_space(
+    body: Track, sights: Sequence[Sight], keypoint_layout: str, max_gap: float = MAX_GAP
+) -> tuple[np.ndarray, np.ndarray]:
+    """Feet and hands of a fitted body, as one camera or several see them.
+
+    Args:
+        body: as of `with_extremities`, in any axes; its keypoints do not count.
+        sights: at least one.
+        keypoint_layout: of their keypoints; it has heels and toes.
+
+    Returns:
+        `extremities` and `rotations` of the body with them, as a `Track` has them.
+    """
+    placed = body.lifted & np.isfinite(body.roots).all(axis=1)
+    points, rotations = np.full((len(body), len(EXTREMITIES_10), 3), np.nan, np.float32), body.rotations.copy()
+    runs = unbroken(placed, body.times, max_gap)
+    for part in (FOOT, HAND) if placed.any() else ():
         names = ("left", "right")
-        sides = [_Side.of(part, name, track, keypoint_layout, camera) for name in names]
-        angles, size = _held(part, sides, runs, track.times)
+        sides = [_Side.of(part, name, body, sights, keypoint_layout) for name in names]
+        angles, size = _held(part, sides, runs, body.times)
         for name, side, angles_NA in zip(names, sides, angles, strict=True):
             end = LAYOUT.index(f"{name}_{part.bone[1]}")
             turned_NDD = side.base @ side.turns(angles_NA)
             rotations[placed, end] = quaternions_of(turned_NDD[placed])
-            points[:, _columns(part, name)] = track.joints[:, [end]] + (size * side.offsets) @ _back(turned_NDD)
-    return replace(track, extremities=points, rotations=rotations)
+            own = size * side.offsets[: len(part.points)]
+            points[:, _columns(part, name)] = body.joints[:, [end]] + own @ _back(turned_NDD)
+    return points, rotations
 
 
 def _columns(part: Part, side: str) -> list[int]:
@@ -146,45 +185,59 @@ class _Side:
     """A part of one side, and what is seen of it, in all rows of a track or in some; NaN in rows without a body.
 
     Attributes:
+        points: how many the part has, the first of the K.
         axes, offsets: (A, 3) and (K, 3) the part's own, of this side; the offsets in metres, of the usual size.
         base: (N, 3, 3) orientation of the bone that the part hangs on.
-        ends: (N, 3) metres, the ankle or wrist in the camera's frame.
+        views: (K, 3, 3) from the body's axes to those of the camera that sees a point.
+        ends: (N, K, 3) metres, the ankle or wrist in that camera's frame.
         rays: (N, K, 2) keypoints as the camera's (x / z, y / z); any finite value where absent.
         scores: (N, K) of the keypoints, 0 where absent.
         spread: (N, A) radians, standard deviations of the angles.
     """
 
+    points: int
     axes: np.ndarray
     offsets: np.ndarray
     base: np.ndarray
+    views: np.ndarray
     ends: np.ndarray
     rays: np.ndarray
     scores: np.ndarray
     spread: np.ndarray
 
     @staticmethod
-    def of(part: Part, side: str, track: Track, keypoint_layout: str, camera: PinholeCamera) -> _Side:
+    def of(part: Part, side: str, track: Track, sights: Sequence[Sight], keypoint_layout: str) -> _Side:
         start, end = (LAYOUT.index(f"{side}_{joint}") for joint in part.bone)
         bones_ND = [track.joints[:, joint] - track.joints[:, LAYOUT.parents[joint]] for joint in (start, end)]
         cosine_N = (_unit(bones_ND[0]) * _unit(bones_ND[1])).sum(axis=-1)
         straight_N = 1 / (1 + (1 - np.square(cosine_N)) / _BENT**2)
         spread_NA = np.tile(part.spread, (len(track), 1))
         spread_NA[:, 1] = np.hypot(spread_NA[:, 1], part.loose * straight_N)
-        ends_ND = track.joints[:, end].astype(np.float64) + track.roots
-        keypoints_NK2, scores_NK = (
-            array[:, _columns(part, side)] for array in extremity_keypoints(track, keypoint_layout)
-        )
+        ends_ND, count = track.joints[:, end].astype(np.float64) + track.roots, len(part.points)
         own = get_skeleton(keypoint_layout).index(f"{side}_{part.bone[1]}")
-        with np.errstate(invalid="ignore"):
-            off_N2 = np.nan_to_num(track.keypoints[:, own] - camera.project(ends_ND)) * track.scores[:, own, None]
-        rays_NK2 = (np.nan_to_num(keypoints_NK2) - _FOLLOWED * off_N2[:, None] - camera.centre) / camera.focal
+        rays, scores, ends = [], [], []
+        for sight in sights:
+            seen, camera, at_ND = sight.track, sight.camera, sight.places(ends_ND)
+            keypoints_NK2, scores_NK = (
+                array[:, _columns(part, side)] for array in extremity_keypoints(seen, keypoint_layout)
+            )
+            with np.errstate(invalid="ignore", divide="ignore"):
+                off_N2 = np.nan_to_num(seen.keypoints[:, own] - camera.project(at_ND)) * seen.scores[:, own, None]
+            rays.append((np.nan_to_num(keypoints_NK2) - _FOLLOWED * off_N2[:, None] - camera.centre) / camera.focal)
+            scores.append(scores_NK)
+            ends.append(np.repeat(at_ND[:, None], count, axis=1))
         # The right side is the left one's picture in a mirror; a turn, there, goes the other way about y and z.
         mirror = 1 if side == "left" else -1
+        own_KD = np.array(list(part.points.values())) * (mirror, 1, 1) * bone_lengths(track.joints, LAYOUT)[end]
         return _Side(
+            count,
             np.array(part.axes, float) * (1, mirror, mirror),
-            np.array(list(part.points.values())) * (mirror, 1, 1) * bone_lengths(track.joints, LAYOUT)[end],
-            matrices_of(track.rotations[:, start]), ends_ND, rays_NK2, scores_NK, np.radians(spread_NA),
-        )  # fmt: skip
+            np.tile(own_KD, (len(sights), 1)),
+            matrices_of(track.rotations[:, start]),
+            np.repeat([sight.rotation for sight in sights], count, axis=0),
+            *(np.concatenate(parts, axis=1) for parts in (ends, rays, scores)),
+            np.radians(spread_NA),
+        )
 
     def __getitem__(self, rows: slice) -> _Side:
         by_row = ("base", "ends", "rays", "scores", "spread")
@@ -237,7 +290,8 @@ class _Holding:
 
     def cost(self, angles_NA: np.ndarray) -> float:
         points_NKD = self._points(angles_NA)
-        seconds_N, moving_NR = self.accelerations.seconds_N, points_NKD.reshape(len(angles_NA), -1)
+        seconds_N = self.accelerations.seconds_N
+        moving_NR = points_NKD[:, : self.side.points].reshape(len(angles_NA), -1)
         return float(seconds_N @ self._costs(angles_NA, points_NKD)) + self.accelerations.cost(
             moving_NR / _ACCELERATION
         )
@@ -255,7 +309,8 @@ class _Holding:
         by_NRA, off_NR = by_NRA * weight_N[:, None, None], off_NR * weight_N[:, None]
         diagonal, downhill_NA = by_NRA.swapaxes(1, 2) @ by_NRA, -(off_NR[:, None] @ by_NRA)[:, 0]
         blocks, shape = [diagonal, np.zeros_like(diagonal), np.zeros_like(diagonal)], (len(angles_NA), -1)
-        moving_NR, moving_by = points_NKD.reshape(shape), by_NKDA.reshape(*shape, 3)
+        own = slice(self.side.points)
+        moving_NR, moving_by = points_NKD[:, own].reshape(shape), by_NKDA[:, own].reshape(*shape, 3)
         self.accelerations.add(moving_NR / _ACCELERATION, moving_by / _ACCELERATION, blocks, downhill_NA)
         return blocks, downhill_NA
 
@@ -272,6 +327,7 @@ class _Holding:
         held = [np.broadcast_to(node_A, (frames, 3)) for node_A in self.grid_GA]
         points_NGKD = np.stack([self._points(held_NA) for held_NA in held], axis=1)
         costs_NG = np.stack([self._costs(held[node], points_NGKD[:, node]) for node in nodes], axis=1)
+        points_NGKD = points_NGKD[:, :, : self.side.points]
         costs_NG *= self.accelerations.seconds_N[:, None]
         came_from_NG = np.zeros(costs_NG.shape, np.int8)
         total_G = costs_NG[0]
@@ -308,10 +364,10 @@ class _Holding:
 
     def _off(self, points_NKD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N, K, 2) standard deviations that points appear from their keypoints; and (N, K, 3) where they are."""
-        at_NKD = points_NKD + self.side.ends[:, None]
+        at_NKD = (self.side.views @ points_NKD[..., None])[..., 0] + self.side.ends
         at_NKD[..., 2] = np.maximum(at_NKD[..., 2], _NEAREST)
         rays_NK2 = at_NKD[..., :2] / at_NKD[..., 2:]
-        return (rays_NK2 - self.side.rays) * self.side.ends[:, None, 2:] / _KEYPOINT, at_NKD
+        return (rays_NK2 - self.side.rays) * self.side.ends[..., 2:] / _KEYPOINT, at_NKD
 
     def _seen_rows(self, points_NKD: np.ndarray, by_NKDA: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Residuals (N, R) of the keypoints and their derivatives (N, R, A), both times the root of the weight.
@@ -321,8 +377,8 @@ class _Holding:
         """
         (off_NK2, at_NKD), wild = self._off(points_NKD), (_WILD / _KEYPOINT) ** 2
         root_NK1 = np.sqrt(self.side.scores)[..., None] * wild / (wild + np.square(off_NK2).sum(axis=-1, keepdims=True))
-        scale_NK1 = root_NK1 * self.side.ends[:, None, 2:] / (_KEYPOINT * at_NKD[..., 2:])
-        rays_NK2 = at_NKD[..., :2] / at_NKD[..., 2:]
+        scale_NK1 = root_NK1 * self.side.ends[..., 2:] / (_KEYPOINT * at_NKD[..., 2:])
+        rays_NK2, by_NKDA = at_NKD[..., :2] / at_NKD[..., 2:], self.side.views @ by_NKDA
         by_NK2A = scale_NK1[..., None] * (by_NKDA[:, :, :2] - rays_NK2[..., None] * by_NKDA[:, :, 2:])
         frames = len(points_NKD)
         return by_NK2A.reshape(frames, -1, by_NKDA.shape[-1]), (off_NK2 * root_NK1).reshape(frames, -1)

@@ -3,13 +3,19 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exports import BONE_AT, FPS, expected, result_of, track_of, world_joints
 
+from vidpose.body.kinematics import orientations, quaternions_of
+from vidpose.body.skeletons import H36M_17
+from vidpose.body_models.anny_model import anny
+from vidpose.body_models.embodying import embody
 from vidpose.export import FORMATS
+from vidpose.export.meshes import write_mesh_gltf, write_obj_frame
 
 pytest.importorskip("bpy")
 
@@ -51,3 +57,35 @@ def test_bones_begin_at_the_joints(name: str, first: int, tmp_path: Path):
     np.testing.assert_allclose(found, right[:, known], atol=1e-5)
     assert along["thigh_r"] == pytest.approx([0, 0, -1], abs=1e-5)
     assert along["upperarm_l"] == pytest.approx([1, 0, 0], abs=1e-5)
+
+
+READ_MESH = """
+import json, sys
+import bpy
+
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.context.scene.render.fps = int(sys.argv[2])
+bpy.ops.import_scene.gltf(filepath=sys.argv[1])
+bpy.context.scene.frame_set(int(sys.argv[3]))
+(skin,) = (one for one in bpy.data.objects if one.type == "MESH" and len(one.data.vertices) > 500)
+there = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
+print(json.dumps([list(there.matrix_world @ vertex.co) for vertex in there.to_mesh().vertices]))
+"""
+
+
+def test_a_mesh_moves_as_its_files_of_single_frames_do(tmp_path: Path):
+    track = track_of(world_joints(20))
+    turned = quaternions_of(orientations(track.joints, H36M_17)).astype(np.float32)
+    result = result_of(replace(track, rotations=turned))
+    bodies = embody(result, anny())
+    write_mesh_gltf(result, bodies, tmp_path / "a.glb")
+    write_obj_frame(result, bodies, tmp_path / "a.obj", 13)
+    command = [sys.executable, "-c", READ_MESH, str(tmp_path / "a.glb"), str(FPS), "13"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    found = np.array(json.loads(next(line for line in told if line.startswith("[["))))
+    lines = (tmp_path / "a.obj").read_text().splitlines()
+    x, y, z = np.array([line.split()[1:] for line in lines if line.startswith("v ")], float).T
+    off = np.linalg.norm(found - np.stack([x, -z, y], axis=-1), axis=1)
+    # Four bones a vertex, where the model has up to nine.
+    assert off.mean() < 2e-4
+    assert off.max() < 0.02

@@ -318,6 +318,36 @@ def test_wrong_use_is_said_in_a_line(options: list[str], said: str, walker: Pose
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
+@pytest.mark.parametrize(
+    ("result", "options", "said"),
+    [
+        ("bare", [], "person 1 has no rotations, which a mesh starts from; lift again, with `fit`"),
+        ("nobody", [], "nobody in it has 3D joints, which a mesh is fitted to"),
+        ("walker", ["--body", "bare.npz"], "bare.npz"),
+        ("walker", ["--shape", "weight=nan"], "weight goes from 0 to 1"),
+        ("walker", ["--shape", "height=1e9"], "height goes from 0 to 1"),
+    ],
+)
+def test_odd_input_is_said_in_a_line(result: str, options: list[str], said: str, walker: PoseResult, tmp_path: Path,
+                                     monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    walker.save(tmp_path / "walker.npz")
+    walker.with_tracks(()).save(tmp_path / "nobody.npz")
+    result_of(track_of(world_joints(3))).save(tmp_path / "bare.npz")
+    run = CliRunner().invoke(cli, ["mesh", f"{result}.npz", *options])
+    assert isinstance(run.exception, VidposeError)
+    assert said in str(run.exception)
+    assert "\n" not in str(run.exception)
+    assert len([*tmp_path.iterdir()]) == 3
+
+
+def test_the_mesh_of_one_frame_is_written(tmp_path: Path):
+    result_of(turned(track_of(world_joints(1)))).save(tmp_path / "a.npz")
+    run = CliRunner().invoke(cli, ["mesh", str(tmp_path / "a.npz"), "--format", "glb,obj"])
+    assert run.exit_code == 0, run.output
+    assert (tmp_path / "a_obj" / "000000.obj").exists()
+
+
 def test_hands_and_feet_turn_by_themselves(walker: PoseResult, bodies: dict[int, MovingBody]):
     """A quarter turn of the left wrist and of the right ankle moves what hangs on them, and nothing else."""
     (track,) = walker.tracks

@@ -235,7 +235,9 @@ class _Side:
             np.tile(own_KD, (len(sights), 1)),
             matrices_of(track.rotations[:, start]),
             np.repeat([sight.rotation for sight in sights], count, axis=0),
-            *(np.concatenate(parts, axis=1) for parts in (ends, rays, scores)),
+            np.concatenate(ends, axis=1),
+            np.concatenate(rays, axis=1),
+            np.concatenate(scores, axis=1),
             np.radians(spread_NA),
         )
 

@@ -156,7 +156,13 @@ def test_infer_goes_on_with_what_is_kept_and_does_nothing_twice(run, walk_sample
         code, _, err = run(*command)
     assert code == 1
     assert "no more power; what was found so far is kept: go on with the same command and --resume" in err
-    assert (tmp_path / "out" / "walk-wave_keypoints" / "0001.npz").exists()
+    first = tmp_path / "out" / "walk-wave_keypoints" / "0001.npz"
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-100])
+    code, _, err = run(*command, "--resume")
+    assert code == 1
+    assert err.splitlines()[-1].endswith("leave out --resume, and the search begins anew")
+    first.write_bytes(whole)
     code, out, err = run(*command, "--resume")
     assert (code, "1 person in 12 frames" in out) == (0, True), err
     written = [f"walk-wave.{suffix}" for suffix in ("csv", "json", "npz")]

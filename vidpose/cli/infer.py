@@ -240,7 +240,10 @@ def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> Non
             written = files.write(result, video, job, progress_of)
             _summarise(result, video, written, time.monotonic() - started)
     except BaseException as error:
-        hint = None if job.saved else _how_to_go_on([files.keeping for files in outputs])
+        from vidpose.pipeline.keeping import NotGoneOnError
+
+        is_told = bool(job.saved) or isinstance(error, NotGoneOnError)
+        hint = None if is_told else _how_to_go_on([files.keeping for files in outputs])
         if hint and isinstance(error, VidposeError):
             error.args = (f"{error}; {hint}",)
         elif hint:

@@ -92,6 +92,10 @@ class Segment:
     state: Mapping[str, np.ndarray]
 
 
+class NotGoneOnError(VidposeError):
+    """What was kept is damaged, or of another search."""
+
+
 @dataclass(frozen=True)
 class Keeping:
     """Where what is found in a video is kept until its result is written.
@@ -122,7 +126,7 @@ class Keeping:
             search: what is looked for, where and how (`search_of`).
 
         Raises:
-            VidposeError: a file is damaged, or of another search.
+            NotGoneOnError: a file is damaged, or of another search.
         """
         return [self._read(path, search) for path in self._paths()] if self.resume else []
 
@@ -164,6 +168,12 @@ class Keeping:
         return takewhile(Path.exists, map(self._path, count(1)))
 
     def _read(self, path: Path, search: Mapping[str, Any]) -> Segment:
+        try:
+            return self._segment_in(path, search)
+        except VidposeError as error:
+            raise NotGoneOnError(str(error)) from error
+
+    def _segment_in(self, path: Path, search: Mapping[str, Any]) -> Segment:
         with open_npz(path, "a segment of a search", "leave out `resume`, and the search begins anew") as file:
             header = strict_json(str(file.read("header", (), "U")))
             if not isinstance(header, dict) or header.get("format") != _FORMAT:

@@ -87,9 +87,9 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             frames=81,
             receptive_field=81,
             weights=ShippedWeights(
-                "lstm-cmu17.safetensors",
-                "4f89fe5d036684f505417e62150ed5344b2a9fed85aff43635d037896b720344",
-                graph_sha256="4a30765873d068e159e67e21c42eb7f0c07bcfca1d815dea13c741f271be0dc8",
+                "lstm-cmu17-2.safetensors",
+                "3913d01a11d1d741269975a201a08a1a69a7ecb93933d07c06d177716a8fd23b",
+                graph_sha256="db28c245dfd721ceb54f8ce005b82295e20b1f680d78286ff30ba91a3fa148df",
             ),
         ),
         LifterEntry(

@@ -105,7 +105,7 @@ def test_given_cuts_are_taken_and_no_others_looked_for(tmp_path: Path):
     assert cuts_of(shot(0, 12) + shot(1, 12), given=GivenCuts()) == []
 
 
-@pytest.mark.parametrize("line", ["soon", "-4", "1:2:3:4", "12,5"])
+@pytest.mark.parametrize("line", ["soon", "-4", "1:2:3:4", "12,5", "7" * 5000, "7" * 5000 + ":01"])
 def test_a_file_of_cuts_that_is_none(tmp_path: Path, line: str):
     file = tmp_path / "cuts.txt"
     file.write_text(f"4\n{line}\n", encoding="utf-8")

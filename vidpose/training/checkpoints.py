@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import make_folder, replacing
-from vidpose.common.inputs import convert, reading
+from vidpose.common.inputs import convert, reading, short
 from vidpose.training.plan import Plan
 from vidpose.weights.untrusted import unpickled
 
@@ -63,7 +63,7 @@ def read_checkpoint(out: Path, recipe: Plan, device: torch.device) -> dict[str, 
     ours, theirs = recipe.to_dict(), state["recipe"]
     changed = [key for key in ours if key not in _MAY_DIFFER and ours[key] != theirs.get(key)]
     if changed:
-        listed = "; ".join(f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in changed)
+        listed = "; ".join(f"{key} {short(theirs.get(key))} there, {short(ours[key])} here" for key in changed)
         raise VidposeError(f"{path}: of another recipe ({listed}); resume with its own, or choose another `out`")
     return state
 

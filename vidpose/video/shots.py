@@ -83,7 +83,7 @@ def load_cuts(path: Path) -> GivenCuts:
     frames, seconds = set(), []
     for number, line in enumerate(lines, start=1):
         words = line.partition("#")[0].strip()
-        clock = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", words)
+        clock = re.fullmatch(r"(?:(?:(\d{1,9}):)?(\d{1,9}):)?(\d{1,15}(?:\.\d*)?)", words)
         if words and not clock:
             raise VidposeError(
                 f"{path}, line {number}: {words[:40]!r} is no cut; write a frame's number, or seconds as in 12.5"

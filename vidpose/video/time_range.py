@@ -6,10 +6,11 @@ import math
 import re
 
 from vidpose.common.errors import UsageError
+from vidpose.common.inputs import short
 
 _SECONDS = re.compile(r"\d+(\.\d*)?|\.\d+")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d{2}(?:\.\d*)?)")
+_CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d{2}(?:\.\d*)?)")
 
 
 def parse_time(text: str) -> float:
@@ -25,7 +26,7 @@ def parse_time(text: str) -> float:
         hours, minutes, seconds = int(clock[1] or 0), int(clock[2]), float(clock[3])
         if seconds < 60 and (minutes < 60 or clock[1] is None):
             return 3600 * hours + 60 * minutes + seconds
-    raise UsageError(f"{text!r} is no time; write seconds, as in 62.5, or minutes and seconds, as in 1:02.5")
+    raise UsageError(f"{short(text)} is no time; write seconds, as in 62.5, or minutes and seconds, as in 1:02.5")
 
 
 def parse_length(text: str) -> float:
@@ -37,7 +38,7 @@ def parse_length(text: str) -> float:
     number, unit = text.strip()[:-1].strip(), text.strip()[-1:].lower()
     seconds = float(number) * _UNITS[unit] if unit in _UNITS and _SECONDS.fullmatch(number) else parse_time(text)
     if not seconds:
-        raise UsageError(f"{text!r} is no time at all; write a longer one, as in 90s, 10m or 1h")
+        raise UsageError(f"{short(text)} is no time at all; write a longer one, as in 90s, 10m or 1h")
     return seconds
 
 
@@ -52,7 +53,7 @@ def parse_time_range(text: str) -> tuple[float | None, float | None]:
     """
     sides = text.split("-") if "-" in text else text.split(":")
     if len(sides) != 2:
-        raise UsageError(f"{text!r} is no time range; write START-END, as in 0:02-0:10, or START:END in seconds")
+        raise UsageError(f"{short(text)} is no time range; write START-END, as in 0:02-0:10, or START:END in seconds")
     return _checked(text, *(parse_time(side) if side.strip() else None for side in sides))
 
 

@@ -164,7 +164,7 @@ def test_points_of_biomechanics_programs(tmp_path, write, suffix):
     assert set(motion.made_up) == {"spine", "thorax", "nose", "head_top"}
 
 
-@pytest.mark.parametrize("name", ["trc", "c3d"])
+@pytest.mark.parametrize("name", ["bvh", "trc", "c3d"])
 def test_what_vidpose_exports_is_motion(tmp_path, name):
     [path] = FORMATS[name].write(result_of(track_of(world_joints(20))), tmp_path / "walk")
     [motion] = read_motion(path)

@@ -29,12 +29,12 @@ _LIMBS: Mapping[str, Sequence[str]] = {
             "SIDEhjc"),
     "knee": ("SIDEleg", "SIDElowerleg", "SIDEshin", "SIDEcalf", "shinSIDE", "calfSIDE", "lowerlegSIDE", "SIDEtibia",
              "SIDEknee", "kneeSIDE", "SIDEkjc"),
-    "ankle": ("SIDEfoot", "footSIDE", "SIDEankle", "ankleSIDE", "SIDEajc"),
+    "ankle": ("SIDEfoot", "footSIDE", "SIDEankle", "ankleSIDE", "SIDEajc", "calfSIDEend"),
     "shoulder": ("SIDEarm", "SIDEuparm", "SIDEuarm", "SIDEupperarm", "SIDEshldr", "upperarmSIDE", "SIDEhumerus",
                  "SIDEshoulder", "shoulderSIDE", "SIDEsjc"),
     "elbow": ("SIDEforearm", "SIDEfarm", "SIDElowerarm", "forearmSIDE", "lowerarmSIDE", "SIDEradius", "SIDEelbow",
               "elbowSIDE", "SIDEejc"),
-    "wrist": ("SIDEhand", "handSIDE", "SIDEwrist", "wristSIDE", "SIDEwjc"),
+    "wrist": ("SIDEhand", "handSIDE", "SIDEwrist", "wristSIDE", "SIDEwjc", "lowerarmSIDEend"),
 }  # fmt: skip
 _SIDES = {"left": ("left", "l"), "right": ("right", "r")}
 _TRUNK: Mapping[str, Sequence[str]] = {

@@ -149,6 +149,16 @@ def test_sixteen_joints_in_and_seventeen_out(tmp_path):
         lifter(torch.zeros(1, 27, 17, 2))
 
 
+def test_mmposes_simple_baseline_is_refused(tmp_path):
+    shapes = json.loads((PUBLISHED / "videopose3d-h36m-27" / "keys.json").read_text())["shapes"]
+    width = shapes["expand_conv.weight"][0]
+    fewer = {"expand_conv.weight": [width, 34, 1], "shrink.weight": [48, width, 1], "shrink.bias": [48]}
+    one_frame = {key: [width, width, 1] for key in shapes if key.startswith("layers_conv") and key.endswith("weight")}
+    torch.save({"model_pos": weights(shapes | one_frame | fewer)}, tmp_path / "simple.pth")
+    with pytest.raises(VidposeError, match=r"simple\.pth: of 17 joints in and 16 out, as mmpose's SimpleBaseline3D"):
+        import_lifter(tmp_path / "simple.pth", "videopose3d")
+
+
 def test_an_input_layout_is_a_setting(tmp_path):
     path = checkpoint(tmp_path / "coco.bin", "videopose3d-h36m-27")
     lifter = import_lifter(path, "videopose3d", {"input_layout": "coco17"})

@@ -51,6 +51,8 @@ def import_lifter(
         tensors = kind.from_authors(renamed)
     except NotImplementedError:
         raise UsageError(f"{arch}: no authors' checkpoints of it are known, so there is nothing to import") from None
+    except UsageError as error:
+        raise VidposeError(f"{path}: {error}") from None
     # Tensors of any number and shape may stand under the right names.
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         missing = (

@@ -152,6 +152,11 @@ class VideoPose3D(Lifter):
         width, coordinates, first = tensors["expand_conv.weight"].shape
         joints = tensors["shrink.weight"].shape[0] // 3
         input_joints, channels = input_shape(coordinates, joints)
+        if (input_joints, joints) == (17, 16):
+            raise UsageError(
+                "of 17 joints in and 16 out, as mmpose's SimpleBaseline3D, whose answers are to be multiplied by "
+                "numbers that its file does not hold; it cannot be imported"
+            )
         depth = count_blocks(tensors, "convs") // 2
         filter_widths = (first, *(tensors[f"convs.{2 * index}.weight"].shape[2] for index in range(depth)))
         return {

@@ -218,7 +218,7 @@ class Job:
             for some in found
         ]
         if cameras:
-            return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap, fit=self.placing.fit or False))
+            return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap, fit=self.fits))
         return [self._placed(result, video) for result, video in zip(lifted, self.sources, strict=True)]
 
     @cached_property
@@ -320,13 +320,13 @@ class Job:
         if result.joints_given:
             from vidpose.refine.place import fit_given
 
-            return fit_given(result, height=how.heights, fit=how.fit is not False, max_gap=self.lifting.max_gap)
+            return fit_given(result, height=how.heights, fit=self.fits, max_gap=self.lifting.max_gap)
         return place(
             result,
             how.lens,
             stated_fov=stated_fov(video) if result.source.pictures else None,
             height=how.heights,
-            fit=how.fit is not False,
+            fit=self.fits,
             ground=how.ground,
             max_gap=self.lifting.max_gap,
         )

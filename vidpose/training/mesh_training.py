@@ -9,6 +9,7 @@ Shape suffixes: F frames of a split, B batch, T frames of a window, J joints, K 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ from vidpose.training.losses import mpjve as velocity_error
 from vidpose.training.mesh_losses import parameter_norm, pose_error, shape_error
 from vidpose.training.recipe import CMU17, Data, Recipe
 from vidpose.training.starting import new_lifter, start_from
-from vidpose.training.windows import StoreWindows
+from vidpose.training.windows import StoreWindows, open_store
 
 _AT_ONCE = 16
 """Windows that are evaluated together."""
@@ -135,7 +136,7 @@ def open_mesh_windows(
         raise UsageError(f"{lifter.name}: answers for one frame of a window; a mesh head needs all of them")
     data = recipe.data
     if plain:
-        data = Data(data.dataset, data.input, data.window, 0, "none", 0.0, data.actions)
+        data = replace(data, stride=0, flip="none", noise=0.0)
     return MeshWindows(store, split, lifter, data, recipe.seed, device, body_of(recipe))
 
 
@@ -207,9 +208,7 @@ class MeshTrainer(LifterRun[MeshLifter]):
                 "mesh: learns from a benchmark's clips, whose people keep their bodies; `data prepare` one"
             )
         assert recipe.mesh
-        store, lifter = Store(data), new_lifter(recipe)
-        if store.name != recipe.data.dataset:
-            raise UsageError(f"{data}: holds {store.name}, where the recipe trains on {recipe.data.dataset}")
+        store, lifter = open_store(data, recipe.data), new_lifter(recipe)
         network = MeshLifter(lifter, body_of(recipe), recipe.mesh.hidden).to(device)
         say("fitting bodies to the true joints")
         self.windows = open_mesh_windows(recipe, store, "train", lifter, device, plain=False)

@@ -77,11 +77,7 @@ def open_windows(
         filmed = CameraWindows(folder, "train", lifter, MotionAugmentation(**recipe.augmentation), recipe, device)
         validation = CameraWindows(folder, data.validation, lifter, VALIDATION, replace(recipe, seed=0), device)
         return filmed, validation.batch(0, _HELD_OUT)
-    store = Store(folder)
-    if store.name != data.dataset:
-        raise UsageError(
-            f"{folder}: holds {store.name}, where the recipe trains on {data.dataset}; give another `data`"
-        )
+    store = open_store(folder, data)
     training = StoreWindows(store, "train", lifter, data, recipe.seed, device)
     plain = replace(data, flip="none", noise=0.0)
     held_out = StoreWindows(store, data.validation, lifter, plain, recipe.seed, torch.device("cpu"))
@@ -89,6 +85,16 @@ def open_windows(
     # In float32 the last of so many could come out as one more.
     spread_W = torch.linspace(0, len(held_out) - 1, number, dtype=torch.float64).long()
     return training, Batch(*(tensor.to(device) for tensor in held_out.cut(spread_W)))
+
+
+def open_store(folder: Path, data: Data) -> Store:
+    """The benchmark that a recipe trains on; raises UsageError where the folder holds another one."""
+    store = Store(folder)
+    if store.name != data.dataset:
+        raise UsageError(
+            f"{folder}: holds {store.name}, where the recipe trains on {data.dataset}; give another `data`"
+        )
+    return store
 
 
 def window_frames(lifter: Lifter, data: Data) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pygltflib
 from scipy.spatial.transform import Rotation
 
+from vidpose.body.kinematics import orientations, quaternions_of
 from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.keypoint_files.bvh_reader import read_bvh
@@ -79,6 +80,11 @@ def track_of(world: np.ndarray, number: int = 1, first: int = 0) -> Track:
         track, joints=(camera - camera[:, :1]).astype(np.float32), joint_scores=np.ones((rows, 17), np.float32),
         roots=camera[:, 0].astype(np.float32),
     )  # fmt: skip
+
+
+def turned(track: Track) -> Track:
+    """The track with the rotations that its joints have."""
+    return dataclasses.replace(track, rotations=quaternions_of(orientations(track.joints, H36M_17)).astype(np.float32))
 
 
 def result_of(*tracks: Track, place: str = "world", times: np.ndarray | None = None) -> PoseResult:

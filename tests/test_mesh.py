@@ -7,12 +7,12 @@ import numpy as np
 import pygltflib
 import pytest
 from click.testing import CliRunner
-from exports import gltf_numbers, result_of, track_of, world_joints
+from exports import gltf_numbers, result_of, track_of, turned, world_joints
 from scipy.spatial.transform import Rotation
 
-from vidpose.body.kinematics import orientations, pose, quaternions_of
+from vidpose.body.kinematics import orientations, pose
 from vidpose.body.skeletons import H36M_17
-from vidpose.body.tracks import PinholeCamera, PoseResult, Track
+from vidpose.body.tracks import PinholeCamera, PoseResult
 from vidpose.body_models.anny_model import anny
 from vidpose.body_models.body_model import face_normals, skinned
 from vidpose.body_models.embodying import MovingBody, _Fitting, embody
@@ -28,11 +28,6 @@ DATA = Path(__file__).parent / "data"
 AT = H36M_17.index
 
 SHAPE = {"height": 0.3, "thighs": 0.2, "forearms": -0.3, "torso": 0.2, "shoulders": 0.1, "weight": 0.7}
-
-
-def turned(track: Track) -> Track:
-    """The track with the rotations that its joints have."""
-    return dataclasses.replace(track, rotations=quaternions_of(orientations(track.joints, H36M_17)).astype(np.float32))
 
 
 def known_body(rows: int = 24) -> tuple[PoseResult, np.ndarray]:

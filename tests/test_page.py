@@ -11,10 +11,15 @@ import clips
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from exports import result_of as placed_result
+from exports import track_of, turned, world_joints
 from pages import person, result_of, two_people_in, write_video
+from scipy.spatial.transform import Rotation
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source
+from vidpose.body_models.anny_model import anny
+from vidpose.body_models.embodying import embody
 from vidpose.cli import view as view_module
 from vidpose.cli.view import view
 from vidpose.common.errors import VidposeError
@@ -66,6 +71,49 @@ def test_the_page_holds_the_numbers_of_the_result(page, two_people, vfr_times):
         down = track.joints[:, [1, 4]].mean(axis=1) - track.joints[:, [11, 14]].mean(axis=1)
         cosine = (upper_arm * down).sum(axis=1) / np.linalg.norm(upper_arm, axis=1) / np.linalg.norm(down, axis=1)
         np.testing.assert_allclose(elevation, np.degrees(np.arccos(cosine)), atol=0.06)
+
+
+def test_the_page_holds_bodies_where_there_are_rotations(tmp_path, page):
+    """Moved by hand, from what the page holds, they are where `MovingBody` has them."""
+    assert data_of(page)["model"] is None
+    world = world_joints(6)
+    world[3] = np.nan
+    moving, still = turned(track_of(world_joints(6), 1)), track_of(world_joints(6, 1), 2)
+    moving = replace(moving, joints=np.where(np.isnan(world), np.nan, moving.joints).astype(np.float32))
+    result = placed_result(moving, still)
+    write_html(result, tmp_path / "p.html")
+    data = data_of(tmp_path / "p.html")
+    parents, (held, bare) = data["model"]["parents"], data["people"]
+    assert "body" not in bare
+    model, (body,) = anny(), embody(result.with_tracks((moving,)), anny()).values()
+    faces = np.frombuffer(base64.b64decode(data["model"]["faces"]), "<u2").reshape(-1, 3)
+    np.testing.assert_array_equal(faces, model.faces)
+    shares = np.frombuffer(base64.b64decode(data["model"]["weights"]), np.uint8).reshape(-1, len(parents)) / 255.0
+    shares /= shares.sum(axis=1, keepdims=True)
+    rest, heads = unpacked(held["body"]["rest"], -1, 3), unpacked(held["body"]["heads"], -1, 3)
+    turns, roots = unpacked(held["body"]["turns"], 6, -1, 4), unpacked(held["body"]["roots"], 6, 3)
+    assert np.isnan(turns[3]).all()
+    to_world = result.camera.to_world
+    for row in (0, 2, 5):
+        rotations = Rotation.from_quat(turns[row], scalar_first=True)
+        places = [roots[row]]
+        for part, parent in enumerate(parents[1:], 1):
+            places.append(places[parent] + rotations[parent].apply(heads[part] - heads[parent]))
+        found = sum(
+            shares[:, part, None] * (rotations[part].apply(rest - heads[part]) + places[part])
+            for part in range(len(parents))
+        )
+        due = (body.vertices(row) + moving.roots[row]) @ to_world[:, :3].T + to_world[:, 3]
+        np.testing.assert_allclose(found, due, atol=2e-3)
+
+
+def test_bones_that_nobody_has_leave_the_page_its_skeleton(tmp_path, caplog):
+    track = turned(track_of(world_joints(3)))
+    write_html(placed_result(replace(track, joints=track.joints * 30)), tmp_path / "p.html")
+    data = data_of(tmp_path / "p.html")
+    assert data["model"] is None
+    assert len(data["people"]) == 1
+    assert "a thigh of 13 m" in caplog.text
 
 
 def test_what_is_absent_stays_absent(tmp_path, two_people):

@@ -10,10 +10,15 @@ from typing import Any
 import clips
 import numpy as np
 import pytest
+from exports import result_of as placed_result
+from exports import track_of, turned, world_joints
 from pages import person, result_of, two_people_in, write_video
 
 from vidpose.body.colours import LEFT, RIGHT
 from vidpose.body.tracks import PinholeCamera, PoseResult
+from vidpose.body_models.anny_model import anny
+from vidpose.body_models.body_model import vertex_normals
+from vidpose.body_models.embodying import embody
 from vidpose.export.html import write_html
 
 
@@ -255,6 +260,49 @@ def _origin(element: Any) -> Any:
     from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
     return ScrollOrigin.from_element(element)
+
+
+def test_bodies_move_as_they_do_elsewhere_and_can_be_skeletons(browser, tmp_path):
+    result = placed_result(turned(track_of(world_joints(12))))
+    write_html(result, tmp_path / "p.html")
+    tab = Tab(browser, tmp_path / "p.html")
+    (track,), (body,) = result.tracks, embody(result, anny()).values()
+    for row in (0, 7):
+        found = np.array(tab.js(f"[...scene.bodies.vertices(people[0].body, {row})]")).reshape(-1, 3)
+        due = (body.vertices(row) + track.roots[row]) @ result.camera.to_world[:, :3].T + result.camera.to_world[:, 3]
+        np.testing.assert_allclose(found, due, atol=2e-3)
+    normals = np.array(tab.js("[...scene.bodies.normals(scene.bodies.vertices(people[0].body, 0))]")).reshape(-1, 3)
+    axes = result.camera.to_world[:, :3]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    np.testing.assert_allclose(normals, vertex_normals(body.vertices(0), body.model.faces) @ axes.T, atol=0.1)
+    assert tab.js("document.querySelector('[data-look=body]').ariaPressed") == "true"
+    assert tab.pixels(SCENE, LEFT) == 0
+    as_body = tab.pixels(SCENE)
+    tab.click("[data-look=skeleton]")
+    assert tab.pixels(SCENE, LEFT) > 50
+    tab.click("[data-look=body]")
+    assert tab.pixels(SCENE) == as_body
+    assert tab.complaints() == []
+
+
+def test_the_nearer_body_hides_the_other(browser, tmp_path):
+    """Two squares that cross: one is nearer on the left, the other on the right; what faces away is not seen."""
+    write_html(placed_result(turned(track_of(world_joints(2)))), tmp_path / "p.html")
+    tab = Tab(browser, tmp_path / "p.html")
+    picture = """(() => {
+        scene.bodies.faces = [0, 2, 1, 0, 3, 2];
+        const corner = (x, y, near) => ({ x, y, near, light: 1 });
+        const corners = (left, right) =>
+          [corner(0, 0, left), corner(10, 0, right), corner(10, 10, right), corner(0, 10, left)];
+        const picture = new ImageData(10, 10), nearest = new Float32Array(100);
+        scene.bodies.fill(picture, nearest, corners(1, 2), [255, 0, 0]);
+        scene.bodies.fill(picture, nearest, corners(2, 1), [0, 0, 255]);
+        scene.bodies.fill(picture, nearest, corners(9, 9).reverse(), [0, 255, 0]);
+        return [...picture.data];
+      })()"""
+    pixels = np.array(tab.js(picture)).reshape(10, 10, 4)
+    np.testing.assert_array_equal(pixels[:, :5], np.tile([0, 0, 255, 255], (10, 5, 1)))
+    np.testing.assert_array_equal(pixels[:, 5:], np.tile([255, 0, 0, 255], (10, 5, 1)))
 
 
 def test_a_page_without_the_video_plays_by_the_computers_clock(browser, tmp_path, two_people, vfr_times):

@@ -124,6 +124,15 @@ class BodyModel(ABC):
         self.movers = tuple(dict.fromkeys(theirs))
         self.mover_of = [self.movers.index(follow) for follow in theirs]
 
+    @property
+    def carriers(self) -> list[int]:
+        """For each bone the one nearest the root of those that it turns with as one piece."""
+        found: list[int] = []
+        for bone, parent in enumerate(self.layout.parents):
+            as_one = parent >= 0 and self.mover_of[parent] == self.mover_of[bone]
+            found.append(found[parent] if as_one else bone)
+        return found
+
     @abstractmethod
     def rest(self, shape: Mapping[str, float]) -> RestBody:
         """The body of a shape; dials that it does not name stand where they usually do."""

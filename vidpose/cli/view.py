@@ -17,20 +17,24 @@ from vidpose.common.files import check_outputs
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--video", type=click.Path(path_type=Path), help="The video, if it is not where RESULT says.")
 @click.option("--no-video", is_flag=True, help="Leave the video out. The page is smaller then.")
+@click.option("--no-mesh", is_flag=True, help="Leave the bodies out: skeletons only.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: RESULT with .html]")
 @click.option("--open/--no-open", "opening", default=True, show_default=True, help="Open the page in the browser.")
 @click.option("--rerun", is_flag=True, help="Write RESULT.rrd for the Rerun viewer instead, and open it there.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def view(
-    result: Path, video: Path | None, no_video: bool, out: Path | None, opening: bool, rerun: bool, overwrite: bool
-) -> None:
+    result: Path, video: Path | None, no_video: bool, no_mesh: bool, out: Path | None, opening: bool, rerun: bool,
+    overwrite: bool,
+) -> None:  # fmt: skip
     """Make a page of RESULT, a .npz from `vidpose infer`, and open it.
 
-    The page is one HTML file, which needs no network and no other file. It shows the video, the skeletons on it and in
-    3D, and the joint angles, all at the same moment.
+    The page is one HTML file, which needs no network and no other file. It shows the video, the skeletons on it,
+    bodies or skeletons in 3D, and the joint angles, all at the same moment.
     """
     if video and no_video:
         raise UsageError("--video and --no-video exclude each other; give one of them")
+    if rerun and no_mesh:
+        raise UsageError("--no-mesh: about the page only; leave it out with --rerun, which has no bodies")
     out = out or result.with_suffix(".rrd" if rerun else ".html")
     check_outputs([out], overwrite)
 
@@ -47,7 +51,7 @@ def view(
         else:
             from vidpose.export.html import write_html
 
-            write_html(loaded, out, video=film, progress=progress)
+            write_html(loaded, out, video=film, meshes=not no_mesh, progress=progress)
     say(f"wrote {out}")
     if opening and rerun:
         from vidpose.export.rerun import open_viewer

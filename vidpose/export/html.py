@@ -23,13 +23,15 @@ from vidpose.body.joint_angles import track_angles
 from vidpose.body.skeletons import SKELETONS, Skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.body.whole_body import known_whole, whole_skeleton
+from vidpose.body_models.anny_model import anny
 from vidpose.common.files import replacing
+from vidpose.export.page_bodies import RigidParts, page_body
 from vidpose.export.page_film import frames_to_show, small_film
 from vidpose.export.placing import Placement
 from vidpose.export.scene import ViewerScene
 
 _PARTS = Path(__file__).parent / "page"
-_SCRIPTS = ("data", "picture", "scene", "curves", "player", "shell", "page")
+_SCRIPTS = ("data", "picture", "scene", "bodies", "curves", "player", "shell", "page")
 
 _ABSENT = -32768
 
@@ -55,6 +57,7 @@ def write_html(
     path: Path,
     *,
     video: Path | None = None,
+    meshes: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write the page of a result.
@@ -66,6 +69,7 @@ def write_html(
         result: the people; without 3D joints the page shows them in the picture only.
         path: of the HTML file.
         video: of the result, to put into the page; None leaves it out.
+        meshes: show whoever has rotations as a skinned body, too.
         progress: called after every frame of the video with the frames decoded so far and those of the whole video.
 
     Raises:
@@ -76,7 +80,7 @@ def write_html(
         _part("page.html"),
         title=Path(result.source.path).name,
         scripts=_SCRIPTS,
-        data=_data(result),
+        data=_data(result, meshes),
         film=base64.b64encode(film).decode("ascii"),
     )
     with replacing(path) as partial:
@@ -121,9 +125,10 @@ def _part(name: str) -> str:
     return (_PARTS / name).read_text(encoding="utf-8")
 
 
-def _data(result: PoseResult) -> dict[str, Any]:
+def _data(result: PoseResult, meshes: bool) -> dict[str, Any]:
     """Everything the scripts read; page/data.js is the other end."""
     source, frames, scene = result.source, frames_to_show(result), ViewerScene.of(result)
+    people = [_person(result, track, scene, frames.start) for track in result.tracks]
     return {
         "facts": _facts(result, frames),
         "width": source.width,
@@ -132,7 +137,8 @@ def _data(result: PoseResult) -> dict[str, Any]:
         "times": _base64(source.times[frames.start : frames.stop].astype("<f8")),
         "layout2d": drawn_layout(SKELETONS.get(result.keypoint_layout)),
         "layout3d": drawn_layout(whole_skeleton(result) if result.joint_layout in SKELETONS else None),
-        "people": [_person(result, track, scene, frames.start) for track in result.tracks],
+        "people": people,
+        "model": _add_bodies(people, result, scene) if meshes else None,
         "bounds": [scene.low.tolist(), scene.high.tolist()],
         "floors": [asdict(floor) | {"spacing": floor.spacing} for floor in scene.floors],
         "placeNote": _place_note(scene),
@@ -176,6 +182,27 @@ def _person(result: PoseResult, track: Track, scene: ViewerScene, first_frame: i
         "joints": _packed(scene.joints.get(track.id, np.full((*track.joints.shape[:2], 3), np.nan)), 1e-3),
         "known": _base64(known_whole(result, track).astype(np.uint8)),
         "angles": {name: _packed(curve, 0.1) for name, curve in angles.items()},
+    }
+
+
+def _add_bodies(people: list[dict[str, Any]], result: PoseResult, scene: ViewerScene) -> dict[str, Any] | None:
+    """Give people their bodies, and return the mesh that these share; None where nobody has one."""
+    model = anny()
+    parts = RigidParts.of(model)
+    for person, track in zip(people, result.tracks, strict=True):
+        if track.id in scene.joints and (body := page_body(result, track, scene.joints[track.id], model, parts)):
+            person["body"] = {
+                "rest": _packed(body.rest, 1e-4),
+                "heads": _packed(body.heads, 1e-4),
+                "turns": _packed(body.turns, 1 / 32767),
+                "roots": _packed(body.roots, 1e-3),
+            }
+    if not any("body" in person for person in people):
+        return None
+    return {
+        "parents": parts.parents,
+        "faces": _base64(model.faces.astype("<u2")),
+        "weights": _base64(np.rint(255 * parts.weights).astype(np.uint8)),
     }
 
 

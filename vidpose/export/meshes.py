@@ -56,14 +56,9 @@ def write_mesh_gltf(result: PoseResult, bodies: Bodies, path: Path) -> None:
 
 
 def _of_few_bones(model: BodyModel) -> np.ndarray:
-    """(V, B) the model's weights, those of bones that go the same way added up where more than four share a vertex."""
-    parents, movers = model.layout.parents, model.mover_of
+    """(V, B) the model's weights, added up for bones that turn as one piece where more than four share a vertex."""
     merged = np.zeros_like(model.weights)
-    for bone in range(len(parents)):
-        first = bone
-        while parents[first] >= 0 and movers[parents[first]] == movers[first]:
-            first = parents[first]
-        merged[:, first] += model.weights[:, bone]
+    np.add.at(merged.T, model.carriers, model.weights.T)
     many = (model.weights > 0).sum(axis=1) > 4
     return np.where(many[:, None], merged, model.weights)
 

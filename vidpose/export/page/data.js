@@ -17,6 +17,17 @@ function numbersOf(packed) {
   return values;
 }
 
+// Rows of whole numbers become shares of one.
+function sharesOf(whole, count) {
+  const shares = Float32Array.from(whole);
+  for (let start = 0; start < shares.length; start += count) {
+    const row = shares.subarray(start, start + count);
+    const sum = row.reduce((a, b) => a + b);
+    row.forEach((value, i) => (row[i] = value / sum));
+  }
+  return shares;
+}
+
 function readData(json) {
   const data = JSON.parse(json);
   data.times = new Float64Array(bytesOf(data.times).buffer);
@@ -27,6 +38,11 @@ function readData(json) {
     person.known = bytesOf(person.known);
     person.shown = true;
     for (const name of Object.keys(person.angles)) person.angles[name] = numbersOf(person.angles[name]);
+    for (const name of Object.keys(person.body ?? {})) person.body[name] = numbersOf(person.body[name]);
+  }
+  if (data.model) {
+    data.model.faces = new Uint16Array(bytesOf(data.model.faces).buffer);
+    data.model.weights = sharesOf(bytesOf(data.model.weights), data.model.parents.length);
   }
   return data;
 }

@@ -100,6 +100,21 @@ function listen() {
   for (const canvas of document.querySelectorAll("figure canvas")) resized.observe(canvas);
 }
 
+// People as bodies, where the result has some, or as skeletons.
+function chooseLooks() {
+  one(".looks").hidden = !data.model;
+  if (!data.model) return;
+  scene.bodies = new Bodies(data.model);
+  const buttons = [...document.querySelectorAll(".looks button")];
+  const show = (look) => {
+    scene.bodies.shown = look === "body";
+    for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.look === look);
+    redraw();
+  };
+  for (const button of buttons) button.addEventListener("click", () => show(button.dataset.look));
+  show("body");
+}
+
 function step(count) {
   if (player.playing) player.pause();
   player.seek(player.frame + count);
@@ -123,5 +138,6 @@ function loadFilm() {
 describe();
 listPeople();
 listen();
+chooseLooks();
 player.set(0);
 requestAnimationFrame(() => setTimeout(loadFilm));

@@ -1,4 +1,4 @@
-// The skeletons in space: x right, y away from the camera, z up, metres. A small painter's renderer: near bones last.
+// People in space: x right, y away from the camera, z up, metres. A small painter's renderer: near bones last.
 
 const FIELD_OF_VIEW = (34 * Math.PI) / 180;
 const START = { azimuth: (24 * Math.PI) / 180, elevation: (14 * Math.PI) / 180, zoom: 1 };
@@ -20,6 +20,7 @@ class Scene {
     this.canvas = canvas;
     this.data = data;
     this.changed = changed;
+    this.bodies = null; // whoever shows people as more than bones
     this.points = this.samples();
     this.centre();
     this.look(START);
@@ -139,12 +140,24 @@ class Scene {
     const context = wiped(this.canvas);
     const project = this.projection(this.canvas.clientWidth, this.canvas.clientHeight);
     for (const floor of this.data.floors) this.drawFloor(context, project, floor);
-    const bodies = [];
+    const { outline, shadow } = this.data.colours;
+    const parts = [];
+    const embodied = [];
     for (const person of this.data.people) {
       const row = rowOf(person, frame);
-      if (person.shown && row >= 0) bodies.push(...this.body(context, project, person, row));
+      if (!person.shown || row < 0) continue;
+      const points = this.joints(project, person, row);
+      const found = points.filter(Boolean);
+      if (!found.length || found.some((point) => point.near < NEAREST)) continue;
+      if (this.bodies?.has(person, row)) embodied.push([person, row]);
+      else parts.push(...this.limbs(context, points, person, row));
+      const top = headOf(points, this.data.layout3d);
+      parts.push({ depth: -Infinity, paint: () => chip(context, top.x, top.y - 20, person, outline) });
     }
-    bodies.sort((a, b) => b.depth - a.depth).forEach((part) => part.paint());
+    if (embodied.length) {
+      parts.push(this.bodies.part(context, project, axes(this), embodied, this.data.floors[0].z, css(shadow)));
+    }
+    parts.sort((a, b) => b.depth - a.depth).forEach((part) => part.paint());
   }
 
   // Lines that fade towards the border.
@@ -167,10 +180,9 @@ class Scene {
     }
   }
 
-  // What there is to paint of one person; their shadow is painted at once.
-  body(context, project, person, row) {
-    const { layout3d, colours } = this.data;
-    const count = layout3d.colours.length;
+  // Where one person's joints appear, and what they are above; null where a joint is not known.
+  joints(project, person, row) {
+    const count = this.data.layout3d.colours.length;
     const points = [];
     for (let i = 0; i < count; i++) {
       const at = 3 * (row * count + i);
@@ -178,8 +190,13 @@ class Scene {
       const there = !Number.isNaN(x + y + z);
       points.push(there ? { ...project(x, y, z), shadow: project(x, y, this.data.floors[0].z) } : null);
     }
-    const found = points.filter(Boolean);
-    if (!found.length || found.some((point) => point.near < NEAREST)) return [];
+    return points;
+  }
+
+  // What there is to paint of one person's bones; their shadow is painted at once.
+  limbs(context, points, person, row) {
+    const { layout3d, colours } = this.data;
+    const count = points.length;
     const width = Math.max(2, 0.036 * this.scale);
     const parts = [];
     for (const [start, end, colour, weight] of layout3d.bones) {
@@ -204,8 +221,6 @@ class Scene {
         },
       });
     }
-    const top = headOf(points, layout3d);
-    parts.push({ depth: -Infinity, paint: () => chip(context, top.x, top.y - 20, person, colours.outline) });
     return parts;
   }
 }

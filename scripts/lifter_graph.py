@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from vidpose.lifters.graph_lifter import DOUBTS, JOINTS, PIXELS, POSED, SIZE
+from vidpose.lifters.graph_lifter import DOUBTS, JOINTS, PIXELS, POSED, SEEN, SIZE
 from vidpose.lifters.window_network import WindowNetwork
 from vidpose.lifters.zoo import load_weights
 from vidpose.runtimes.graph_file import write_graph
@@ -21,10 +21,12 @@ from vidpose.weights.downloads import file_hash
 
 
 class Doubting(WindowNetwork):
-    """Says how far the given joints may be off, too."""
+    """Says of other frames how far joints may be off that were given for them, too."""
 
-    def forward(self, pixels_WTJC: torch.Tensor, size: torch.Tensor, posed_WJD: torch.Tensor) -> tuple:
-        return super().forward(pixels_WTJC, size), self.doubts(pixels_WTJC, posed_WJD, size)
+    def forward(
+        self, pixels_WTJC: torch.Tensor, size: torch.Tensor, seen_NJC: torch.Tensor, posed_NJD: torch.Tensor
+    ) -> tuple:
+        return super().forward(pixels_WTJC, size), self.doubts(seen_NJC[:, None], posed_NJD, size)
 
 
 def main() -> None:
@@ -38,10 +40,10 @@ def main() -> None:
         SIZE: (torch.tensor([640.0, 480.0]), {}),
     }
     if lifter.config.doubt:
-        posed = torch.ones(3, len(lifter.layout), 3)
-        graph = write_graph(
-            Doubting(lifter), path, inputs | {POSED: (posed, windows)}, [JOINTS, DOUBTS], prefix="lifter.", plain=True
-        )
+        alone = {0: torch.export.Dim("frames")}
+        inputs[SEEN] = torch.ones(5, len(lifter.input_layout), 3), alone
+        inputs[POSED] = torch.ones(5, len(lifter.layout), 3), alone
+        graph = write_graph(Doubting(lifter), path, inputs, [JOINTS, DOUBTS], prefix="lifter.", plain=True)
     else:
         graph = write_graph(WindowNetwork(lifter), path, inputs, [JOINTS], prefix="lifter.", plain=True)
     print(f'ShippedWeights("{path.name}", "{file_hash(path)}", graph_sha256="{file_hash(graph)}")')

@@ -17,12 +17,12 @@ from vidpose.body.skeletons import get_skeleton
 from vidpose.lifters.lifter_config import LifterConfig, Predicts
 from vidpose.runtimes.onnx_network import OnnxGraph
 
-PIXELS, SIZE, POSED = "pixels", "size", "posed"
+PIXELS, SIZE, SEEN, POSED = "pixels", "size", "seen", "posed"
 """Inputs: (W, T, J, 3) pixels and scores, (2,) width and height of the picture; and, of a lifter that says how sure it
-is, (W, J, 3) the joints that it is to say it of."""
+is, (N, J, 3) pixels and scores of frames, and (N, J, 3) the joints that it is to say it of."""
 
 JOINTS, DOUBTS = "joints", "doubts"
-"""Outputs: (W, T', J, 3), and (W, J, 2), as of `WindowNetwork`."""
+"""Outputs: (W, T', J, 3), and (N, J, 2), as of `WindowNetwork`."""
 
 
 class GraphLifter:
@@ -70,17 +70,19 @@ class GraphWindows:
         self._lifter, self._size = lifter, np.array(image_size, np.float32)
 
     def predict(self, pixels_WTJC: np.ndarray) -> np.ndarray:
-        return self._run(JOINTS, pixels_WTJC, np.zeros((len(pixels_WTJC), len(self._lifter.layout), 3)))
+        inputs = {PIXELS: pixels_WTJC}
+        if self._lifter.config.doubt:
+            inputs |= {SEEN: pixels_WTJC[:1, 0], POSED: np.zeros((1, len(self._lifter.layout), 3))}
+        return self._run(JOINTS, inputs)
 
     def of_frames(self, clip_NJC: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         return lambda rows_WT: self.predict(clip_NJC[rows_WT])
 
     def doubts(self, pixels_NJC: np.ndarray, joints_NJD: np.ndarray) -> np.ndarray:
-        # A window that is one frame over and over is normalised as the frame is.
-        return self._run(DOUBTS, np.repeat(pixels_NJC[:, None], self._lifter.config.frames, axis=1), joints_NJD)
+        # The graph answers for both in any case, and windows take far more time: there is one.
+        window_1TJC = np.repeat(pixels_NJC[None, :1], self._lifter.config.frames, axis=1)
+        return self._run(DOUBTS, {PIXELS: window_1TJC, SEEN: pixels_NJC, POSED: joints_NJD})
 
-    def _run(self, output: str, pixels_WTJC: np.ndarray, posed_WJD: np.ndarray) -> np.ndarray:
-        inputs = {PIXELS: pixels_WTJC, SIZE: self._size}
-        if self._lifter.config.doubt:
-            inputs[POSED] = posed_WJD
-        return self._lifter.run(output, {name: array.astype(np.float32) for name, array in inputs.items()})
+    def _run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        given = {name: array.astype(np.float32) for name, array in inputs.items()}
+        return self._lifter.run(output, {**given, SIZE: self._size})

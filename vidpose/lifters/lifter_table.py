@@ -59,7 +59,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "single-branch-cmu17-2.safetensors",
                 "5896b03b6f630506c5671d695668d254a1f6bdc17ff9a7b897f2349510e99d71",
-                graph_sha256="751db6860e80cbbd59ab5c38abcc08cf7cc440e7f903fdd84989e095767a66c6",
+                graph_sha256="4ebcf461293aeaad5d5afbd0b60a34f24fde6e02a449895e71e34dcbe5d46c90",
             ),
         ),
         LifterEntry(
@@ -74,7 +74,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "dual-branch-cmu17-2.safetensors",
                 "706143a7f77606bcbbc0dca56cd0dfacc27b8b8b677c47d759cf87e648f4f400",
-                graph_sha256="bda31eeed39c723114a5ee361689c2268a2237b14813c996ac646359d11b4952",
+                graph_sha256="4495c27601c2806999b10332c32c0a97c6885e95edcd61bc0780c8c240a7012d",
             ),
         ),
         LifterEntry(
@@ -89,7 +89,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "lstm-cmu17-2.safetensors",
                 "3913d01a11d1d741269975a201a08a1a69a7ecb93933d07c06d177716a8fd23b",
-                graph_sha256="db28c245dfd721ceb54f8ce005b82295e20b1f680d78286ff30ba91a3fa148df",
+                graph_sha256="5982c253e8fd7ee96481d39b11697109cbd54501aa4b72557733151ac30a8605",
             ),
         ),
         LifterEntry(
@@ -105,7 +105,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "seq2seq-cmu17-2.safetensors",
                 "4a13b3b40a666da66f43e12385f138556923b2ffc67f167c6c4ee7e9214b4fcc",
-                graph_sha256="0b756a05d1e20df716376b28f25634674368951b2c05d1bf83deb6c4eba8da8e",
+                graph_sha256="f5480679001ddc65a32987008956cef1c2eace13cc8438121c043b00ae12f148",
             ),
         ),
         LifterEntry(
@@ -197,7 +197,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "videopose3d-cmu17-2.safetensors",
                 "c96ba4c330304966168a8540a2938bc5325de91f9bb0233e2cc3dc9bacc88500",
-                graph_sha256="288b2c78c064f339be64ec80b6a2ef5f42b9be3879ee3f147200bd6f00894f27",
+                graph_sha256="9bdbc4e9f1af9d0b6050ace199b5e03f06564c9aadd5c37fecd23d7a1a045969",
             ),
         ),
         LifterEntry(
@@ -217,7 +217,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "martinez-cmu17-2.safetensors",
                 "a8f30989a64f3a1e24682139f96cf3220fe2a0866b549ffcca39c04f6b8e5e00",
-                graph_sha256="9824cd568c8ab84e86faea42b4dc164df41658f6d9e8056adb3867215c06d6a5",
+                graph_sha256="a0d2b6664d6f6ca15114d0db7cfabcf20539a9b8def29926caecffb4e6ef87ce",
             ),
         ),
         LifterEntry(

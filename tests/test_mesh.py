@@ -220,6 +220,20 @@ def test_the_nearer_mesh_hides_the_other_and_what_faces_away_is_not_drawn():
     assert not image.any()
 
 
+def test_meshes_that_go_through_each_other_are_told_apart_at_every_pixel():
+    """Two planes that cross where the camera looks, in column 50: to its left one is nearer, to its right the other."""
+    camera = PinholeCamera((100, 100), (50, 50))
+    square = np.array([[-1.0, -1, 3], [1, -1, 5], [1, 1, 5], [-1, 1, 3]])
+    facing = np.array([[0, 2, 1], [0, 3, 2]])
+    other = np.array([[-1.0, -1, 5], [1, -1, 3], [1, 1, 3], [-1, 1, 5]])
+    meshes = [PlacedMesh(square, facing, (0, 0, 255)), PlacedMesh(other, facing, (255, 0, 0))]
+    for order in (meshes, meshes[::-1]):
+        image = np.zeros((100, 100, 3), np.uint8)
+        draw_meshes(image, order, camera)
+        assert (image[32:68, 32:50].argmax(axis=-1) == 2).all()
+        assert (image[32:68, 50:68].argmax(axis=-1) == 0).all()
+
+
 def test_the_overlay_shows_the_mesh_where_the_person_is(walker: PoseResult, bodies: dict[int, MovingBody]):
     size = walker.source.width, walker.source.height
     grey = np.full((size[1], size[0], 3), 90, np.uint8)

@@ -3,6 +3,7 @@
 import csv
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -107,6 +108,22 @@ def test_results_of_other_settings_are_not_mixed(done, videos):
     out, _ = done
     with pytest.raises(UsageError, match=r"holds results with `min_score=0\.3`, not 0\.5; choose another `out`"):
         vidpose.batch(videos, out, formats=["csv"], overlay="none", min_score=0.5)
+
+
+@pytest.mark.parametrize(("stored", "meant"), [("true", "skeletons"), ("false", "none")])
+def test_a_folder_of_before_there_were_meshes_is_gone_on_with(stored, meant, done, videos, tmp_path, monkeypatch):
+    """Its settings say whether an overlay was drawn, not which."""
+    out = shutil.copytree(done[0], tmp_path / "out")
+    old = (out / "batch.json").read_text().replace('"overlay": "none"', f'"overlay": {stored}')
+    (out / "batch.json").write_text(old)
+    assert f'"overlay": {stored}' in old
+    monkeypatch.setattr("vidpose.many.scheduling._outcomes", lambda left, pool: [])
+    records = vidpose.batch(videos, out, formats=["csv"], overlay=meant, workers=1, device="cpu")
+    assert [record.name for record in records if record.failure is None] == ["more_walk", "videos0_walk"]
+    assert f'"overlay": "{meant}"' in (out / "batch.json").read_text()
+    (out / "batch.json").write_text(old)
+    with pytest.raises(UsageError, match=f"holds results with `overlay='{meant}'`, not 'mesh'; choose another"):
+        vidpose.batch(videos, out, formats=["csv"], overlay="mesh", device="cpu")
 
 
 def test_files_of_something_else_are_not_replaced(videos, tmp_path):

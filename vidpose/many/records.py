@@ -60,7 +60,11 @@ def read_settings(out: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with reading(path, "the settings of a batch", "choose another `out`"):
-        return convert(read_json(path, _MOST_BYTES), dict[str, Any])
+        settings = convert(read_json(path, _MOST_BYTES), dict[str, Any])
+    # Before an overlay could be of meshes, it was of skeletons, or there was none.
+    if isinstance(drawn := settings.get("overlay"), bool):
+        settings["overlay"] = "skeletons" if drawn else "none"
+    return settings
 
 
 def write_settings(out: Path, settings: dict[str, Any]) -> None:

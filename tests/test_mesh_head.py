@@ -1,6 +1,7 @@
 """The mesh head of SSR-STF's section IV.G: its equations once more, its truth, and a small training."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,6 +138,38 @@ def test_a_small_training(store: Store, recipe: Recipe, tmp_path: Path):
     for name in ("mpve", "mpjpe", "p_mpjpe"):
         assert figures[name] == pytest.approx(rows[-1][f"val_{name}_mm"], rel=1e-4)
     assert (summary["frames"], summary["clips"]) == (40, 1)
+
+
+def test_a_run_that_goes_on_takes_up_its_bodies(
+    store: Store, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    short, out, said = replace(recipe, steps=2), tmp_path / "run", []
+    train(short, store.folder, out, device="cpu")
+    lifter = create_lifter(recipe.arch, **recipe.model)
+    fitted = open_mesh_windows(recipe, store, "train", lifter, CPU, plain=False)
+
+    def fails(*of: object) -> None:
+        raise VidposeError("fitted again")
+
+    monkeypatch.setattr("vidpose.training.true_bodies.fit_motion", fails)
+    train(replace(short, steps=3), store.folder, out, device="cpu", resume=True, say=said.append)
+    kept = out / "bodies-train.safetensors"
+    assert f"{kept}: bodies that were fitted before" in said
+    found = open_mesh_windows(recipe, store, "train", lifter, CPU, plain=False, run=out)
+    for one, other in zip(found.plain(torch.arange(4)), fitted.plain(torch.arange(4)), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(found.landmarks_JD, fitted.landmarks_JD)
+    # Of another split, and of another model, they are no bodies.
+    shutil.copy(kept, out / "bodies-test.safetensors")
+    with pytest.raises(VidposeError, match="fitted again"):
+        open_mesh_windows(recipe, store, "test", lifter, CPU, plain=False, run=out)
+    thin = anny()
+    monkeypatch.setattr(thin, "rest", lambda shape, usual=thin.rest: usual({**shape, "weight": 0.1}))
+    with pytest.raises(VidposeError, match="fitted again"):
+        open_mesh_windows(recipe, store, "train", lifter, CPU, plain=False, run=out)
+    kept.write_bytes(kept.read_bytes()[:-100])
+    with pytest.raises(VidposeError, match=r"bodies-train\.safetensors: not the bodies of a run .*; remove it"):
+        open_mesh_windows(recipe, store, "train", lifter, CPU, plain=False, run=out)
 
 
 def test_what_cannot_be_is_said_in_a_line(store: Store, recipe: Recipe, tmp_path: Path):

@@ -1,7 +1,7 @@
 """Training a mesh head behind a lifter (SSR-STF, section IV.G) on a benchmark whose people were fitted with a body.
 
-Human3.6M has no meshes that may be passed on, so the truth is made here: `vidpose.body_models.embodying` fits the body
-model to the true joints of each clip. Clip by clip, before the first step: 2 ms a frame.
+Human3.6M has no meshes that may be passed on, so the truth is made here: a body is fitted to the true joints of each
+clip before the first step (`vidpose.training.true_bodies`).
 
 Shape suffixes: F frames of a split, B batch, T frames of a window, J joints, K bones, P dials, D 3.
 """
@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from vidpose.body.kinematics import orientations
 from vidpose.body_models.anny_model import anny
 from vidpose.body_models.body_model import BodyModel
 from vidpose.body_models.differentiable import relative_turns
-from vidpose.body_models.embodying import fit_motion
 from vidpose.body_models.smpl_model import read_smpl
 from vidpose.common.errors import UsageError
 from vidpose.datasets.store import Store
@@ -34,6 +32,7 @@ from vidpose.training.losses import mpjve as velocity_error
 from vidpose.training.mesh_losses import parameter_norm, pose_error, shape_error
 from vidpose.training.recipe import CMU17, Data, Recipe
 from vidpose.training.starting import new_lifter, start_from
+from vidpose.training.true_bodies import TrueMotion, true_bodies
 from vidpose.training.windows import StoreWindows, open_store
 
 _AT_ONCE = 16
@@ -73,6 +72,7 @@ class MeshWindows(StoreWindows):
 
     Args:
         model: the body.
+        kept, say: as of `vidpose.training.true_bodies.true_bodies`.
         others: as of `StoreWindows`.
 
     Attributes:
@@ -80,28 +80,18 @@ class MeshWindows(StoreWindows):
     """
 
     def __init__(
-        self, store: Store, split: str, lifter: Lifter, data: Data, seed: int, device: torch.device, model: BodyModel
-    ):
+        self, store: Store, split: str, lifter: Lifter, data: Data, seed: int, device: torch.device, model: BodyModel,
+        kept: Path | None = None, say: Callable[[str], None] = lambda line: None,
+    ):  # fmt: skip
         super().__init__(store, split, lifter, data, seed, device)
-        dials = [name for name, dial in model.dials.items() if dial.fitted]
-        joints_FJD = (self.joints_FJD * self.metres_F[:, None, None]).cpu().numpy()
-        counts_F, frames, bones = (self.metres_F > 0).cpu().numpy(), len(joints_FJD), len(model.layout)
-        turns_FKDD = np.tile(np.eye(3, dtype=np.float32), (frames, bones, 1, 1))
-        shapes_FP = np.zeros((frames, len(dials)), np.float32)
-        ways: list[np.ndarray] = []
-        for first, last in torch.unique(self.windows_W4[:, 1:3], dim=0).tolist():
-            rows = first + np.flatnonzero(counts_F[first : last + 1])
-            turned = orientations(joints_FJD[rows].astype(np.float64), lifter.layout)
-            body = fit_motion(joints_FJD[rows], turned, lifter.layout, model, {}, f"{store.folder}, row {first}")
-            turns_FKDD[rows], shapes_FP[first : last + 1] = body.turns, [body.shape[name] for name in dials]
-            marks = [model.landmarks[joint] for joint in lifter.layout.joints]
-            heads, held = ([model.layout.index(getattr(m, end)) for m in marks] for end in ("head", "held_by"))
-            beside_NJD = (joints_FJD[rows] - body.heads[:, heads])[..., None]
-            ways.append((body.turns[:, held].swapaxes(-1, -2) @ beside_NJD)[..., 0].mean(axis=0))
+        joints_FJD, counts_F = self.joints_FJD * self.metres_F[:, None, None], self.metres_F > 0
+        clips = [(first, last) for first, last in torch.unique(self.windows_W4[:, 1:3], dim=0).tolist()]
+        motion = TrueMotion(joints_FJD.cpu().numpy(), counts_F.cpu().numpy(), clips, lifter.layout, str(store.folder))
+        truth = true_bodies(motion, model, kept, say)
         self.model, self.joint_count = model, self.joints_FJD.shape[1]
-        self.landmarks_JD = torch.from_numpy(np.mean(ways, axis=0)).float().to(device)
-        self.shapes_FP = torch.from_numpy(shapes_FP).to(device)
-        axes_FXD = torch.from_numpy(turns_FKDD[..., 1:]).mT.flatten(1, 2).to(device)
+        self.landmarks_JD = torch.from_numpy(truth.landmarks).to(device)
+        self.shapes_FP = torch.from_numpy(truth.shapes).to(device)
+        axes_FXD = torch.from_numpy(truth.axes[:, model.mover_of]).flatten(1, 2).to(device)
         self.joints_FJD = torch.cat([self.joints_FJD, axes_FXD], dim=1)
         mirror_K = torch.tensor(model.layout.mirror, device=device)
         mirror_X = self.joint_count + torch.stack([2 * mirror_K, 2 * mirror_K + 1], dim=1).flatten()
@@ -125,9 +115,14 @@ class MeshWindows(StoreWindows):
 
 
 def open_mesh_windows(
-    recipe: Recipe, store: Store, split: str, lifter: Lifter, device: torch.device, *, plain: bool
-) -> MeshWindows:
+    recipe: Recipe, store: Store, split: str, lifter: Lifter, device: torch.device, *, plain: bool,
+    run: Path | None = None, say: Callable[[str], None] = lambda line: None,
+) -> MeshWindows:  # fmt: skip
     """A split's windows; `plain` for what is evaluated, end to end, without noise or mirror images.
+
+    Args:
+        run: the folder that keeps the bodies; None: none does.
+        say: called with a line for people.
 
     Raises:
         UsageError: lifter or data do not go together with a mesh head.
@@ -137,7 +132,8 @@ def open_mesh_windows(
     data = recipe.data
     if plain:
         data = replace(data, stride=0, flip="none", noise=0.0)
-    return MeshWindows(store, split, lifter, data, recipe.seed, device, body_of(recipe))
+    kept = run / f"bodies-{split}.safetensors" if run else None
+    return MeshWindows(store, split, lifter, data, recipe.seed, device, body_of(recipe), kept, say)
 
 
 @torch.no_grad()
@@ -210,9 +206,8 @@ class MeshTrainer(LifterRun[MeshLifter]):
         assert recipe.mesh
         store, lifter = open_store(data, recipe.data), new_lifter(recipe)
         network = MeshLifter(lifter, body_of(recipe), recipe.mesh.hidden).to(device)
-        say("fitting bodies to the true joints")
-        self.windows = open_mesh_windows(recipe, store, "train", lifter, device, plain=False)
-        self.held_out = open_mesh_windows(recipe, store, recipe.data.validation, lifter, device, plain=True)
+        self.windows = open_mesh_windows(recipe, store, "train", lifter, device, plain=False, run=out, say=say)
+        self.held_out = open_mesh_windows(recipe, store, recipe.data.validation, lifter, device, plain=True, run=out)
         number = min(len(self.held_out), _HELD_OUT)
         self.held_out_W = torch.linspace(0, len(self.held_out) - 1, number, dtype=torch.float64).long().to(device)
         if recipe.init:

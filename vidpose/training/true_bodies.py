@@ -97,7 +97,7 @@ class TrueMotion:
             shapes_FP[first : last + 1] = [body.shape[name] for name in dials]
             beside_NJD = (joints_NJD - body.heads[:, heads])[..., None]
             ways.append((body.turns[:, held].swapaxes(-1, -2) @ beside_NJD)[..., 0].mean(axis=0))
-        return TrueBodies(axes_FKDD, shapes_FP, np.mean(ways, axis=0, dtype=np.float64).astype(np.float32))
+        return TrueBodies(axes_FKDD, shapes_FP, np.stack(ways).mean(axis=0).astype(np.float32))
 
 
 def true_bodies(motion: TrueMotion, model: BodyModel, kept: Path | None, say: Callable[[str], None]) -> TrueBodies:

@@ -3,6 +3,7 @@
 And what OpenSim itself makes of them, where it is installed.
 """
 
+import dataclasses
 import importlib.util
 import shutil
 from itertools import pairwise
@@ -14,12 +15,15 @@ import pytest
 from exports import AT, FPS, expected, read_mot, read_trc, result_of, track_of, world_joints
 from scipy.spatial.transform import Rotation
 
-from vidpose.body.kinematics import rest_directions
-from vidpose.body.skeletons import H36M_17
+from vidpose.body.kinematics import orientations, quaternions_of, rest_directions
+from vidpose.body.skeletons import EXTREMITIES_10, H36M_17
+from vidpose.body.tracks import Track
 from vidpose.common.errors import UsageError
 from vidpose.export import FORMATS
 from vidpose.export.mot import coordinates
+from vidpose.export.rajagopal import HEEL, LEG, TOE
 from vidpose.export.rigid_figure import Figure
+from vidpose.refine.extremities import FOOT, HAND
 
 THIGH, SHANK = np.array([0.0015, -0.406, -0.002]), np.array([-0.01, -0.4, 0])
 UPPER_ARM, FOREARM = np.array([0.01314, -0.28627, -0.00959]), np.array([-0.01552, -0.24885, 0.03969])
@@ -178,9 +182,48 @@ def test_the_folder_names_no_marker_that_was_never_seen(tmp_path: Path):
     track.joint_scores[:, AT("left_wrist")] = 0
     track.scores[:] = 0.01
     (folder,) = FORMATS["opensim"].write(result_of(track), tmp_path / "a")
-    tasks = {task.get("name") for task in ElementTree.parse(folder / "ik.xml").iter("IKMarkerTask")}
+    tasks = tasks_in(folder)
     markers = {marker.get("name") for marker in ElementTree.parse(folder / "marker_set.xml").iter("Marker")}
     assert "LWJC" in markers - tasks
+
+
+def with_feet(track: Track, flexions: np.ndarray) -> Track:
+    """The track with feet that are bent upwards by (N,) degrees against their shanks, and straight hands."""
+    turned = orientations(track.joints, H36M_17)
+    upwards = Rotation.from_rotvec(np.radians(flexions)[:, None] * [-1.0, 0, 0]).as_matrix()
+    extremities = np.zeros((len(track), len(EXTREMITIES_10), 3), np.float32)
+    for side, mirror in (("left", 1), ("right", -1)):
+        for part, bent in ((FOOT, upwards), (HAND, np.eye(3))):
+            above, end = (AT(f"{side}_{joint}") for joint in part.bone)
+            lengths = np.linalg.norm(track.joints[:, end] - track.joints[:, above], axis=1)
+            turned[:, end] = turned[:, above] @ bent
+            for point, place in part.points.items():
+                way = lengths[:, None] * (turned[:, end] @ (np.array(place) * (mirror, 1, 1)))
+                extremities[:, EXTREMITIES_10.index(f"{side}_{point}")] = track.joints[:, end] + way
+    rotations = quaternions_of(turned).astype(np.float32)
+    return dataclasses.replace(track, extremities=extremities, rotations=rotations)
+
+
+def tasks_in(folder: Path) -> set[str | None]:
+    return {task.get("name") for task in ElementTree.parse(folder / "ik.xml").iter("IKMarkerTask")}
+
+
+def test_feet_have_tasks_where_there_are_feet(tmp_path: Path):
+    track = track_of(world_joints(4))
+    for name, one in (("bare", track), ("feet", with_feet(track, np.full(4, 10.0)))):
+        (folder,) = FORMATS["opensim"].write(result_of(one), tmp_path / name)
+        feet = {"RCAL", "RTOE", "LCAL", "LTOE"} if name == "feet" else set()
+        assert {marker for marker in tasks_in(folder) if marker and marker.endswith(("CAL", "TOE"))} == feet
+    scales = {scale.findtext("segment"): scale.findtext("scales") for scale in
+              ElementTree.parse(folder / "scale.xml").iter("Scale")}  # fmt: skip
+    # Shanks of 0.40 and 0.39 m, where the model's has 0.4001.
+    assert float(scales["calcn_r"].split()[0]) == pytest.approx(float(scales["tibia_r"].split()[0]), abs=2e-3)
+
+
+def test_markers_of_feet_lie_as_fitted_feet_do():
+    for point, place in (("heel", HEEL), ("toe", TOE)):
+        left, up, ahead = FOOT.points[point]
+        np.testing.assert_allclose(place, np.array([ahead, up, left]) * np.hypot(*LEG.lower[:2]), atol=1e-3)
 
 
 # OpenSim itself
@@ -209,7 +252,8 @@ def model(tmp_path: Path) -> Path:
 def test_opensim_follows_the_markers_and_takes_the_angles(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import opensim
 
-    track = track_of(world_joints(20))
+    flexions = 10 + 15 * np.sin(np.arange(20))
+    track = with_feet(track_of(world_joints(20)), flexions)
     # A wrist that is hidden at the end leaves the last cells of lines empty.
     track.joint_scores[15:, AT("right_wrist")] = 0
     (folder,) = FORMATS["opensim"].write(result_of(track, place="camera"), tmp_path / "a")
@@ -220,6 +264,9 @@ def test_opensim_follows_the_markers_and_takes_the_angles(model: Path, tmp_path:
     errors = read_storage(next(folder.glob("*marker_errors.sto")))["marker_error_RMS"]
     assert len(errors) == 20
     assert errors.mean() < 0.02
+    ankles = read_storage(folder / "ik.mot")
+    for mark in "rl":
+        np.testing.assert_allclose(ankles[f"ankle_angle_{mark}"], flexions, atol=4)
     joints, angles = read_trc(folder / "markers.trc"), read_mot(folder / "angles.mot")
     scaled = opensim.Model("scaled.osim")
     state = scaled.initSystem()

@@ -13,14 +13,13 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 import numpy as np
 
-from vidpose.body.seen import known_joints
-from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import known_whole, whole_skeleton
 from vidpose.common.errors import UsageError
 from vidpose.common.files import make_folder, replacing
 from vidpose.export.mot import write_mot
 from vidpose.export.placing import EvenClock, placed_joints
-from vidpose.export.rajagopal import HIP, MARKERS, SHOULDER, ModelSizes
+from vidpose.export.rajagopal import CALCN, HEEL, HIP, MARKERS, SHOULDER, TOE, ModelSizes
 from vidpose.export.trc import write_trc
 
 MODEL = "Rajagopal2016.osim"
@@ -28,8 +27,11 @@ MODEL = "Rajagopal2016.osim"
 _WRIST = ("radius", (-0.0088, -0.23584, 0.01361))
 """The body whose end the right wrist is, and where on it."""
 
+_FOOT = ("_heel", "_toe")
+"""How joints end that only some bodies have."""
+
 _BODIES: Mapping[str, tuple[str, ...]] = {
-    "thigh": ("femur", "patella"), "shank": ("tibia", "talus", "calcn", "toes"),
+    "thigh": ("femur", "patella"), "shank": ("tibia",), "foot": ("talus", "calcn", "toes"),
     "upper_arm": ("humerus",), "forearm": ("ulna", "radius", "hand"),
 }  # fmt: skip
 """The bodies of one side that a part's size is for."""
@@ -45,13 +47,13 @@ def write_opensim(result: PoseResult, track: Track, folder: Path, heading: float
         UsageError: no rest pose is known for the result's layout.
         VidposeError: a file cannot be written.
     """
-    layout = get_skeleton(result.joint_layout)
+    layout = whole_skeleton(result)
     joints = placed_joints(result, track, "y", guessed=True)
-    if not set(_places()) <= set(layout.joints):
+    if not {joint for joint in _places() if not joint.endswith(_FOOT)} <= set(layout.joints):
         raise UsageError(f"joint layout {layout.name!r} lacks joints of {MODEL}; use a lifter for h36m17")
     clock = EvenClock.of(result.source)
     times = clock.times_of(clock.frames_of(track))
-    seen = known_joints(result, track)[track.lifted].any(axis=0)
+    seen = known_whole(result, track)[track.lifted].any(axis=0)
     known = {joint for joint, there in zip(layout.joints, seen, strict=True) if there}
     make_folder(folder)
     write_trc(result, track, folder / "markers.trc", heading)
@@ -75,6 +77,8 @@ def _places() -> dict[str, tuple[str, np.ndarray]]:
             f"{side}_shoulder": ("torso", SHOULDER * mirror),
             f"{side}_elbow": (f"ulna_{mark}", np.zeros(3)),
             f"{side}_wrist": (f"{_WRIST[0]}_{mark}", np.array(_WRIST[1]) * mirror),
+            f"{side}_heel": (f"calcn_{mark}", (HEEL - CALCN) * mirror),
+            f"{side}_toe": (f"calcn_{mark}", (TOE - CALCN) * mirror),
         }
     return places
 

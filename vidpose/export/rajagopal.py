@@ -56,6 +56,13 @@ class ModelLimb:
         return Rotation.from_rotvec(flexions[:, None] * self.axis).apply(self.lower / np.linalg.norm(self.lower))
 
 
+CALCN = np.array([-0.04877, -0.04195, 0.00792])
+"""From the right ankle to the origin of the heel's bone, `calcn_r`."""
+
+HEEL, TOE = np.array([-0.048, -0.040, 0.0]), np.array([0.156, -0.046, 0.0])
+"""From the ankle of a foot that stands to where fitted bodies have heel and toe (`Track.extremities`), if the shank is
+as long as the model's."""
+
 LEG = ModelLimb(np.array([0.0015, -0.406, -0.002]), np.array([-0.01, -0.4, 0.0]), np.array([0.0, 0, -1]))
 """The knee is where it is on average while it bends."""
 
@@ -84,7 +91,7 @@ MARKERS: Mapping[str, str] = {
 class ModelSizes:
     """How many times as large as the model a person is, part by part.
 
-    `torso_across` is along z. Hands are as their forearms, and feet as their shanks.
+    `torso_across` is along z. Hands are as their forearms, and feet, where they are not known, as their shanks.
     """
 
     pelvis: float
@@ -94,6 +101,7 @@ class ModelSizes:
     shank: float
     upper_arm: float
     forearm: float
+    foot: float
 
     @staticmethod
     def of(joints: np.ndarray, layout: Skeleton) -> ModelSizes:
@@ -116,14 +124,17 @@ class ModelSizes:
         trunk = float(np.median(trunks[np.isfinite(trunks)])) if np.isfinite(trunks).any() else np.nan
         pelvis = _or(length("hip", "hip") / (2 * HIP[2]), 1.0)
         torso = _or((trunk - pelvis * (_BACK - HIP)[1]) / SHOULDER[1], pelvis)
+        shank = _or(length("knee", "ankle") / np.linalg.norm(LEG.lower), torso)
+        has_feet = "left_heel" in at
         return ModelSizes(
             pelvis=pelvis,
             torso=torso,
             torso_across=_or(length("shoulder", "shoulder") / (2 * SHOULDER[2]), torso),
             thigh=_or(length("hip", "knee") / np.linalg.norm(LEG.upper), torso),
-            shank=_or(length("knee", "ankle") / np.linalg.norm(LEG.lower), torso),
+            shank=shank,
             upper_arm=_or(length("shoulder", "elbow") / np.linalg.norm(ARM.upper), torso),
             forearm=_or(length("elbow", "wrist") / np.linalg.norm(ARM.lower), torso),
+            foot=_or(length("heel", "toe") / np.linalg.norm(TOE - HEEL), shank) if has_feet else shank,
         )
 
 

@@ -114,7 +114,7 @@ def _crop(image: np.ndarray, square: np.ndarray) -> np.ndarray:
     crop_HWC = cv2.warpAffine(
         image, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
-    return crop_HWC.transpose(2, 0, 1) * np.float32(1 / 255)
+    return np.ascontiguousarray(crop_HWC.transpose(2, 0, 1)) * np.float32(1 / 255)
 
 
 def refined(points_PJD: np.ndarray, heatmaps_PJYX: np.ndarray) -> np.ndarray:

@@ -120,7 +120,7 @@ def _letterboxed(view: np.ndarray) -> np.ndarray:
     start = (_SIDE - scale * np.array([width, height])) / 2
     matrix = np.array([[scale, 0, start[0]], [0, scale, start[1]]])
     picture_HWC = cv2.warpAffine(view, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
-    return picture_HWC.transpose(2, 0, 1) * np.float32(1 / 127.5) - np.float32(1)
+    return np.ascontiguousarray(picture_HWC.transpose(2, 0, 1)) * np.float32(1 / 127.5) - np.float32(1)
 
 
 def _averaged(corners: np.ndarray, points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

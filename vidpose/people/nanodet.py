@@ -26,8 +26,8 @@ BINS = 11
 
 _LONGER = 416  # pixels of the longer side that the network was trained on; near people are missed in larger pictures
 _MULTIPLE = 32
-_MEAN = np.array([103.53, 116.28, 123.675], np.float32)  # blue, green, red
-_STD = np.array([57.375, 57.12, 58.395], np.float32)
+_MEAN = np.array([103.53, 116.28, 123.675], np.float32)[:, None, None]  # blue, green, red
+_STD = np.array([57.375, 57.12, 58.395], np.float32)[:, None, None]
 _SAME_PERSON = 0.6  # overlap from which two boxes are one person's
 _TILE = 0.6  # of the picture's sides: four of them cover it, and overlap by a third of their own
 _CUT = 3.0  # pixels of a tile from its inner edges, where a box may be part of somebody
@@ -112,7 +112,7 @@ def _letterboxed(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     kind = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
     small = cv2.resize(image, (fitted_w, fitted_h), interpolation=kind)
     picture_HWC[top : top + fitted_h, left : left + fitted_w] = small[..., ::-1]
-    picture_CHW = np.ascontiguousarray(((picture_HWC - _MEAN) / _STD).transpose(2, 0, 1))
+    picture_CHW = (np.ascontiguousarray(picture_HWC.transpose(2, 0, 1)) - _MEAN) / _STD
     return picture_CHW, np.array([fitted_w / width, fitted_h / height]), np.array([left, top])
 
 

@@ -200,6 +200,8 @@ class Tracker:
 
     def _distinct(self, keypoints: np.ndarray, scores: np.ndarray, confidences: np.ndarray) -> np.ndarray:
         """Indices of the candidates left when of those of one body only the surest is kept."""
+        if len(keypoints) < 2:
+            return np.arange(len(keypoints))
         sizes = _sizes(keypoints)
         alike = self._agreement(keypoints, scores, keypoints, scores) > _SAME_BODY
         alike |= self._distance(keypoints, keypoints) < _SAME_TORSO * np.maximum(sizes[:, None], sizes)

@@ -27,9 +27,12 @@ _TIME_BASE = Fraction(1, 60_000)
 # libx264 is missing from FFmpeg builds without GPL parts. MPEG-4 part 2 is in all, and plays in no browser.
 _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 
-# An overlay should cost little beside the detection. The next slower preset takes nearly twice the time, for a file
-# half the size; B-frames and weighted prediction cost a fifth, and save a tenth.
-_X264_OPTIONS: dict[str, object] = {"preset": "superfast", "crf": "23", "bf": "0", "weightp": "0", "subq": "0"}
+# An overlay should cost little beside the detection. Constant quantisers need no look at what is to come; quality that
+# is constant over the pictures does, and takes half as long again. Arithmetic coding takes as much again, and saves a
+# tenth of the file; so do B-frames and weighted prediction.
+_X264_OPTIONS: dict[str, object] = {
+    "preset": "superfast", "qp": "23", "coder": "0", "sc_threshold": "0", "bf": "0", "weightp": "0", "subq": "0"
+}  # fmt: skip
 _BITS_PER_PIXEL = 0.15
 """For the encoders that take a bit rate instead of a quality."""
 

@@ -353,3 +353,36 @@ def test_ctrl_c_removes_what_is_unfinished_and_exits_130(walk_sample, tiny_lifte
     assert process.returncode == 130, err
     assert err.splitlines()[-1] == "interrupted"
     assert [p.name for p in (tmp_path / "out").iterdir() if "partial" in p.name] == []
+
+
+DESTRUCTOR = """
+import _thread, time
+from vidpose import __main__ as program
+import vidpose.cli
+
+class Held:
+    def __del__(self):
+        _thread.interrupt_main()
+        time.sleep(0)
+
+def work(**settings):
+    Held()
+    for _ in range(1000):
+        time.sleep(0.01)
+
+vidpose.cli.cli.main = work
+program.main()
+"""
+
+
+def test_ctrl_c_is_not_lost_in_a_destructor():
+    done = subprocess.run([sys.executable, "-c", DESTRUCTOR], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_ctrl_c_ends_a_program_that_is_still_starting(tmp_path):
+    (tmp_path / "rich_click.py").write_text("raise KeyboardInterrupt")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "vidpose", "models"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

@@ -76,9 +76,11 @@ def run(
         interrupt: (after how many seconds, which signal): a fault that is done to it.
     """
     said = {name: folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")}
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # what is not the program's own is not tried
     child = os.fork()
     if child == 0:
         _be_the_program(arguments, folder, said, seconds, mib, environment)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     started, done = time.monotonic(), False
     while True:
         ended, status, used = os.wait4(child, os.WNOHANG)
@@ -125,12 +127,15 @@ def _be_the_program(
         sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         os.environ.update(environment)
         sys.argv = ["vidpose", *arguments]
-        from vidpose.cli import main
+        from vidpose.__main__ import main
 
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             main()
         except SystemExit as stopped:
             code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         sys.stdout.flush()
     except BaseException:
         traceback.print_exc()

@@ -83,7 +83,11 @@ _ONLY_HELP = 2
 
 
 def main() -> None:
-    """Run the program: 0 when all went well, 1 for a failed job, 2 for wrong use, 130 at Ctrl-C."""
+    """Run a command, and exit: 0 when all went well, 1 for a failed job, 2 for wrong use.
+
+    Raises:
+        KeyboardInterrupt: at Ctrl-C.
+    """
     # Idle OpenMP threads that spin slow a busy machine down many times over; read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -121,13 +125,8 @@ def main() -> None:
             raise
         complain("the memory is full; give less at a time: a shorter --time range, fewer people, a smaller --set batch")
         sys.exit(1)
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr, flush=True)
-        if sys.stdout:
-            sys.stdout.flush()
-        # What was unfinished is cleared away by now. Libraries whose threads are still at work, or still loading, can
-        # abort or hang where the interpreter takes them down.
-        os._exit(130)
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except Exception as error:
         if debug:
             raise

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -180,6 +181,13 @@ def test_a_worker_that_dies_is_replaced_and_its_video_is_tried_once_more(tmp_pat
 def linger(of: Task) -> Record:
     time.sleep(60)
     return Record(str(of.video), of.name)
+
+
+def test_workers_that_die_as_they_start_end_in_a_line_that_says_so():
+    # What the pool raises, where a program of the user's own starts a batch anew in each of its workers.
+    with pytest.raises(VidposeError, match=r'die before.*if __name__ == "__main__"'), processes(1, threads=1):
+        raise BrokenProcessPool("All workers expired")
+    assert not multiprocessing.active_children()
 
 
 def test_ctrl_c_ends_the_workers(tmp_path):

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Protocol
@@ -83,12 +84,22 @@ class RayCluster:
 
 @contextmanager
 def processes(workers: int, threads: int, work: Work = do) -> Iterator[Pool]:
-    """So many processes of this machine, that end with the block."""
+    """So many processes of this machine, that end with the block.
+
+    Raises:
+        VidposeError: they die before they are at a video.
+    """
     with _few_threads(threads):
         opened = Processes(workers, work)
         try:
             yield opened
             opened.pool.close()
+        except BrokenProcessPool:
+            opened.pool.stop()
+            raise VidposeError(
+                "the workers die before they are at a video; where the memory is full, have fewer `workers`; "
+                'in a program of your own, call `batch` below a line `if __name__ == "__main__":`'
+            ) from None
         except BaseException:
             opened.pool.stop()
             raise

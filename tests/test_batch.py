@@ -178,6 +178,17 @@ def test_a_worker_that_dies_is_replaced_and_its_video_is_tried_once_more(tmp_pat
     assert len({records[name].people for name in ("a", "once")}) == 2  # processes
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("people", 10**30), ("frames", -1), ("seconds", 1e300), ("cpu_seconds", -1)]
+)
+def test_a_record_of_numbers_that_cannot_be_is_none(tmp_path, name, value):
+    a = task(tmp_path, "a")
+    write_record(a.folder, replace(Record("a.mp4", "a"), **{name: value}))
+    assert a.whole is None
+    write_record(a.folder, Record("a.mp4", "a", people=2))
+    assert a.whole.people == 2
+
+
 def linger(of: Task) -> Record:
     time.sleep(60)
     return Record(str(of.video), of.name)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from vidpose.common.files import write_json
 from vidpose.common.inputs import convert, read_json, reading
+
+Number = Annotated[int, Meta(ge=0, le=10**9)]
+
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+"""Up to some thirty years, which tables can show and add up."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,11 @@ class Record:
 
     video: str
     name: str
-    people: int = 0
-    frames: int = 0
-    video_seconds: float = 0.0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    people: Number = 0
+    frames: Number = 0
+    video_seconds: Seconds = 0.0
+    seconds: Seconds = 0.0
+    cpu_seconds: Seconds = 0.0
     warnings: tuple[str, ...] = ()
     failure: str | None = None
 

@@ -1,6 +1,7 @@
 """Many videos: what fails stops no other, what is whole is not done again, and whatever dies, nothing is lost."""
 
 import csv
+import json
 import multiprocessing
 import os
 import shutil
@@ -125,6 +126,19 @@ def test_a_folder_of_before_there_were_meshes_is_gone_on_with(stored, meant, don
     (out / "batch.json").write_text(old)
     with pytest.raises(UsageError, match=f"holds results with `overlay='{meant}'`, not 'mesh'; choose another"):
         vidpose.batch(videos, out, formats=["csv"], overlay="mesh", device="cpu")
+
+
+def test_settings_that_an_older_version_did_not_know_are_as_they_were(done, videos, tmp_path):
+    out, records = done
+    shutil.copytree(out, tmp_path / "out")
+    path = tmp_path / "out" / "batch.json"
+    how = {"formats": ["csv"], "overlay": "none", "workers": 1, "device": "cpu"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"gone": None}))
+    assert len(vidpose.batch(videos, tmp_path / "out", **how)) == len(records)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"a" * 5000: 1}))
+    with pytest.raises(UsageError, match=r"holds results with `a+=1`, not None") as caught:
+        vidpose.batch(videos, tmp_path / "out", **how)
+    assert len(str(caught.value)) < 1000
 
 
 def test_files_of_something_else_are_not_replaced(videos, tmp_path):

@@ -130,12 +130,14 @@ def _check_way(tasks: Sequence[Task]) -> None:
     settings, before = _settings(tasks[0]), read_settings(writing.out)
     if before is None:
         check_outputs([path for some in files for path in some.in_the_way()], writing.overwrite)
-    elif before != settings and not writing.overwrite:
-        other = next(name for name in (*settings, *before) if before.get(name) != settings.get(name))
-        theirs, ours, out = short(before.get(other)), short(settings.get(other)), writing.out
-        raise UsageError(
-            f"{out}: holds results with `{other}={theirs}`, not {ours}; choose another `out`, or give `overwrite`"
-        )
+        return
+    for name in (*settings, *before):
+        theirs, ours = before.get(name), settings.get(name)
+        if theirs != ours and not writing.overwrite:
+            raise UsageError(
+                f"{writing.out}: holds results with `{name:.40}={short(theirs)}`, not {short(ours)}; "
+                "choose another `out`, or give `overwrite`"
+            )
 
 
 def _settings(task: Task) -> dict[str, Any]:

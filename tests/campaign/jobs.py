@@ -106,6 +106,9 @@ KINDS = (
     Kind("c.toml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.toml {_QUICK} --out o",), 2),
     Kind("c.yml", (damage.damage_text,) * 4, (f"infer v.mp4 v2.mp4 --calibration c.yml {_QUICK} --out o",), 2),
     Kind("list.txt", (damage.damage_text,) * 2, (f"batch list.txt {_QUICK} --no-fit --workers 1 --out o",), 0.5),
+    *(Kind(f"many/{path}", (damage.damage_json,) * 3, (
+        f"batch list.txt {_QUICK} --no-fit --workers 1 --out many",
+    ), 0.5) for path in ("batch.json", "v/record.json")),
     Kind("v.mp4", (), (
         f"infer v.mp4 {_QUICK} --no-fit --out o", "live v.mp4 --no-open --port 0 --device cpu --out o.npz",
     )),

@@ -26,6 +26,11 @@ from vidpose.keypoints.keypoint_network import create_network
 from vidpose.keypoints.trained_networks import save_network
 from vidpose.lifters.lifter import create_lifter
 from vidpose.lifters.zoo import save_lifter
+from vidpose.many.records import Record, write_record, write_settings
+from vidpose.many.scheduling import settings_of
+from vidpose.many.worker import Task
+from vidpose.pipeline.job import Job
+from vidpose.pipeline.outputs import Writing
 from vidpose.training.loop import train
 from vidpose.training.recipe import read_recipe
 from vidpose.video.writing import VideoWriter
@@ -117,6 +122,7 @@ def write(folder: Path) -> None:
     _write_boxes(folder)
     _write_mocap(folder)
     _begin_training(folder)
+    _begin_batch(folder)
     foreign.write(folder)
 
 
@@ -207,3 +213,12 @@ def _begin_training(folder: Path) -> None:
     (folder / "run" / "weights.safetensors").unlink()
     state = torch.load(folder / "run" / "checkpoint.pt", weights_only=True)
     torch.save(state | {"step": 2}, folder / "run" / "checkpoint.pt")
+
+
+def _begin_batch(folder: Path) -> None:
+    """A batch of whose two videos one is done, with nobody in it."""
+    job, writing = Job.of((), device="cpu", fit=False), Writing(folder / "many", overlay="none")
+    for name in ("v", "v2"):
+        (writing.out / name).mkdir(parents=True)
+    write_settings(writing.out, settings_of(Task(folder / "v.mp4", "v", job, writing)))
+    write_record(writing.out / "v", Record(str(folder / "v.mp4"), "v", frames=FRAMES))

@@ -127,7 +127,7 @@ def _check_way(tasks: Sequence[Task]) -> None:
     job.finding.check([task.video for task in tasks])
     files = [replace(writing, out=task.folder).outputs(task.name) for task in tasks]
     make_folder(writing.out)
-    settings, before = _settings(tasks[0]), read_settings(writing.out)
+    settings, before = settings_of(tasks[0]), read_settings(writing.out)
     if before is None:
         check_outputs([path for some in files for path in some.in_the_way()], writing.overwrite)
         return
@@ -140,7 +140,7 @@ def _check_way(tasks: Sequence[Task]) -> None:
             )
 
 
-def _settings(task: Task) -> dict[str, Any]:
+def settings_of(task: Task) -> dict[str, Any]:
     """What results depend on, as JSON has it."""
     job, writing = task.job, task.writing
     parts = (job.finding, job.filming, job.lifting, job.placing.lens, job.placing)
@@ -164,7 +164,7 @@ def _begin(tasks: Sequence[Task]) -> None:
         replace(task.job, videos=(task.video,)).check()
         break
     writing = tasks[0].writing
-    write_settings(writing.out, _settings(tasks[0]))
+    write_settings(writing.out, settings_of(tasks[0]))
     if writing.overwrite:
         for task in tasks:
             forget(task.folder)

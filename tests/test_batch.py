@@ -236,6 +236,9 @@ class Threads:
     def submit(self, task: Task) -> Future[Record | None]:
         return self._pool.submit(do, task)
 
+    def check(self) -> None:
+        """They are always there."""
+
 
 def test_a_video_that_another_batch_is_at_is_waited_for_and_not_done_twice(tmp_path, monkeypatch):
     monkeypatch.setattr("vidpose.many.scheduling._PATIENCE", 0.05)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from typing import Protocol
 
@@ -37,6 +39,9 @@ class Pool(Protocol):
 
     def submit(self, task: Task) -> Future[Record | None]: ...
 
+    def check(self) -> None:
+        """See, once in a while, that there still are workers. Raises VidposeError where they cannot be reached."""
+
 
 class Processes:
     """Processes of this machine, a video each at a time.
@@ -55,6 +60,13 @@ class Processes:
 
     def submit(self, task: Task) -> Future[Record | None]:
         return self.pool.schedule(self._work, args=[task])
+
+    def check(self) -> None:
+        """The pool itself sees to it."""
+
+
+_ASKED, _PATIENCE = 4, 5.0
+"""How often the head of a cluster is asked before it counts as lost, and seconds between."""
 
 
 class RayCluster:
@@ -80,6 +92,18 @@ class RayCluster:
 
     def submit(self, task: Task) -> Future[Record | None]:
         return self._do.remote(task).future()
+
+    def check(self) -> None:
+        """Ask the head, without which nothing comes back; Ray itself would end the program, a minute later."""
+        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
+        for _ in range(_ASKED):
+            with suppress(OSError), socket.create_connection((host, int(port)), timeout=_PATIENCE):
+                return
+            time.sleep(_PATIENCE)
+        raise VidposeError(
+            f"the head of the Ray cluster, {host}:{port}, no longer answers; give the command again once it is back, "
+            "and the batch goes on"
+        )
 
 
 @contextmanager

@@ -198,6 +198,10 @@ _PATIENCE = 1.0
 """Seconds until videos are asked for again that another batch is at."""
 
 
+_LOOK = 10.0
+"""Seconds without news until the workers are looked after."""
+
+
 def _once(tasks: Iterable[Task], pool: Pool) -> Iterator[tuple[Task, Record | None]]:
     """Each task with what became of it. One whose worker died is tried once more."""
     coming, tried = iter(tasks), set()
@@ -207,7 +211,9 @@ def _once(tasks: Iterable[Task], pool: Pool) -> Iterator[tuple[Task, Record | No
             waiting[pool.submit(task)] = task
         if not waiting:
             return
-        for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+        while not (done := wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done):
+            pool.check()
+        for future in done:
             task = waiting.pop(future)
             try:
                 yield task, future.result()

@@ -70,7 +70,11 @@ _ASKED, _PATIENCE = 4, 5.0
 
 
 class RayCluster:
-    """A Ray cluster, which has a worker a processor, or a GPU if the networks run there."""
+    """A Ray cluster, which has a worker a processor, or a GPU if the networks run there.
+
+    Attributes:
+        lost: its head no longer answers.
+    """
 
     def __init__(self, address: str, threads: int, gpus: int) -> None:
         try:
@@ -81,7 +85,7 @@ class RayCluster:
             ray.init(address=address, log_to_driver=False, logging_level="error")
         except (ConnectionError, ValueError) as error:
             raise VidposeError(f"`ray={address}`: no cluster answers ({one_line(error)})") from None
-        self._ray = ray
+        self._ray, self.lost = ray, False
         self.deaths: tuple[type[Exception], ...] = (ray.exceptions.RayError,)
         self._do = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=0)(do)
 
@@ -94,12 +98,13 @@ class RayCluster:
         return self._do.remote(task).future()
 
     def check(self) -> None:
-        """Ask the head, without which nothing comes back; Ray itself would end the program, a minute later."""
+        """Ask the head, without which all that is asked of Ray waits, until it ends the program a minute later."""
         host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
         for _ in range(_ASKED):
             with suppress(OSError), socket.create_connection((host, int(port)), timeout=_PATIENCE):
                 return
             time.sleep(_PATIENCE)
+        self.lost = True
         raise VidposeError(
             f"the head of the Ray cluster, {host}:{port}, no longer answers; give the command again once it is back, "
             "and the batch goes on"
@@ -142,7 +147,8 @@ def ray_cluster(address: str, threads: int, gpus: int) -> Iterator[Pool]:
     try:
         yield opened
     finally:
-        opened._ray.shutdown()
+        if not opened.lost:  # taking leave of a head that is gone takes a minute, and ends the program
+            opened._ray.shutdown()
 
 
 def cores() -> int:

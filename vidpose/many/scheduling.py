@@ -207,13 +207,12 @@ def _once(tasks: Iterable[Task], pool: Pool) -> Iterator[tuple[Task, Record | No
     coming, tried = iter(tasks), set()
     waiting: dict[Future[Record | None], Task] = {}
     while True:
+        pool.check()
         for task in islice(coming, max(pool.at_once - len(waiting), 0)):
             waiting[pool.submit(task)] = task
         if not waiting:
             return
-        while not (done := wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done):
-            pool.check()
-        for future in done:
+        for future in wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
             task = waiting.pop(future)
             try:
                 yield task, future.result()

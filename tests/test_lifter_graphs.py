@@ -63,4 +63,4 @@ def test_a_run_as_it_comes_loads_no_torch(tmp_path):
 
 def test_threads_reach_the_graph_of_a_lifter():
     lifter = open_lifter("single-branch", "cpu", threads=1).lifter
-    assert lifter.run._session.get_session_options().intra_op_num_threads == 1
+    assert lifter.run._opening.result().get_session_options().intra_op_num_threads == 1

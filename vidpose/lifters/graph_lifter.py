@@ -29,7 +29,7 @@ class GraphLifter:
     """What `lift` and who calls it need of a `Lifter`, whose attributes these are; it looks into mirrors always.
 
     Attributes:
-        run: gives one of the graph's outputs.
+        run: gives one of the graph's outputs, see `OnnxGraph`.
 
     Args:
         name: of the lifter.
@@ -37,9 +37,6 @@ class GraphLifter:
         predicts: as its class says.
         graph: the file.
         threads: of the CPU to use; None: as many as there are.
-
-    Raises:
-        VidposeError: the graph is damaged.
     """
 
     convolutional = False

@@ -206,18 +206,11 @@ class Job:
             for some, place in zip(found, keeping, strict=False):
                 place.keep(some)
 
-        from vidpose.pipeline.keypoint_intake import smooth_joints
-        from vidpose.pipeline.lifting import lift_people
-        from vidpose.pipeline.view_stage import merge_views
-
         max_gap = self.lifting.max_gap
-        lifted = [
-            smooth_joints(some, smoothing, max_gap=max_gap)
-            if some.joints_given
-            else lift_people(some, weights, smoothing, max_gap=max_gap)
-            for some in found
-        ]
+        lifted = [self._lifted(some, weights, smoothing) for some in found]
         if cameras:
+            from vidpose.pipeline.view_stage import merge_views
+
             return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap, fit=self.fits))
         return [self._placed(result, video) for result, video in zip(lifted, self.sources, strict=True)]
 
@@ -228,7 +221,6 @@ class Job:
         from vidpose.lifters.zoo import open_lifter
         from vidpose.pipeline.lifting import conversion_for
         from vidpose.pipeline.networks import layout_of_keypoints
-        from vidpose.pipeline.view_stage import cameras_of
         from vidpose.refine.smoothing import Smoothing
 
         smoothing, device = Smoothing.parse(self.lifting.smooth), choose_device(self.device)
@@ -237,8 +229,12 @@ class Job:
         layout = None if self.saved else layout_of_keypoints(self.finding.keypoints)
         if layout:
             conversion_for(weights.lifter, layout)
-        sizes = [(one.source.width, one.source.height) for one in self.results()] or None
-        cameras = cameras_of(self.calibration, self.sources, sizes)[0] if self.calibration else ()
+        cameras: Sequence[ViewCamera] = ()
+        if self.calibration:
+            from vidpose.pipeline.view_stage import cameras_of
+
+            sizes = [(one.source.width, one.source.height) for one in self.results()] or None
+            cameras = cameras_of(self.calibration, self.sources, sizes)[0]
         return weights, smoothing, device, cameras
 
     def _found_before(self, keeping: Sequence[Keeping]) -> Sequence[PoseResult]:
@@ -311,6 +307,16 @@ class Job:
             people = one_in_each(found)
         with progress(f"{len(found)} views together", "moments") as report:
             return look_again(found, clips, people, start=self.finding.start, end=self.finding.end, progress=report)
+
+    def _lifted(self, found: PoseResult, weights: Weights, smoothing: Smoothing) -> PoseResult:
+        max_gap = self.lifting.max_gap
+        if found.joints_given:
+            from vidpose.pipeline.keypoint_intake import smooth_joints
+
+            return smooth_joints(found, smoothing, max_gap=max_gap)
+        from vidpose.pipeline.lifting import lift_people
+
+        return lift_people(found, weights, smoothing, max_gap=max_gap)
 
     def _placed(self, result: PoseResult, video: Path) -> PoseResult:
         from vidpose.refine.place import place

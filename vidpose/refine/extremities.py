@@ -247,10 +247,13 @@ class _Side:
 
     def steps(self, angles_NA: np.ndarray) -> np.ndarray:
         """(A, N, 3, 3) how the part is turned against its bone after one, two and all three of its angles."""
+        # As matrices: scipy takes ten times as long for the products of its rotations.
         one, two, three = (
-            Rotation.from_rotvec(angle_N[:, None] * axis) for angle_N, axis in zip(angles_NA.T, self.axes, strict=True)
+            Rotation.from_rotvec(angle_N[:, None] * axis).as_matrix()
+            for angle_N, axis in zip(angles_NA.T, self.axes, strict=True)
         )
-        return np.stack([turned.as_matrix() for turned in (one, one * two, one * two * three)])
+        after_two = one @ two
+        return np.stack([one, after_two, after_two @ three])
 
     def turns(self, angles_NA: np.ndarray) -> np.ndarray:
         """(N, 3, 3) how the part is turned against its bone; NaN where the angles are."""

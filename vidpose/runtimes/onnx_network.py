@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,20 +87,25 @@ class OnnxNetwork:
 class OnnxGraph:
     """A graph that comes with vidpose, whose weights lie in another file of its folder; on the CPU.
 
+    A lifter's takes a quarter of a second to open, and is called long after: it is opened in a thread.
+
     Args:
         path: the .onnx file.
         threads: of the CPU to use; None: as many as there are.
-
-    Raises:
-        VidposeError: it or its weights are damaged.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        self._session = _session(path, "cpu", threads, weights_beside=True)
+        opener = ThreadPoolExecutor(1)
+        self._opening = opener.submit(_session, path, "cpu", threads, weights_beside=True)
+        opener.shutdown(wait=False)
 
     def __call__(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """One of its outputs, for all its inputs by name."""
-        return self._session.run([output], inputs)[0]
+        """One of its outputs, for all its inputs by name.
+
+        Raises:
+            VidposeError: it or its weights are damaged.
+        """
+        return self._opening.result().run([output], inputs)[0]
 
 
 def _session(path: Path, device: str, threads: int | None, weights_beside: bool) -> onnxruntime.InferenceSession:

@@ -21,9 +21,10 @@ from pythonosc.dispatcher import Dispatcher
 from pythonosc.osc_server import BlockingOSCUDPServer
 from websockets.sync.client import connect
 
-from vidpose.body.skeletons import H36M_17
+from vidpose.body.skeletons import EXTREMITIES_10, H36M_17
 from vidpose.body.tracks import PoseResult
 from vidpose.lifters.zoo import open_lifter
+from vidpose.live.feet_and_hands import FeetAndHands
 from vidpose.live.live_run import LiveReport, run_live
 from vidpose.live.newest import Captured
 from vidpose.live.osc import joint_messages
@@ -38,6 +39,7 @@ from vidpose.pipeline.lifting import lift_people
 from vidpose.pipeline.networks import Networks
 from vidpose.pipeline.people_finder import PeopleFinder
 from vidpose.refine.causal import CausalPath
+from vidpose.refine.extremities import FOOT
 from vidpose.refine.focal import Lens
 from vidpose.refine.roots import smooth_path
 from vidpose.refine.smoothing import OneEuro, Smoothing, one_euro
@@ -189,8 +191,9 @@ def test_json_is_what_the_frames_give_offline(played, offline, frames):
 
 def test_osc_is_what_the_frames_give_offline(played, offline, frames):
     assert played["osc"].keys() == offline.keys()
+    whole = FeetAndHands()
     for number, messages in played["osc"].items():
-        expected = list(joint_messages(as_sent(int(number), frames, offline[int(number)])))
+        expected = list(joint_messages(as_sent(int(number), frames, whole(offline[int(number)]))))
         assert [address for address, _ in messages] == [address for address, _ in expected]
         for (address, values), (_, wanted) in zip(messages, expected, strict=True):
             if address != "/vidpose/frame":
@@ -213,6 +216,26 @@ def test_vmc_puts_an_avatars_joints_where_they_are(played, offline):
             # Unity: x the other way, y up, z towards the camera.
             assert place == pytest.approx(joints[H36M_17.index(joint)] * (-1, -1, -1), abs=2e-3), bone
     assert moved
+
+
+def test_feet_point_where_they_do_and_turn_an_avatars(played):
+    with np.load(shipped("samples") / "walk-wave.truth.npz") as file:
+        truth = file["extremities"][0]
+    # The rest pose of a foot, in Unity's axes: heel and toe almost level, the toe ahead.
+    rest = np.subtract(FOOT.points["toe"], FOOT.points["heel"])
+    off = []
+    for (number, osc), vmc in zip(played["osc"].items(), played["vmc"].values(), strict=True):
+        sent, world = {address: values[:3] for address, values in osc}, unity_bones(vmc)
+        for side in ("left", "right"):
+            if f"/vidpose/1/{side}_toe" in sent:
+                found = np.subtract(sent[f"/vidpose/1/{side}_toe"], sent[f"/vidpose/1/{side}_heel"])
+                turned = world[f"{side.title()}Foot"][1].apply(rest)
+                np.testing.assert_allclose(turned / np.linalg.norm(turned), -found / np.linalg.norm(found), atol=1e-3)
+                toe, heel = (truth[3 * int(number), EXTREMITIES_10.index(f"{side}_{end}")] for end in ("toe", "heel"))
+                cosine = found @ (toe - heel) / np.linalg.norm(found) / np.linalg.norm(toe - heel)
+                off.append(np.degrees(np.arccos(cosine)))
+    assert len(off) > 4
+    assert np.mean(off) < 20
 
 
 def test_the_recording_is_a_result_like_others(played, offline, tmp_path):

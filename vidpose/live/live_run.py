@@ -6,7 +6,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from vidpose.common.devices import choose_device
 from vidpose.common.errors import UsageError
 from vidpose.keypoints.network_table import CLIP_NETWORKS
 from vidpose.lifters.zoo import open_lifter
+from vidpose.live.feet_and_hands import FeetAndHands
 from vidpose.live.floor import FloorBelow
 from vidpose.live.newest import NewestFrames
 from vidpose.live.osc import OscOutlet
@@ -103,17 +104,20 @@ def run_live(
         listener = out.enter_context(listen(streaming.host, streaming.port))
         stepper = out.enter_context(_stepper(opened, finding, streaming, lens))
         web = out.enter_context(closing(WebOutlet(listener, stepper.nobody)))
-        outlets: list[Outlet] = [web]
+        programs: list[Outlet] = []
         if streaming.osc:
-            outlets.append(out.enter_context(closing(OscOutlet(streaming.osc))))
+            programs.append(out.enter_context(closing(OscOutlet(streaming.osc))))
         if streaming.vmc:
-            outlets.append(out.enter_context(closing(VmcOutlet(streaming.vmc, stepper.nobody.joint_layout))))
+            programs.append(out.enter_context(closing(VmcOutlet(streaming.vmc, stepper.nobody.joint_layout))))
         on_ready(web.url)
-        report = LiveReport()
+        report, whole = LiveReport(), FeetAndHands()
         try:
             for frame in _frames(opened, stepper):
-                for outlet in outlets:
-                    outlet.send(frame)
+                web.send(frame)
+                if programs:
+                    with_ends = replace(frame, result=whole(frame.result))
+                    for outlet in programs:
+                        outlet.send(with_ends)
                 report.add(frame)
                 if recording is not None:
                     recording.add(frame.result)

@@ -14,9 +14,8 @@ import numpy as np
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from vidpose.body.seen import known_joints
-from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
+from vidpose.body.whole_body import extremity_keypoints, known_whole, whole_joints, whole_skeleton
 from vidpose.common.errors import VidposeError
 from vidpose.live.outlet import LiveFrame
 from vidpose.live.streaming import parse_address
@@ -99,7 +98,11 @@ def joint_messages(frame: LiveFrame) -> Iterator[Message]:
 def _of_person(result: PoseResult, track: Track) -> Iterator[Message]:
     if np.isfinite(track.roots[0]).all():
         yield f"/vidpose/{track.id}/root", track.roots[0].tolist()
-    values = np.column_stack([track.joints[0], track.joint_scores[0]])
-    for joint, known in enumerate(known_joints(result, track)[0]):
-        if known:
-            yield f"/vidpose/{track.id}/{get_skeleton(result.joint_layout).joints[joint]}", values[joint].tolist()
+    skeleton = whole_skeleton(result)
+    scores = track.joint_scores[0]
+    if len(skeleton) > len(scores):
+        scores = np.concatenate([scores, extremity_keypoints(track, result.keypoint_layout)[1][0]])
+    values = np.column_stack([whole_joints(track, skeleton)[0], scores])
+    there = known_whole(result, track)[0] & np.isfinite(values).all(axis=1)
+    for joint in np.flatnonzero(there):
+        yield f"/vidpose/{track.id}/{skeleton.joints[joint]}", values[joint].tolist()

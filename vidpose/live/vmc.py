@@ -16,7 +16,7 @@ import numpy as np
 
 from vidpose.body.bone_names import bone_names
 from vidpose.body.geometry import CAMERA_TO_Y_UP
-from vidpose.body.kinematics import orientations, quaternions_of, relative, rest_offsets
+from vidpose.body.kinematics import matrices_of, orientations, quaternions_of, relative, rest_offsets
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.stretches import MAX_GAP
 from vidpose.body.tracks import PoseResult, Track
@@ -87,7 +87,8 @@ class Avatar:
 
 def _bones(track: Track, hips: np.ndarray) -> Iterator[Message]:
     joints = track.joints.astype(np.float64) @ CAMERA_TO_Y_UP.T
-    turned = orientations(joints, H36M_17)
+    fitted = matrices_of(track.rotations) if track.rotations.shape[1] else orientations(track.joints, H36M_17)
+    turned = CAMERA_TO_Y_UP @ fitted
     offsets = rest_offsets(joints, H36M_17, turned)
     offsets[H36M_17.parents.index(-1)] = hips
     real, x, y, z = np.moveaxis(quaternions_of(relative(turned, H36M_17))[0], -1, 0)

@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from vidpose.body.kinematics import bone_lengths, matrices_of, quaternions_of
 from vidpose.body.skeletons import EXTREMITIES_10, get_skeleton
@@ -111,7 +111,9 @@ HAND = Part(
 """Pronation, from where the thumb points to the side to which the elbow bends; flexion; deviation to the thumb."""
 
 
-def with_extremities(track: Track, keypoint_layout: str, camera: PinholeCamera, max_gap: float = MAX_GAP) -> Track:
+def with_extremities(
+    track: Track, keypoint_layout: str, camera: PinholeCamera, max_gap: float = MAX_GAP, *, usual_size: bool = False
+) -> Track:
     """A fitted track with feet and hands: `extremities`, and `rotations` of ankles and wrists.
 
     It stays as it is where the detector shows neither heels nor toes, or nobody knows where the person is.
@@ -120,10 +122,11 @@ def with_extremities(track: Track, keypoint_layout: str, camera: PinholeCamera, 
         track: with joints of `H36M_17`, roots and rotations.
         keypoint_layout: of the track's keypoints.
         max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
+        usual_size: take them to be as large as feet and hands mostly are, which is quicker than to find out.
     """
     if not track.rotations.shape[1] or not has_feet(get_skeleton(keypoint_layout)):
         return track
-    points, rotations = extremities_in_space(track, [Sight(track, camera)], keypoint_layout, max_gap)
+    points, rotations = extremities_in_space(track, [Sight(track, camera)], keypoint_layout, max_gap, usual_size)
     return replace(track, extremities=points, rotations=rotations)
 
 
@@ -148,7 +151,7 @@ class Sight:
 
 
 def extremities_in_space(
-    body: Track, sights: Sequence[Sight], keypoint_layout: str, max_gap: float = MAX_GAP
+    body: Track, sights: Sequence[Sight], keypoint_layout: str, max_gap: float = MAX_GAP, usual_size: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Feet and hands of a fitted body, as one camera or several see them.
 
@@ -156,17 +159,18 @@ def extremities_in_space(
         body: as of `with_extremities`, in any axes; its keypoints do not count.
         sights: at least one.
         keypoint_layout: of their keypoints; it has heels and toes.
+        max_gap, usual_size: as of `with_extremities`.
 
     Returns:
         `extremities` and `rotations` of the body with them, as a `Track` has them.
     """
     placed = body.lifted & np.isfinite(body.roots).all(axis=1)
     points, rotations = np.full((len(body), len(EXTREMITIES_10), 3), np.nan, np.float32), body.rotations.copy()
-    runs = unbroken(placed, body.times, max_gap)
+    runs, lengths = unbroken(placed, body.times, max_gap), bone_lengths(body.joints, LAYOUT)
     for part in (FOOT, HAND) if placed.any() else ():
         names = ("left", "right")
-        sides = [_Side.of(part, name, body, sights, keypoint_layout) for name in names]
-        angles, size = _held(part, sides, runs, body.times)
+        sides = [_Side.of(part, name, body, lengths, sights, keypoint_layout) for name in names]
+        angles, size = _held(part, sides, runs, body.times, 1 if usual_size else _ROUNDS)
         for name, side, angles_NA in zip(names, sides, angles, strict=True):
             end = LAYOUT.index(f"{name}_{part.bone[1]}")
             turned_NDD = side.base @ side.turns(angles_NA)
@@ -206,7 +210,9 @@ class _Side:
     spread: np.ndarray
 
     @staticmethod
-    def of(part: Part, side: str, track: Track, sights: Sequence[Sight], keypoint_layout: str) -> _Side:
+    def of(
+        part: Part, side: str, track: Track, lengths: np.ndarray, sights: Sequence[Sight], keypoint_layout: str
+    ) -> _Side:
         start, end = (LAYOUT.index(f"{side}_{joint}") for joint in part.bone)
         bones_ND = [track.joints[:, joint] - track.joints[:, LAYOUT.parents[joint]] for joint in (start, end)]
         cosine_N = (_unit(bones_ND[0]) * _unit(bones_ND[1])).sum(axis=-1)
@@ -228,7 +234,7 @@ class _Side:
             ends.append(np.repeat(at_ND[:, None], count, axis=1))
         # The right side is the left one's picture in a mirror; a turn, there, goes the other way about y and z.
         mirror = 1 if side == "left" else -1
-        own_KD = np.array(list(part.points.values())) * (mirror, 1, 1) * bone_lengths(track.joints, LAYOUT)[end]
+        own_KD = np.array(list(part.points.values())) * (mirror, 1, 1) * lengths[end]
         return _Side(
             count,
             np.array(part.axes, float) * (1, mirror, mirror),
@@ -247,13 +253,17 @@ class _Side:
 
     def steps(self, angles_NA: np.ndarray) -> np.ndarray:
         """(A, N, 3, 3) how the part is turned against its bone after one, two and all three of its angles."""
-        # As matrices: scipy takes ten times as long for the products of its rotations.
-        one, two, three = (
-            Rotation.from_rotvec(angle_N[:, None] * axis).as_matrix()
-            for angle_N, axis in zip(angles_NA.T, self.axes, strict=True)
-        )
-        after_two = one @ two
-        return np.stack([one, after_two, after_two @ three])
+        sines_AN11, cosines_AN11 = (wave(angles_NA.T)[..., None, None] for wave in (np.sin, np.cos))
+        once, twice = self._across
+        one, two, three = np.eye(3) + sines_AN11 * once + (1 - cosines_AN11) * twice
+        first_two = one @ two
+        return np.stack([one, first_two, first_two @ three])
+
+    @cached_property
+    def _across(self) -> tuple[np.ndarray, np.ndarray]:
+        """(A, 1, 3, 3) twice: the cross product with each axis, once and twice, of Rodrigues' formula for turns."""
+        once = np.cross(np.eye(3), self.axes[:, None])[:, None]
+        return once, once @ once
 
     def turns(self, angles_NA: np.ndarray) -> np.ndarray:
         """(N, 3, 3) how the part is turned against its bone; NaN where the angles are."""
@@ -262,11 +272,13 @@ class _Side:
         return turned
 
 
-def _held(part: Part, sides: list[_Side], runs: list[slice], times: np.ndarray) -> tuple[list[np.ndarray], float]:
+def _held(
+    part: Part, sides: list[_Side], runs: list[slice], times: np.ndarray, rounds: int
+) -> tuple[list[np.ndarray], float]:
     """(N, A) radians of each side, NaN outside of the runs, and how much larger than usual the part is."""
     angles = [np.full((len(times), 3), np.nan) for _ in sides]
     size = 1.0
-    for round_ in range(_ROUNDS):
+    for round_ in range(rounds):
         problems = [_Holding(part, side[run], times[run], size) for side in sides for run in runs]
         places = [angles_NA[run] for angles_NA in angles for run in runs]
         held = [
@@ -275,8 +287,8 @@ def _held(part: Part, sides: list[_Side], runs: list[slice], times: np.ndarray) 
         ]
         for place, found in zip(places, held, strict=True):
             place[:] = found
-        told = np.sum([problem.growth(found) for problem, found in zip(problems, held, strict=True)], axis=0)
-        if round_ < _ROUNDS - 1:
+        if round_ < rounds - 1:
+            told = np.sum([problem.growth(found) for problem, found in zip(problems, held, strict=True)], axis=0)
             size = size + (told[0] + (1 - size) / _SIZE**2) / (told[1] + 1 / _SIZE**2)
     return angles, size
 
@@ -329,9 +341,9 @@ class _Holding:
     def best_way(self) -> np.ndarray:
         """(N, A) the nodes of the grid that cost least where points move no faster than they need to."""
         frames, nodes = len(self.times), range(len(self.grid_GA))
-        held = [np.broadcast_to(node_A, (frames, 3)) for node_A in self.grid_GA]
-        points_NGKD = np.stack([self._points(held_NA) for held_NA in held], axis=1)
-        costs_NG = np.stack([self._costs(held[node], points_NGKD[:, node]) for node in nodes], axis=1)
+        turned_NGDD = self.side.base[:, None] @ self.side.turns(self.grid_GA)
+        points_NGKD = self.size * self.side.offsets @ _back(turned_NGDD)
+        costs_NG = np.stack([self._costs(self.grid_GA[node], points_NGKD[:, node]) for node in nodes], axis=1)
         points_NGKD = points_NGKD[:, :, : self.side.points]
         costs_NG *= self.accelerations.seconds_N[:, None]
         came_from_NG = np.zeros(costs_NG.shape, np.int8)
@@ -361,11 +373,11 @@ class _Holding:
         return angles_NA - np.clip(angles_NA, self.least_A, self.most_A)
 
     def _costs(self, angles_NA: np.ndarray, points_NKD: np.ndarray) -> np.ndarray:
-        """(N,) of each frame by itself."""
+        """(N,) of each frame by itself; the angles may be the same in all."""
         square_NK, wild = np.square(self._off(points_NKD)[0]).sum(axis=-1), (_WILD / _KEYPOINT) ** 2
         held_NA = np.square((angles_NA - self.usual_A) / self.side.spread)
         seen_N = (self.side.scores * wild * square_NK / (wild + square_NK)).sum(axis=1)
-        return seen_N + (held_NA + np.square(self._beyond(angles_NA) / _LIMIT)).sum(axis=1)
+        return seen_N + (held_NA + np.square(self._beyond(angles_NA) / _LIMIT)).sum(axis=-1)
 
     def _off(self, points_NKD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N, K, 2) standard deviations that points appear from their keypoints; and (N, K, 3) where they are."""

@@ -250,6 +250,15 @@ def test_a_video_that_has_gone_is_said_and_one_that_was_named_must_be_there(save
     assert "exclude each other" in str(both.exception)
 
 
+def test_bodies_are_left_out_on_demand(saved, tmp_path):
+    placed_result(turned(track_of(world_joints(2)))).save(tmp_path / "r.npz")
+    for options, has_bodies in (((), True), (("--no-mesh",), False)):
+        done = run_view(tmp_path / "r.npz", "--no-open", "--no-video", "--overwrite", *options)
+        assert done.exit_code == 0, done.output
+        assert (data_of(tmp_path / "r.html")["model"] is not None) == has_bodies
+    assert "--no-mesh: about the page only" in str(run_view(saved, "--rerun", "--no-mesh").exception)
+
+
 def test_no_result_and_nowhere_to_write_are_one_line(saved, tmp_path):
     (tmp_path / "text.npz").write_text("not a result")
     assert "not a vidpose result" in str(run_view(tmp_path / "text.npz").exception)

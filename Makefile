@@ -1,5 +1,5 @@
 # make demo   set everything up and run vidpose on the samples      make test   set everything up and run the tests
-# make test-quick   leave out the tests that take longer than a few seconds
+# make test-quick   only the tests of less than half a second         make test-long   those that make test leaves out
 # make lint   style, types                                          make docs   build the documentation site, to site/
 # make clean  remove what these made
 # make fuzz   damage inputs of every kind, and see that each ends in a clear line (SEED=1 INPUTS=2000)
@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: demo test test-quick fuzz lint docs openmmlab clean
+.PHONY: demo test test-quick test-long test-durations fuzz lint docs openmmlab clean
 
 # Pinned versions, then vidpose itself, editable; made again when either file changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -26,14 +26,18 @@ demo: $(VENV)/.installed
 	$(BIN)/vidpose infer samples/*.mp4 --out demo --overwrite
 	@echo "Look at demo/*_overlay.mp4"
 
-# A process a core shares it with nobody.
-# At the end, what took longest: that is what to make cheaper, or to mark slow.
+# A process a core shares it with nobody. tests/durations.py says which tests are slow and which are long.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --durations 30
-test test-quick: export OMP_NUM_THREADS ?= 1
+test test-quick test-long test-durations: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.installed
-	$(PYTEST)
+	$(PYTEST) -m "not long"
 test-quick: $(VENV)/.installed
 	$(PYTEST) -m "not slow"
+test-long: $(VENV)/.installed
+	$(PYTEST) -m long
+# All of them, on a quiet machine, and how long each takes is written down.
+test-durations: $(VENV)/.installed
+	$(PYTEST) --write-durations
 
 # The same seed gives the same damage.
 SEED ?= 1

@@ -8,6 +8,7 @@ import clips
 import cv2
 import numpy as np
 import pytest
+from durations import pytest_addoption, pytest_collection_modifyitems, pytest_configure  # noqa: F401
 
 from vidpose.cli import main
 from vidpose.weights.shipped import shipped

@@ -18,7 +18,6 @@ def test_the_campaign_runs_every_command():
     assert not [command.name for command in jobs.program_commands(cli) if command not in run]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="it forks, and reads /proc")
 def test_nothing_damaged_ends_in_a_traceback_or_never():
     command = "-m campaign --inputs 120 --options 40 --faults 10 --minutes 1"

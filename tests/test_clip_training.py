@@ -176,7 +176,6 @@ drop_path = 0.0
 """
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(folder, tmp_path):
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
@@ -228,7 +227,6 @@ def test_activations_that_are_not_kept_are_the_bulk_of_the_memory():
     assert saved_bytes(network, crops) < 0.3 * whole
 
 
-@pytest.mark.slow
 def test_training_learns_where_the_dots_are(folder, tmp_path):
     recipe = replace(
         RECIPE, model=RECIPE.model | {"width": 16, "keep_ratio": 1.0}, steps=60, lr=2e-3, batch=6, missing=0

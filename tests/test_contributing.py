@@ -135,7 +135,6 @@ def test_what_the_five_recipes_make_works(copy: Path, tmp_path: Path):
     assert run(copy, "-c", USE, folder=tmp_path).endswith("all five work\n")
 
 
-@pytest.mark.slow
 def test_the_shared_tests_cover_the_new_lifter_and_the_new_filter(copy: Path, tmp_path: Path):
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     files = [str(tmp_path / "tests" / name) for name in ("test_lifters.py", "test_papers.py", "test_smoothing.py")]

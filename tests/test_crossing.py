@@ -21,8 +21,6 @@ motmetrics = pytest.importorskip("motmetrics")
 FRAMES = 110
 FAR = 40.0  # pixels, median over the joints, from which a sighting is of nobody
 
-pytestmark = pytest.mark.slow
-
 
 def crossing(hue: int, pillar: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Pictures, and the (2, F, 17, 2) keypoints of both.

@@ -103,12 +103,10 @@ class TestTorchvision:
         ("name", "theirs"),
         [
             ("torchvision:ssdlite", "ssdlite320_mobilenet_v3_large"),
-            pytest.param("torchvision:fasterrcnn", "fasterrcnn_resnet50_fpn", marks=pytest.mark.slow),
-            pytest.param("torchvision:fasterrcnn-v2", "fasterrcnn_resnet50_fpn_v2", marks=pytest.mark.slow),
-            pytest.param(
-                "torchvision:fasterrcnn-mobilenet", "fasterrcnn_mobilenet_v3_large_fpn", marks=pytest.mark.slow
-            ),
-            pytest.param("torchvision:keypointrcnn", "keypointrcnn_resnet50_fpn", marks=pytest.mark.slow),
+            ("torchvision:fasterrcnn", "fasterrcnn_resnet50_fpn"),
+            ("torchvision:fasterrcnn-v2", "fasterrcnn_resnet50_fpn_v2"),
+            ("torchvision:fasterrcnn-mobilenet", "fasterrcnn_mobilenet_v3_large_fpn"),
+            ("torchvision:keypointrcnn", "keypointrcnn_resnet50_fpn"),
         ],
     )
     def test_weights_from_a_file_are_as_torchvision_would_load_them(self, name, theirs, tmp_path, monkeypatch) -> None:

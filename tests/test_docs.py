@@ -181,7 +181,6 @@ def folder(base, tmp_path, monkeypatch) -> Path:
     return tmp_path / "here"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("page", "line"), TO_RUN.values())
 def test_commands_run(page, line, folder):
     if "out/" not in line:
@@ -199,7 +198,6 @@ def test_commands_run(page, line, folder):
         assert after > before, f"{line} wrote nothing"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page.stem in RUN and python_blocks(page)], ids=lambda page: page.stem
 )
@@ -218,7 +216,6 @@ def test_python_of_every_page_imports_what_there_is(page):
                 exec(compile(ast.Module([node], []), str(page), "exec"), {})
 
 
-@pytest.mark.slow
 def test_the_notebook_runs(folder):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(ROOT / "examples" / "quickstart.ipynb", as_version=4)
@@ -242,7 +239,6 @@ def test_links_lead_to_files(page):
         assert target in made or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.slow
 def test_the_site_builds_and_fetches_nothing(tmp_path):
     import os
     import subprocess

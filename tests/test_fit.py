@@ -313,7 +313,6 @@ def test_a_result_without_a_camera_or_a_rest_pose_is_refused(scene: Scene):
         fit(dataclasses.replace(result_of(scene, CAMERA, COCO_17.name), keypoint_layout=COCO_17.name))
 
 
-@pytest.mark.slow
 def test_the_solver_keeps_to_one_thread(scene: Scene, monkeypatch: pytest.MonkeyPatch):
     """Threads of BLAS that wait in a loop took 50 times the processor time of the fit."""
     threads = []

@@ -145,9 +145,9 @@ def test_unknown_names_and_settings_are_usage_errors():
         ("hrnet-w4", "hrnet-w32", (256, 192)),
         ("hourglass52-c16", "hourglass", (256, 256)),
         ("hourglass-newell-2x16", "hourglass-newell", (256, 256)),
-        pytest.param("hrnet-w32", "hrnet-w32", (256, 192), marks=pytest.mark.slow),
-        pytest.param("hourglass52", "hourglass", (256, 256), marks=pytest.mark.slow),
-        pytest.param("cpn", "cpn", (256, 192), marks=pytest.mark.slow),
+        ("hrnet-w32", "hrnet-w32", (256, 192)),
+        ("hourglass52", "hourglass", (256, 256)),
+        ("cpn", "cpn", (256, 192)),
     ],
 )
 def test_public_implementations_give_the_same_heatmaps(file, name, size):

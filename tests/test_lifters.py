@@ -160,7 +160,6 @@ def test_a_mirrored_person_gives_mirrored_joints(case):
 
 
 @every_lifter
-@pytest.mark.slow
 def test_compiles(case):
     lifter = fresh(case)
     inputs = keypoints(lifter)
@@ -172,7 +171,6 @@ def test_compiles(case):
 
 
 @every_lifter
-@pytest.mark.slow
 def test_exports_to_onnx(case):
     onnxruntime = pytest.importorskip("onnxruntime")
     lifter = fresh(case)

@@ -347,7 +347,6 @@ def test_nobody_one_frame_and_no_3d_make_pages_too(browser, tmp_path, video, vfr
         assert (tab.pixels(SCENE, LEFT) > 50) == (name == "one frame")
 
 
-@pytest.mark.slow
 def test_a_minute_opens_within_two_seconds_and_stays_small(browser, tmp_path):
     times = np.arange(1800) / 30
     people = [person(i + 1, times, 40 + 40 * i) for i in range(3)]

@@ -55,8 +55,6 @@ ARCHES = {
 }
 """The lifter that each is of, and the settings that the shapes do not tell."""
 
-SLOW = {"d3dp-denoiser-243", "ktpformer-243", "mixste-243-17joints", "motionagformer-b-243", "motionbert-243"}
-
 
 def weights(shapes: dict) -> dict[str, torch.Tensor]:
     """A state dict by the names and shapes of its tensors; None stands for a whole number."""
@@ -101,7 +99,7 @@ def recorded(name: str) -> dict[str, torch.Tensor]:
     return arrays
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in ARCHES])
+@pytest.mark.parametrize("name", ARCHES)
 def test_a_published_configuration_gives_the_authors_output(name, tmp_path):
     lifter, arrays = imported(name, tmp_path), recorded(name)
     expected = arrays["output"]

@@ -42,7 +42,6 @@ def compare(result: PoseResult, truth: dict[str, np.ndarray], person: int) -> tu
     return track, float(right[rows].mean()), 1000 * float(error.mean())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limits"),
     [

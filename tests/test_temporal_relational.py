@@ -281,7 +281,6 @@ class TestLoss:
         np.testing.assert_allclose(logits.sigmoid().detach()[0, 0, 0], expected, atol=0.03)
 
 
-@pytest.mark.slow
 def test_before_training_pictures_have_no_say_in_each_other():
     torch.manual_seed(0)
     network = create_clip_network("temporal-relational", **TemporalRelational.tiny).eval()

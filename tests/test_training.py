@@ -124,7 +124,6 @@ def test_a_run_repeats_and_an_interrupted_one_goes_on_as_if_nothing_had_happened
     assert load_weights(resumed).sha256 == whole.sha256
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_program_resumes_with_the_same_curve(number, store, tmp_path):
     recipe = tmp_path / "r.toml"
@@ -152,7 +151,6 @@ def test_a_killed_program_resumes_with_the_same_curve(number, store, tmp_path):
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(store, tmp_path):
     recipe = tmp_path / "r.toml"
     recipe.write_text(LSTM.replace("50", "20"))
@@ -170,7 +168,6 @@ def test_two_processes_give_the_curve_of_one(store, tmp_path):
     assert one[0]["loss"] > 1.1 * one[-1]["loss"]
 
 
-@pytest.mark.slow
 def test_two_machines_give_the_curve_of_one(store, tmp_path):
     recipe = tmp_path / "r.toml"
     recipe.write_text(LSTM.replace("50", "20"))
@@ -220,7 +217,6 @@ def test_parts_must_divide_the_batch(store, tmp_path):
         train(recipe, store.folder, tmp_path / "run")
 
 
-@pytest.mark.slow
 def test_training_reduces_the_error(cmu, tmp_path):
     recipe = replace(RECIPE, steps=200, batch=16, lr=5e-3, schedule={"name": "warmup-linear", "warmup": 5})
     train(recipe, cmu, tmp_path / "run")

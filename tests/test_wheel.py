@@ -6,8 +6,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from vidpose.lifters.lifter_table import ZOO
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +32,6 @@ for name in ZOO:
 """
 
 
-@pytest.mark.slow
 def test_weights_samples_recipes_and_data_are_found_in_an_installed_wheel(tmp_path):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)

@@ -358,6 +358,22 @@ def test_a_benchmark_is_there_until_there_is_another(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "parts"]
 
 
+@pytest.mark.parametrize(("file", "name"), [("index.json", "cmu"), ("parts/a/clips.json", "Walking")])
+def test_endless_names_in_a_benchmark_are_a_short_line(file, name, tmp_path):
+    writer = StoreWriter(tmp_path, "cmu", "h36m17")
+    walk = recording(0)
+    walk.action = "Walking"
+    writer.write("a", [walk])
+    writer.finish({}, {"gt": {"scores": False}})
+    text = (tmp_path / file).read_text()
+    (tmp_path / file).write_text(text.replace(f'"{name}"', '"' + 5000 * "a" + '"'))
+    with pytest.raises(
+        VidposeError, match=rf"{Path(file).name}: .*length <= 200.*prepare the benchmark again"
+    ) as caught:
+        _ = Store(tmp_path).clips
+    assert len(str(caught.value)) < 1000
+
+
 def test_an_interrupted_preparation_goes_on(tmp_path):
     writer = StoreWriter(tmp_path, "cmu", "h36m17")
     writer.write("a", [recording(0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -57,6 +58,9 @@ def warm_up() -> None:
             with suppress(ImportError):
                 importlib.import_module(module.name)
     matplotlib.pyplot.close("all")
+    # A network that waits to be collected would wait, in a fork, for threads that are not there.
+    gc.collect()
+    gc.freeze()
 
 
 def run(

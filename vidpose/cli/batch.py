@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vidpose.many.records import Record
 
 click.rich_click.OPTION_GROUPS["*batch"] = [
-    {"name": "Where the work is done", "options": ["--workers", "--threads", "--device", "--ray"]},
+    {"name": "Where the work is done", "options": ["--workers", "--threads", "--device", "--ray", "--split"]},
     {"name": "Files", "options": ["--out", "--format", "--overlay", "--no-overlay", "--overwrite", "--segment"]},
     {"name": "The videos", "options": ["--cuts", "--fps", "--slow-motion"]},
     {"name": "Find people", "options": ["--detector", "--keypoints", "--detector-weights", "--keypoints-weights",
@@ -44,6 +44,9 @@ click.rich_click.OPTION_GROUPS["*batch"] = [
 @click.option("--workers", type=click.IntRange(min=1), metavar="N",
               help="Processes, each with a video at a time.  [default: one a core; one with a GPU]")  # fmt: skip
 @click.option("--ray", metavar="auto|ADDRESS", help="Use the workers of a Ray cluster: this machine's, or at ADDRESS.")
+@click.option(
+    "--split", metavar="LENGTH", help="Have several workers do a longer video, in parts of this length: 10m, 1h."
+)
 @lifting_options
 @finding_options
 @filming_options
@@ -52,8 +55,8 @@ click.rich_click.OPTION_GROUPS["*batch"] = [
 @placing_options
 @writing_options
 def batch(
-    source: Path, workers: int | None, ray: str | None, device: str, finding: Finding, filming: Filming,
-    lifting: Lifting, placing: Placing, writing: Writing,
+    source: Path, workers: int | None, ray: str | None, split: str | None, device: str, finding: Finding,
+    filming: Filming, lifting: Lifting, placing: Placing, writing: Writing,
 ) -> None:  # fmt: skip
     """3D skeletons of everyone in the videos of FOLDER, or in those that the text file LIST names, one a line.
 
@@ -69,7 +72,9 @@ def batch(
             complain(spelled(record.failure))
 
     job = Job(finding=finding, filming=filming, lifting=lifting, placing=placing, device=device)
-    records = run_batch(job, source, writing, workers=workers, ray=ray, progress=progress_of, on_record=tell)
+    records = run_batch(
+        job, source, writing, workers=workers, ray=ray, split=split, progress=progress_of, on_record=tell
+    )
     say(f"{totals(records)}; see {writing.out / 'summary.html'}")
     failed = sum(record.failure is not None for record in records)
     if failed:

@@ -37,6 +37,9 @@ FORMAT_VERSION = 1
 Split = Annotated[str, Meta(pattern="^(train|val|test)$")]
 
 
+_Word = Annotated[str, Meta(max_length=200)]
+
+
 @dataclass(frozen=True)
 class StoredClip:
     """One unbroken stretch of one camera.
@@ -54,10 +57,10 @@ class StoredClip:
     start: Annotated[int, Meta(ge=0)]
     frames: Annotated[int, Meta(ge=1)]
     split: Split
-    subject: str
-    action: str
-    camera: str
-    sequence: str
+    subject: _Word
+    action: _Word
+    camera: _Word
+    sequence: _Word
     width: Annotated[int, Meta(ge=0, le=32768)]
     height: Annotated[int, Meta(ge=0, le=32768)]
     fps: Annotated[float, Meta(gt=0, le=100_000)]
@@ -186,7 +189,7 @@ class _Index(Struct):
 
     format: str
     format_version: int
-    name: str
+    name: _Name
     layout: str
     parts: list[_Name]
     inputs: dict[_Name, dict[str, Any]]

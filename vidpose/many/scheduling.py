@@ -7,11 +7,11 @@ step, so whatever dies, a video is whole or is done again; several batches may w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -29,6 +29,7 @@ from vidpose.pipeline.job import Job
 from vidpose.pipeline.outputs import Writing
 from vidpose.video.naming import distinct_names
 from vidpose.video.reading import check_readable
+from vidpose.video.time_range import parse_length
 
 
 def batch(
@@ -41,6 +42,7 @@ def batch(
     segment: str = Writing.segment,
     workers: int | None = None,
     ray: str | None = None,
+    split: str | None = None,
     **settings: Unpack[Settings],
 ) -> list[Record]:
     """3D skeletons of everyone in many videos, each in a folder of its own, and a summary of all.
@@ -56,6 +58,8 @@ def batch(
         segment: length of video after which what was found is kept.
         workers: processes of this machine, with a thread each; None: one a core, or one if the networks run on a GPU.
         ray: "auto" or the address of a Ray cluster, whose workers do it.
+        split: a length, as in "10m": a longer video is done in parts of it by several workers, and joined again. None:
+            a video has one worker.
         settings: as of `vidpose.infer`.
 
     Returns:
@@ -65,7 +69,7 @@ def batch(
         UsageError, VidposeError: no video, settings that cannot be, or others than those of the results in `out`.
     """
     job, writing = Job.of((), **settings), Writing(Path(out), tuple(formats), overlay, overwrite, segment)
-    return run_batch(job, Path(source), writing, workers=workers, ray=ray)
+    return run_batch(job, Path(source), writing, workers=workers, ray=ray, split=split)
 
 
 def run_batch(
@@ -75,6 +79,7 @@ def run_batch(
     *,
     workers: int | None = None,
     ray: str | None = None,
+    split: str | None = None,
     progress: ProgressOf = unseen,
     on_record: Callable[[Record], None] = lambda record: None,
 ) -> list[Record]:
@@ -87,15 +92,17 @@ def run_batch(
     if workers is not None and ray is not None:
         raise UsageError(f"`workers={workers}`: of this machine, and `ray={ray}` has its own; give one of them")
     job = replace(job, finding=replace(job.finding, threads=job.finding.threads or 1))
-    tasks = _tasks(job, list_videos(source, writing.out), writing)
+    seconds = None if split is None else parse_length(split)
+    tasks = _tasks(job, list_videos(source, writing.out), writing, seconds)
     _check_way(tasks)
     records = {} if writing.overwrite else {task.name: record for task in tasks if (record := task.whole)}
-    left = [task for task in tasks if task.name not in records]
+    left = [task.in_parts() for task in tasks if task.name not in records]
     if left:
         _begin(left)
     try:
         if left:
-            with _pool(job, len(left), workers, ray) as pool, progress(source.name, "videos") as report:
+            steps = sum(len(task.steps) or 1 for task in left)
+            with _pool(job, steps, workers, ray) as pool, progress(source.name, "videos") as report:
                 report(len(records), len(tasks))
                 for record in _outcomes(left, pool):
                     records[record.name] = record
@@ -107,10 +114,10 @@ def run_batch(
     return every
 
 
-def _tasks(job: Job, videos: Sequence[Path], writing: Writing) -> list[Task]:
+def _tasks(job: Job, videos: Sequence[Path], writing: Writing, split: float | None) -> list[Task]:
     # A worker may be in another folder, and on another machine.
     videos, writing = [video.absolute() for video in videos], replace(writing, out=writing.out.absolute())
-    return [Task(video, name, job, writing) for video, name in zip(videos, distinct_names(videos), strict=True)]
+    return [Task(video, name, job, writing, split) for video, name in zip(videos, distinct_names(videos), strict=True)]
 
 
 def _check_way(tasks: Sequence[Task]) -> None:
@@ -146,7 +153,7 @@ def settings_of(task: Task) -> dict[str, Any]:
     parts = (job.finding, job.filming, job.lifting, job.placing.lens, job.placing)
     settings = {name: value for part in parts for name, value in asdict(part).items()}
     del settings["lens"], settings["threads"]
-    settings |= {"formats": ",".join(writing.formats), "overlay": writing.overlay}
+    settings |= {"formats": ",".join(writing.formats), "overlay": writing.overlay, "split": task.split}
     return {name: value if isinstance(value, int | float | None) else str(value) for name, value in settings.items()}
 
 
@@ -167,7 +174,8 @@ def _begin(tasks: Sequence[Task]) -> None:
     write_settings(writing.out, settings_of(tasks[0]))
     if writing.overwrite:
         for task in tasks:
-            forget(task.folder)
+            for step in (task, *task.steps):
+                forget(step.folder)
 
 
 def _pool(job: Job, tasks: int, workers: int | None, ray: str | None) -> AbstractContextManager[Pool]:
@@ -202,26 +210,40 @@ _LOOK = 10.0
 """Seconds without news until the workers are looked after."""
 
 
-def _once(tasks: Iterable[Task], pool: Pool) -> Iterator[tuple[Task, Record | None]]:
-    """Each task with what became of it. One whose worker died is tried once more."""
-    coming, tried = iter(tasks), set()
+def _once(tasks: Sequence[Task], pool: Pool) -> Iterator[tuple[Task, Record | None]]:
+    """Each task with what became of it, or of one of its parts. One whose worker died is tried once more."""
+    coming = deque(step for task in tasks for step in task.steps or (task,))
+    parts_left = {task.name: len(task.parts) for task in tasks}
+    tried: set[Path] = set()
     waiting: dict[Future[Record | None], Task] = {}
     while True:
         pool.check()
-        for task in islice(coming, max(pool.at_once - len(waiting), 0)):
+        while coming and len(waiting) < pool.at_once:
+            task = coming.popleft()
             waiting[pool.submit(task)] = task
         if not waiting:
             return
         for future in wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
             task = waiting.pop(future)
             try:
-                yield task, future.result()
+                record = future.result()
             except pool.deaths as death:
-                if task.name in tried:
-                    yield task, _given_up(task, death)
-                else:
-                    tried.add(task.name)
-                    waiting[pool.submit(task)] = task
+                if task.folder not in tried:
+                    tried.add(task.folder)
+                    coming.appendleft(task)
+                    continue
+                record = _given_up(task, death)
+            whole = replace(task, part=None)
+            if task.part is None:
+                yield task, record
+            elif record is None or record.failure:
+                # The first of its parts that cannot be done ends it; the others are kept for the next time.
+                if parts_left.pop(task.name, 0):
+                    yield whole, record and whole.failed(f"part {task.part.number}: {record.failure}")
+            elif task.name in parts_left:
+                parts_left[task.name] -= 1
+                if not parts_left[task.name]:
+                    coming.appendleft(whole)
 
 
 def _given_up(task: Task, death: Exception) -> Record:

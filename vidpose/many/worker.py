@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from vidpose.common.errors import VidposeError, one_line
 from vidpose.common.files import FolderInUseError, alone_in
-from vidpose.many.records import Record, read_record, write_record
-from vidpose.pipeline.choices import Finding
+from vidpose.many.parts import Part, join_parts, parts_of
+from vidpose.many.records import Record, forget, read_record, write_record
+from vidpose.pipeline.choices import Filming, Finding
 from vidpose.pipeline.job import Job
-from vidpose.pipeline.outputs import Writing
+from vidpose.pipeline.keeping import search_of
+from vidpose.pipeline.outputs import Outputs, Writing
+from vidpose.video.reading import NoFrameError
 
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
@@ -32,16 +35,37 @@ class Task:
         name: of its folder, and beginning of its files' names.
         job: how, without a video.
         writing: what of it; `out` is the batch's folder.
+        split: seconds from which on a video is done in parts of so many; None: as a whole.
+        parts: that it is done in, each by a task of its own before this one, which joins them.
+        part: of these, the one that this task is.
     """
 
     video: Path
     name: str
     job: Job
     writing: Writing
+    split: float | None = None
+    parts: tuple[Part, ...] = ()
+    part: Part | None = None
 
     @property
     def folder(self) -> Path:
-        return self.writing.out / self.name
+        """That the record is in."""
+        whole = self.writing.out / self.name
+        return whole / f"part_{self.part.number:03}" if self.part else whole
+
+    def in_parts(self) -> Task:
+        """The same task with the parts that its video is to be done in, if it is."""
+        if self.split is None:
+            return self
+        with suppress(VidposeError):  # what cannot be read is told by who does it
+            return replace(self, parts=parts_of(self.video, self.job.filming, self.split))
+        return self
+
+    @property
+    def steps(self) -> tuple[Task, ...]:
+        """The tasks of its parts; none if it is of one itself."""
+        return () if self.part else tuple(replace(self, part=part) for part in self.parts)
 
     @property
     def whole(self) -> Record | None:
@@ -50,6 +74,17 @@ class Task:
         with suppress(VidposeError):
             record = read_record(self.folder)
         return record if record and record.failure is None else None
+
+    @property
+    def finding(self) -> Finding:
+        """Who is looked for, and when."""
+        finding = self.job.finding
+        return replace(finding, start=self.part.start, end=self.part.ends) if self.part else finding
+
+    @property
+    def outputs(self) -> Outputs:
+        """Its files."""
+        return replace(self.writing, out=self.folder, resume=True).outputs(self.name)
 
     def failed(self, reason: str) -> Record:
         """That it cannot be done."""
@@ -68,6 +103,8 @@ def do(task: Task) -> Record | None:
             if record is None:
                 record = _done(task)
                 write_record(task.folder, record)
+                if record.failure is None:
+                    _clear(task.steps)
             return record
     except FolderInUseError:
         return None
@@ -84,29 +121,75 @@ def _done(task: Task) -> Record:
     record = Record(str(task.video), task.name)
     with _warnings() as warnings:
         try:
-            result = _result(task)
-            times = result.source.times
-            usual = float(times[-1] - times[0]) / max(len(times) - 1, 1)
-            record = replace(
-                record, people=len(result.tracks), frames=len(times), video_seconds=float(times[-1] - times[0]) + usual
-            )
+            record = _about(record, _found(task) if task.part else _result(task))
         except VidposeError as error:
             record = replace(record, failure=str(error))
         except Exception as error:
             record = replace(record, failure=f"{type(error).__name__}: {one_line(error)}")
-    seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu
-    return replace(record, seconds=seconds, cpu_seconds=cpu_seconds, warnings=tuple(dict.fromkeys(warnings)))
+    before = [known for step in task.steps if (known := step.whole)]
+    warned = dict.fromkeys([*(line for part in before for line in part.warnings), *warnings])
+    seconds = time.monotonic() - started + sum(part.seconds for part in before)
+    cpu_seconds = time.process_time() - cpu + sum(part.cpu_seconds for part in before)
+    return replace(record, seconds=seconds, cpu_seconds=cpu_seconds, warnings=tuple(warned))
+
+
+def _about(record: Record, result: PoseResult | None) -> Record:
+    """What a record says of a result."""
+    if result is None:
+        return record
+    times = result.source.times
+    length = float(times[-1] - times[0]) * len(times) / max(len(times) - 1, 1)
+    return replace(record, people=len(result.tracks), frames=len(times), video_seconds=length)
 
 
 def _result(task: Task) -> PoseResult:
     """Run the job of a task, from where it was left, and write its files."""
-    from vidpose.common.devices import choose_device
-
-    job, writing = replace(task.job, videos=(task.video,)), replace(task.writing, out=task.folder, resume=True)
-    files = writing.outputs(task.name)
-    (result,) = job.run(networks=_networks(job.finding, choose_device(job.device)), keeping=[files.keeping])
+    files, job = task.outputs, replace(_joined(task) if task.parts else task.job, videos=(task.video,))
+    (result,) = job.run(networks=None if task.parts else _networks_of(task), keeping=[files.keeping])
     files.write(result, task.video, job)
     return result
+
+
+def _found(task: Task) -> PoseResult | None:
+    """Look for people in a part of a video, and keep what is found; None where the video ends before."""
+    from vidpose.pipeline.finding import find_people
+
+    keeping, filming = task.outputs.keeping, task.job.filming
+    try:
+        found = find_people(task.video, task.finding, filming=filming, networks=_networks_of(task), keeping=keeping)
+    except NoFrameError:
+        if not task.finding.start:
+            raise
+        return None
+    keeping.keep(found)
+    return found
+
+
+def _joined(task: Task) -> Job:
+    """The job that goes on with what was found in all parts."""
+    parts = []
+    for step in task.steps:
+        found = step.outputs.keeping.found(search_of(step.video, step.finding, step.job.filming))
+        if found is None and (step.whole is None or step.whole.frames):
+            raise VidposeError(f"{step.folder}: what was found in this part is gone; remove the folder, and try again")
+        parts += [found] if found else []
+    saved = (join_parts(parts, task.parts[: len(parts)]),)
+    return replace(task.job, saved=saved, finding=Finding(threads=task.job.finding.threads), filming=Filming())
+
+
+def _clear(steps: Sequence[Task]) -> None:
+    """Remove what the parts of a video leave, once its result is there."""
+    for step in steps:
+        step.outputs.keeping.clear()
+        forget(step.folder)
+        with suppress(OSError):  # what somebody else put there stays
+            step.folder.rmdir()
+
+
+def _networks_of(task: Task) -> Networks:
+    from vidpose.common.devices import choose_device
+
+    return _networks(task.job.finding, choose_device(task.job.device))
 
 
 @lru_cache(maxsize=1)

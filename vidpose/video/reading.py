@@ -22,6 +22,10 @@ from vidpose.video.images import Pictures, is_picture
 from vidpose.video.pillow_pictures import PictureFrames, is_animation
 
 
+class NoFrameError(UsageError):
+    """There is no frame in the time that was asked for."""
+
+
 @dataclass(frozen=True)
 class VideoFrame:
     """One decoded frame.
@@ -58,8 +62,8 @@ class VideoReader:
     Raises:
         VidposeError: the file is missing, unreadable, damaged from its beginning, or holds no video; while iterating,
             an image of a folder cannot be read.
-        UsageError: the path is none of a file; `fps` or `slow_motion` is not positive; after iterating, there was no
-            frame between `start` and `end`.
+        UsageError: the path is none of a file; `fps` or `slow_motion` is not positive.
+        NoFrameError: after iterating, there was no frame between `start` and `end`.
     """
 
     def __init__(
@@ -118,7 +122,9 @@ class VideoReader:
         if not any_given:
             until = "on" if self._end is None else f"to {self._end:g} s"
             last = f"{self.times[-1]:.3f} s" if self.times else "none"
-            raise UsageError(f"{self.path}: no frame from {self._start or 0:g} s {until}; the last before that: {last}")
+            raise NoFrameError(
+                f"{self.path}: no frame from {self._start or 0:g} s {until}; the last before that: {last}"
+            )
 
     def _decode(self) -> Iterator[tuple[float, np.ndarray | None]]:
         """Time and picture of every frame before `end`; no picture before `start`."""

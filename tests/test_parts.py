@@ -12,7 +12,7 @@ import vidpose
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
-from vidpose.many.parts import OVERLAP, Part, join_parts, parts_of
+from vidpose.many.parts import OVERLAP, VideoPart, join_parts, parts_of
 from vidpose.many.records import Record, read_record
 from vidpose.many.scheduling import _outcomes
 from vidpose.many.worker import Task, do
@@ -24,7 +24,7 @@ from vidpose.weights.shipped import shipped
 
 FPS, FRAMES = 10, 300
 TIMES = np.arange(FRAMES) / FPS
-PARTS = (Part(1, 0.0, 10.0), Part(2, 10.0, 20.0), Part(3, 20.0, None))
+PARTS = (VideoPart(1, 0.0, 10.0), VideoPart(2, 10.0, 20.0), VideoPart(3, 20.0, None))
 
 
 def walker(number: int, first: int, end: int, pace: float) -> Track:
@@ -49,7 +49,7 @@ def whole() -> PoseResult:
     return PoseResult(Source("a.mp4", 640, 480, TIMES, Fraction(FPS), cuts=(97, 250)), tracks, H36M_17.name, "")
 
 
-def seen_in(part: Part, rng: np.random.Generator) -> PoseResult:
+def seen_in(part: VideoPart, rng: np.random.Generator) -> PoseResult:
     """What a search of a part finds: nobody who was there for less than a second, in another order, a little beside."""
     first = round(FPS * (part.start or 0))
     end = FRAMES if part.ends is None else round(FPS * part.ends)

@@ -31,7 +31,7 @@ _NEVER = 1e6
 
 
 @dataclass(frozen=True)
-class Part:
+class VideoPart:
     """A part of a video.
 
     Attributes:
@@ -50,7 +50,7 @@ class Part:
         return max(self.begins - OVERLAP, 0.0) or None
 
 
-def parts_of(video: Path, filming: Filming, seconds: float) -> tuple[Part, ...]:
+def parts_of(video: Path, filming: Filming, seconds: float) -> tuple[VideoPart, ...]:
     """The parts of a video, of so many seconds; none where it is too short to have two, or does not say how long it is.
 
     Raises:
@@ -64,10 +64,10 @@ def parts_of(video: Path, filming: Filming, seconds: float) -> tuple[Part, ...]:
     if number < 2:
         return ()
     begins = [seconds * part for part in range(number)]
-    return tuple(Part(row, *ends) for row, ends in enumerate(zip_longest(begins, begins[1:]), start=1))
+    return tuple(VideoPart(row, *ends) for row, ends in enumerate(zip_longest(begins, begins[1:]), start=1))
 
 
-def join_parts(found: Sequence[PoseResult], parts: Sequence[Part]) -> PoseResult:
+def join_parts(found: Sequence[PoseResult], parts: Sequence[VideoPart]) -> PoseResult:
     """What was found in a whole video, from what was in its parts.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vidpose.common.errors import VidposeError, one_line
 from vidpose.common.files import FolderInUseError, alone_in
-from vidpose.many.parts import Part, join_parts, parts_of
+from vidpose.many.parts import VideoPart, join_parts, parts_of
 from vidpose.many.records import Record, forget, read_record, write_record
 from vidpose.pipeline.choices import Filming, Finding
 from vidpose.pipeline.job import Job
@@ -45,8 +45,8 @@ class Task:
     job: Job
     writing: Writing
     split: float | None = None
-    parts: tuple[Part, ...] = ()
-    part: Part | None = None
+    parts: tuple[VideoPart, ...] = ()
+    part: VideoPart | None = None
 
     @property
     def folder(self) -> Path:

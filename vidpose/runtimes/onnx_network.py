@@ -81,7 +81,7 @@ class OnnxNetwork:
             ]
         except Exception as error:  # as of `_session`
             raise VidposeError(f"{self.path}: fails on a picture ({one_line(error)})") from None
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+        return parts[0] if len(parts) == 1 else [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 class OnnxGraph:

@@ -184,6 +184,33 @@ def test_eval_prints_a_table_and_writes_all_figures(store, weights, tmp_path, ca
         run("eval", "--dataset", "cmu", "--data", store.folder, "--weights", weights, "--json", out)
 
 
+def test_eval_in_bfloat16_is_told_and_near(store, weights, tmp_path, monkeypatch):
+    known = (
+        "eval",
+        "--dataset",
+        "cmu",
+        "--data",
+        store.folder,
+        "--weights",
+        weights,
+        "--device",
+        "cpu",
+        "--input",
+        "gt",
+    )
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    figures = {}
+    for precision in ("float32", "bfloat16"):
+        run(*known, "--precision", precision, "--json", tmp_path / precision)
+        figures[precision] = json.loads((tmp_path / precision).read_text())["tiny"]
+        assert figures[precision]["precision"] == precision
+    exact, fast = (figures[precision]["averages"][0]["mpjpe"] for precision in figures)
+    assert 0 < abs(fast - exact) < 1
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    with pytest.raises(UsageError, match="cpu has no instructions for it"):
+        run(*known, "--precision", "bfloat16")
+
+
 def test_eval_mistakes_are_one_line(store, weights, tmp_path):
     known = ("eval", "--dataset", "cmu", "--data", store.folder, "--weights", weights, "--device", "cpu")
     with pytest.raises(UsageError, match="no input 'cpn'; there are gt, detector"):

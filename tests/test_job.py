@@ -50,6 +50,7 @@ def same(one: PoseResult, other: PoseResult) -> bool:
         ({"max_gap": float("inf")}, "`max_gap=inf`"),
         ({"start": 3, "end": 2}, "`end=2`"),
         ({"lifter": "nobody"}, "nobody"),
+        ({"precision": "int8"}, "`precision=int8`"),
         ({"detector": "nobody"}, "nobody"),
         ({"keypoints": "nobody"}, "nobody"),
         ({"device": "abacus"}, "abacus"),

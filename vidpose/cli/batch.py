@@ -34,7 +34,8 @@ click.rich_click.OPTION_GROUPS["*batch"] = [
     {"name": "The videos", "options": ["--cuts", "--fps", "--slow-motion"]},
     {"name": "Find people", "options": ["--detector", "--keypoints", "--detector-weights", "--keypoints-weights",
                                         "--detect-every", "--max-people", "--min-score"]},
-    {"name": "Lift to 3D", "options": ["--lifter", "--hypotheses", "--draw-steps", "--smooth", "--max-gap", "--fit"]},
+    {"name": "Lift to 3D", "options": ["--lifter", "--precision", "--hypotheses", "--draw-steps", "--smooth",
+                                       "--max-gap", "--fit"]},
     {"name": "Sizes and places", "options": ["--fov", "--focal", "--height", "--ground"]},
 ]  # fmt: skip
 

@@ -9,6 +9,7 @@ import rich_click as click
 
 from vidpose.cli.bundles import bundled, option
 from vidpose.cli.listed import ListedOption, format_names
+from vidpose.lifters.lifter_config import PRECISIONS
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.outputs import OVERLAYS, Writing
@@ -72,6 +73,8 @@ filming_of_keypoints_options = bundled(
 lifting_options = bundled(
     Lifting,
     option(Lifting, "--lifter", metavar="NAME|FILE", help="Network from 2D to 3D: a name, or a .safetensors file."),
+    option(Lifting, "--precision", type=click.Choice(PRECISIONS),
+           help="Of the lifter's sums. bfloat16 is faster, on processors that have it."),
     option(Lifting, "--hypotheses", type=click.IntRange(min=1),
            metavar="N", help="Draw this many poses and take their mean, with a lifter that draws them."),
     option(Lifting, "--draw-steps", type=click.IntRange(min=1), metavar="N", help="In how many steps it draws each."),

@@ -42,6 +42,7 @@ class Lifter(nn.Module):
         tiny: settings of the smallest sensible network, for tests.
         variants: settings of the paper's other configurations, by name.
         unused_keys: beginnings of our keys of parts that a network need not have, though authors' files hold them.
+        half_products: matrix products are in bfloat16 when it is run over clips (`use_bfloat16`).
     """
 
     name: ClassVar[str]
@@ -57,6 +58,7 @@ class Lifter(nn.Module):
     unused_keys: ClassVar[tuple[str, ...]] = ()
 
     predicts: Predicts = "sequence"
+    half_products: bool = False
 
     def __init__(self, config: LifterConfig):
         super().__init__()

@@ -12,6 +12,9 @@ from vidpose.common.settings import Count
 Predicts = Literal["sequence", "centre", "last"]
 """Which frames of a window a lifter's answer is used for."""
 
+PRECISIONS = ("float32", "bfloat16")
+"""Of matrix products."""
+
 PER_FRAME = frozenset({"screen"})
 """Normalisations that treat each frame on its own, so that a frame is the same in every window."""
 

@@ -23,12 +23,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability
 from vidpose.lifters.lifter import Lifter, LifterConfig, input_shape, layouts_of
-from vidpose.lifters.transformer import Attention, DropPath, Mlp, TransformerBlock, drop_path_rates
+from vidpose.lifters.transformer import Attention, DropPath, Mlp, TransformerBlock, attention, drop_path_rates
 
 _HYPOTHESES = 3
 
@@ -83,7 +82,7 @@ class CrossAttention(nn.Module):
                 self.linear_v(self.norm_v(values_BTD)),
             )
         )
-        return self.proj_drop(self.proj(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+        return self.proj_drop(self.proj(attention(q, k, v).transpose(1, 2).flatten(2)))
 
 
 class HypothesisMixer(nn.Module):

@@ -30,12 +30,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 
 from vidpose.common.registry import count_blocks
 from vidpose.common.settings import Count, Depth, Probability, Ratio
 from vidpose.lifters.lifter import Lifter, LifterConfig
-from vidpose.lifters.transformer import DropPath, Mlp
+from vidpose.lifters.transformer import DropPath, Mlp, attention
 
 _PARTS = {
     "h36m17": (0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4),
@@ -63,7 +63,7 @@ class Pathway(nn.Module):
         weights_and_biases = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
         q_BTJH, k_BTJH, v_BTJH = (linear(tokens_BTJC, weight, bias) for weight, bias in weights_and_biases)
         query, key, value = self.split(q_BTJH), self.split(k_BTJH), self.split(v_BTJH)
-        attended = scaled_dot_product_attention(query, key, value, scale=self.scale)
+        attended = attention(query, key, value, scale=self.scale)
         local_BHTJ = self.local(v_BTJH.permute(0, 3, 1, 2))
         return attended.transpose(1, 2).reshape(v_BTJH.shape) + local_BHTJ.permute(0, 2, 3, 1)
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from vidpose.lifters.bfloat16 import products_of
 from vidpose.lifters.lifter import FrameEncoder, HypothesisLifter, Lifter
 from vidpose.lifters.lifter_config import PER_FRAME
 from vidpose.lifters.normalisation import turned
@@ -103,7 +104,8 @@ class TorchWindows:
     @torch.inference_mode()
     def predict(self, pixels_WTJC: np.ndarray) -> np.ndarray:
         """Normalise windows and lift them: (W, T, J, 3) pixels and scores to (W, T', J', 3)."""
-        return _array(self._network(self._tensor(pixels_WTJC), self._size))
+        with products_of(self._lifter, self._device):
+            return _array(self._network(self._tensor(pixels_WTJC), self._size))
 
     def of_frames(self, clip_NJC: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """What lifts windows of the clip, given the rows (W, T) they consist of.
@@ -113,7 +115,7 @@ class TorchWindows:
         lifter, network = self._lifter, self._network
         if not isinstance(lifter, FrameEncoder) or lifter.config.normalisation not in PER_FRAME:
             return lambda rows_WT: self.predict(clip_NJC[rows_WT])
-        with torch.inference_mode():
+        with torch.inference_mode(), products_of(lifter, self._device):
             encoded = [
                 torch.cat([lifter.encode(part[None])[0] for part in view.split(_AT_ONCE)])
                 for (view,) in network.views(self._tensor(clip_NJC[None]), self._size)
@@ -121,7 +123,8 @@ class TorchWindows:
 
         @torch.inference_mode()
         def decoded(rows_WT: np.ndarray) -> np.ndarray:
-            return _array(network.average([lifter.decode(features_ND[rows_WT]) for features_ND in encoded]))
+            with products_of(lifter, self._device):
+                return _array(network.average([lifter.decode(features_ND[rows_WT]) for features_ND in encoded]))
 
         return decoded
 

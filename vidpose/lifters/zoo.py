@@ -75,19 +75,26 @@ class Weights(Generic[L]):
         self.lifter.sampling(hypotheses or usual_hypotheses, steps or usual_steps)
 
 
-def open_lifter(name_or_file: str | Path, device: str, threads: int | None = None) -> Weights[Lifter | GraphLifter]:
+def open_lifter(
+    name_or_file: str | Path, device: str, threads: int | None = None, precision: str = "float32"
+) -> Weights[Lifter | GraphLifter]:
     """A lifter to lift with, by zoo name or from a file: by ONNX Runtime where its graph comes with vidpose, which
-    spares loading torch, and where that has the device.
+    spares loading torch, and where that has the device and the precision.
 
     Args:
         threads: of the CPU, for ONNX Runtime; None: as many as there are. Torch is told elsewhere.
+        precision: of matrix products, one of `PRECISIONS`.
 
     Raises:
-        UsageError, VidposeError: as of `load_weights`.
+        UsageError, VidposeError: as of `load_weights` and `use_bfloat16`.
     """
     entry = ZOO.get(str(name_or_file))
-    if device != "cpu" or entry is None or entry.shipped.graph is None:
+    if device != "cpu" or precision != "float32" or entry is None or entry.shipped.graph is None:
         weights = load_weights(name_or_file)
+        if precision == "bfloat16":
+            from vidpose.lifters.bfloat16 import use_bfloat16
+
+            use_bfloat16(weights.lifter, device)
         return replace(weights, lifter=weights.lifter.to(device))
     about = read_header(entry.shipped.checked())
     lifter = GraphLifter(entry.name, about["config"], entry.predicts, entry.shipped.graph.checked(), threads)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vidpose.body.stretches import MAX_GAP
 from vidpose.common.errors import UsageError
+from vidpose.lifters.lifter_config import PRECISIONS
 from vidpose.lifters.lifter_table import DEFAULT
 from vidpose.refine.focal import Lens
 from vidpose.refine.scale import Heights, check_height, parse_heights
@@ -151,6 +152,8 @@ class Lifting:
 
     Attributes:
         lifter: name of shipped weights, or a .safetensors file.
+        precision: of the lifter's matrix products: float32, or bfloat16, which is faster on processors that have
+            instructions for it.
         smooth: METHOD or METHOD:PARAMETER (`Smoothing`).
         max_gap: seconds; an absence up to this long is filled, a longer one stays empty.
         hypotheses, draw_steps: of a lifter that draws poses, how many it draws for the mean, and the steps of each;
@@ -158,6 +161,7 @@ class Lifting:
     """
 
     lifter: str | Path = DEFAULT
+    precision: str = "float32"
     smooth: str = "butterworth:6"
     max_gap: float = MAX_GAP
     hypotheses: int | None = None
@@ -165,6 +169,8 @@ class Lifting:
 
     def check(self) -> None:
         """Raises UsageError where a number cannot be."""
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"`precision={self.precision}`: must be one of {', '.join(PRECISIONS)}")
         check_range("max_gap", self.max_gap, 0)
         check_range("hypotheses", self.hypotheses, 1)
         check_range("draw_steps", self.draw_steps, 1)

@@ -36,6 +36,7 @@ class Settings(TypedDict, total=False):
     slow_motion: float
     size: tuple[int, int] | str | None
     lifter: str | Path
+    precision: str
     smooth: str
     max_gap: float
     hypotheses: int | None

@@ -225,7 +225,7 @@ class Job:
         from vidpose.refine.smoothing import Smoothing
 
         smoothing, device = Smoothing.parse(self.lifting.smooth), choose_device(self.device)
-        weights = open_lifter(self.lifting.lifter, device, self.finding.threads)
+        weights = open_lifter(self.lifting.lifter, device, self.finding.threads, self.lifting.precision)
         weights.draw(self.lifting.hypotheses, self.lifting.draw_steps)
         layout = None if self.saved else layout_of_keypoints(self.finding.keypoints)
         if layout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,8 @@ def rows(result: PoseResult, track: Track) -> Iterator[dict[str, Any]]:
         yield {
             "frame": int(track.frames[row]),
             "time": round(float(track.times[row]), 6),
-            "box": _numbers(track.boxes[row], (2, 2)),
-            "root": _numbers(track.roots[row], (4, 4)),
+            "box": _numbers(track.boxes[row].tolist(), (2, 2)),
+            "root": _numbers(track.roots[row].tolist(), (4, 4)),
             "keypoints": _points(keypoints[row], (2, 3)),
             "joints": _points(joints[row], (4, 3)),
             **({"extremities": _points(extremities[row], (4, 4))} if track.extremities.shape[1] else {}),
@@ -105,13 +106,13 @@ def rows(result: PoseResult, track: Track) -> Iterator[dict[str, Any]]:
 
 def _points(points: np.ndarray, digits: tuple[int, int]) -> list[list[float] | None] | None:
     """Points with a score each, those that are absent null; null altogether when all are."""
-    listed = [_numbers(point, digits) for point in points]
+    listed = [_numbers(point, digits) for point in points.tolist()]
     return listed if any(point is not None for point in listed) else None
 
 
-def _numbers(values: np.ndarray, digits: tuple[int, int]) -> list[float] | None:
+def _numbers(values: list[float], digits: tuple[int, int]) -> list[float] | None:
     """Coordinates rounded to digits[0] places and the last value to digits[1]; null when any is not a number."""
-    if not np.isfinite(values).all():
+    if not all(map(isfinite, values)):
         return None
-    *coordinates, last = values.tolist()
+    *coordinates, last = values
     return [round(value, digits[0]) for value in coordinates] + [round(last, digits[1])]

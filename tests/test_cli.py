@@ -336,13 +336,17 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(short_walk, tiny_lifte
             assert path.suffix == ".csv"
 
 
+def hear_interrupts() -> None:
+    """Where pytest was started in the background, new processes would not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_removes_what_is_unfinished_and_exits_130(walk_sample, tiny_lifter, tmp_path):
-    # All the samples, that the program is still at work; and an interrupt that it may see, wherever pytest was started.
+    # All the samples, that the program is still at work.
     videos = [str(path) for path in walk_sample.parent.glob("*.mp4")]
     command = [sys.executable, "-m", "vidpose", "infer", *videos, "--lifter", str(tiny_lifter)]
     with subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts,
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 60
         while not (tmp_path / "out").exists() and time.monotonic() < deadline:
@@ -376,7 +380,10 @@ program.main()
 
 
 def test_ctrl_c_is_not_lost_in_a_destructor():
-    done = subprocess.run([sys.executable, "-c", DESTRUCTOR], capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-c", DESTRUCTOR]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=hear_interrupts
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 

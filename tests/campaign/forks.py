@@ -134,6 +134,7 @@ def _be_the_program(
         from vidpose.__main__ import main
 
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             main()
         except SystemExit as stopped:

@@ -1,5 +1,7 @@
 """RTMDet, RTMPose and what is wrong with an ONNX file, by graphs whose answer can be worked out."""
 
+import os
+import subprocess
 import sys
 import zipfile
 
@@ -138,3 +140,21 @@ class TestOnnxFiles:
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
         with pytest.raises(VidposeError, match="pip install onnxruntime"):
             RtmDet(tmp_path / "d.onnx")
+
+
+LIFT = """
+import numpy as np
+from vidpose.lifters.zoo import open_lifter
+open_lifter("martinez", "cpu")
+from vidpose.pipeline.networks import open_networks
+with open_networks("nanodet", "blazepose-lite", device="cpu") as networks:
+    networks.detector.detect(np.zeros((64, 64, 3), np.uint8))
+"""
+
+
+def test_onnx_runtime_sends_and_keeps_nothing_of_its_user(tmp_path):
+    """Its telemetry numbers the machine, and keeps events to be sent, in the user's folder."""
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | home
+    subprocess.run([sys.executable, "-c", LIFT], env=environment, check=True, timeout=300)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

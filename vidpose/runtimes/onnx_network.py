@@ -5,6 +5,7 @@ OpenMMLab publishes its networks as archives of its SDK, each with one ONNX file
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +111,8 @@ class OnnxGraph:
 
 def _session(path: Path, device: str, threads: int | None, weights_beside: bool) -> onnxruntime.InferenceSession:
     """ONNX Runtime with a network; as of `OnnxNetwork`."""
+    # It would send its maker what it runs, and keep a number of the machine; it reads this when it is loaded.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

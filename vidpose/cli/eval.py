@@ -50,7 +50,7 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--refine", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Correct lifted poses by the keypoints, with the weights of a pose-refiner.")  # fmt: skip
 @click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
-              help="Of the lifters' sums. bfloat16 is faster, on processors that have it.")  # fmt: skip
+              help="How exactly lifters compute. bfloat16 is faster, on processors that have it.")  # fmt: skip
 @click.option("--metric", default="mpjpe", show_default=True, metavar="NAME", help="What the table by action shows.")
 @click.option("--by", multiple=True, help="Also print all measures by this.",
               type=click.Choice(["actions", "subjects", "sequences", "subject_actions", "joints"]))  # fmt: skip

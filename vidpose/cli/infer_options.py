@@ -74,7 +74,7 @@ lifting_options = bundled(
     Lifting,
     option(Lifting, "--lifter", metavar="NAME|FILE", help="Network from 2D to 3D: a name, or a .safetensors file."),
     option(Lifting, "--precision", type=click.Choice(PRECISIONS),
-           help="Of the lifter's sums. bfloat16 is faster, on processors that have it."),
+           help="How exactly the lifter computes. bfloat16 is faster, on processors that have it."),
     option(Lifting, "--hypotheses", type=click.IntRange(min=1),
            metavar="N", help="Draw this many poses and take their mean, with a lifter that draws them."),
     option(Lifting, "--draw-steps", type=click.IntRange(min=1), metavar="N", help="In how many steps it draws each."),

@@ -225,6 +225,18 @@ def test_ctrl_c_ends_the_workers(tmp_path):
     assert not multiprocessing.active_children()
 
 
+def is_deaf(of: Task) -> Record:
+    """Whether a worker was started so that it does not hear Ctrl-C."""
+    return Record(str(of.video), of.name, people=signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no such masks")
+def test_workers_do_not_hear_ctrl_c_while_they_are_loading(tmp_path):
+    with processes(1, threads=1, work=is_deaf) as pool:
+        assert pool.submit(task(tmp_path, "a")).result().people == 1
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 class Threads:
     """A pool for tests that need no processes."""
 

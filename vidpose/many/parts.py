@@ -12,7 +12,6 @@ from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.pipeline.choices import Filming
@@ -101,6 +100,8 @@ def join_parts(found: Sequence[PoseResult], parts: Sequence[VideoPart]) -> PoseR
 
 def _matches(before: Sequence[Track], after: Sequence[Track]) -> dict[int, int]:
     """Row of a track of the later part -> row of the same person's in the earlier one."""
+    from scipy.optimize import linear_sum_assignment
+
     apart = np.array([[_apart(a, b) for b in before] for a in after]).reshape(len(after), len(before))
     rows, columns = linear_sum_assignment(apart)
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if apart[row, column] < _APART}

@@ -59,7 +59,8 @@ class Processes:
         self.pool = ProcessPool(workers, initializer=_leave_ctrl_c, context=get_context("spawn"))
 
     def submit(self, task: Task) -> Future[Record | None]:
-        return self.pool.schedule(self._work, args=[task])
+        with _out_of_earshot():  # the first task starts the threads that start processes
+            return self.pool.schedule(self._work, args=[task])
 
     def check(self) -> None:
         """The pool itself sees to it."""
@@ -156,8 +157,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@contextmanager
+def _out_of_earshot() -> Iterator[None]:
+    """What is started in the block does not hear Ctrl-C, not even while it is still loading.
+
+    Ctrl-C reaches every process of a terminal; the first one answers it, and ends the others.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where `_leave_ctrl_c` has to do
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _leave_ctrl_c() -> None:
-    """Ctrl-C reaches every process of a terminal; the first one answers it, and ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

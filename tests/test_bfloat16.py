@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from exports import result_of, track_of, world_joints
 
 from vidpose.common.errors import UsageError
 from vidpose.lifters import create_lifter
@@ -12,6 +13,8 @@ from vidpose.lifters.bfloat16 import use_bfloat16
 from vidpose.lifters.running import lift
 from vidpose.lifters.transformer import attention
 from vidpose.lifters.zoo import open_lifter, save_lifter
+from vidpose.pipeline.lifting import lift_people
+from vidpose.refine.smoothing import Smoothing
 
 SIZE = (1000, 800)
 NETWORKS = {
@@ -81,7 +84,17 @@ def test_attention_written_out_is_attention(scale, with_bias):
 
 def test_infer_opens_lifters_in_the_precision_that_is_asked_for(with_instructions):
     assert open_lifter("martinez", "cpu", precision="bfloat16").lifter.half_products
-    assert not hasattr(open_lifter("martinez", "cpu").lifter, "half_products")
+    assert not open_lifter("martinez", "cpu").lifter.half_products
+
+
+def test_a_result_says_that_it_was_used(with_instructions):
+    found = result_of(track_of(world_joints(9)))
+    half, whole = (
+        lift_people(found, open_lifter("martinez", "cpu", precision=precision), Smoothing.parse("none"))
+        for precision in ("bfloat16", "float32")
+    )
+    assert half.provenance["precision"] == "bfloat16"
+    assert "precision" not in whole.provenance
 
 
 def test_a_processor_without_it_is_told_so(without_instructions, tmp_path):

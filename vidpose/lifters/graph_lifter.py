@@ -41,6 +41,7 @@ class GraphLifter:
 
     convolutional = False
     learns_all = False
+    half_products = False
 
     def __init__(
         self, name: str, config: Mapping[str, Any], predicts: Predicts, graph: Path, threads: int | None = None

@@ -48,6 +48,7 @@ def lift_people(
     _warn_of_rate(weights, found.source.times)
     plain = replace(found, camera=None, placing=None, agreement=None)
     lifter, conversion = weights.lifter, lift_track.conversion
+    half = {"precision": "bfloat16"} if lifter.half_products else {}
     return replace(plain, joint_layout=lifter.layout.name, in_ray_frame=lifter.in_ray_frame).with_tracks(
         tuple(map(lift_track, found.tracks)),
         lifter=weights.name,
@@ -56,6 +57,7 @@ def lift_people(
         conversion=conversion.name if conversion else None,
         smoothing=str(smoothing),
         max_gap_seconds=max_gap,
+        **half,
     )
 
 

@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import clips
 import numpy as np
 import pytest
 
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M
 from vidpose.body.tracks import PoseResult
-from vidpose.cli import COMMANDS
+from vidpose.cli import COMMANDS, LazyGroup
 from vidpose.lifters import create_lifter
 from vidpose.lifters.zoo import save_lifter
 
@@ -393,3 +395,13 @@ def test_ctrl_c_ends_a_program_that_is_still_starting(tmp_path):
     command = [sys.executable, "-m", "vidpose", "models"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_what_libraries_warn_of_is_one_line_for_a_terminal(run, monkeypatch):
+    @click.command()
+    def noisy() -> None:
+        warnings.warn("a glyph is missing: \x1b[31m\nof this font", stacklevel=1)
+
+    monkeypatch.setattr(LazyGroup, "get_command", lambda *_: noisy)
+    code, _, err = run("noisy")
+    assert (code, err) == (0, "WARNING: a glyph is missing: \\x1b[31m\\nof this font\n")

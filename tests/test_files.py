@@ -101,6 +101,17 @@ def test_what_is_in_the_way(tmp_path):
 
 
 @linux
+def test_ctrl_c_as_the_partial_file_is_made_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.fcntl, "flock", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a.txt"):
+        pass
+    assert names(tmp_path) == []
+
+
+@linux
 def test_a_planted_link_is_not_followed(tmp_path, monkeypatch):
     (tmp_path / "precious").write_text("mine")
     planted = iter(["taken", "free"])

@@ -133,9 +133,12 @@ def _be_the_program(
         sys.argv = ["vidpose", *arguments]
         from vidpose.__main__ import main
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        except KeyboardInterrupt:  # it came before the program began
+            os._exit(130)
+        try:
             main()
         except SystemExit as stopped:
             code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)

@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from typing import Any
 
 import rich_click as click
@@ -76,6 +77,13 @@ def cli(debug: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(SpelledFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler], force=True)
+    if not debug:
+        warnings.showwarning = _tell
+
+
+def _tell(message: Warning | str, *_: object) -> None:
+    """Show what a library warns of as a warning of ours, on one line: names may be in it."""
+    logging.getLogger("vidpose").warning("%s", message)
 
 
 _ONLY_HELP = 2

@@ -45,8 +45,13 @@ def replacing(path: Path) -> Iterator[Path]:
         _check_name(path)
         with _in_a_folder(path.parent):
             _sweep(path.parent)
-            partial, opened = _new_partial(path)
-            try:
+            partial, opened = _partial_beside(path), None
+            try:  # the name is known before the file is there, so that Ctrl-C in between leaves nothing
+                while True:
+                    with suppress(FileExistsError):
+                        opened = _create(partial)
+                        break
+                    partial = _partial_beside(path)
                 yield partial
                 os.replace(partial, path)
             finally:
@@ -72,23 +77,28 @@ def _in_a_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _new_partial(path: Path) -> tuple[Path, int | None]:
-    """An empty file beside `path`; and, where a lock can tell that it is in use, its locked descriptor."""
+def _partial_beside(path: Path) -> Path:
+    """A name that nobody has or can guess."""
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
-    while True:
-        partial = path.with_name(f"{_PARTIAL}{secrets.token_hex(6)}.partial{suffix}")
-        with suppress(FileExistsError):
-            opened = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-            break
+    return path.with_name(f"{_PARTIAL}{secrets.token_hex(6)}.partial{suffix}")
+
+
+def _create(partial: Path) -> int | None:
+    """Make an empty file; gives its locked descriptor where a lock can tell others that it is in use.
+
+    Raises:
+        FileExistsError: the name is taken after all, or the file was swept away before it was locked.
+    """
+    opened = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     if fcntl is None:
         os.close(opened)
-        return partial, None
+        return None
     with suppress(OSError):  # a file system without locks: such files are left to people
         fcntl.flock(opened, fcntl.LOCK_EX)
     if os.fstat(opened).st_nlink:
-        return partial, opened
-    os.close(opened)  # swept away before it was locked
-    return _new_partial(path)
+        return opened
+    os.close(opened)
+    raise FileExistsError(partial)
 
 
 def _sweep(folder: Path) -> None:

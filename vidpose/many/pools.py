@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from typing import Protocol
 
 from vidpose.common.errors import VidposeError, one_line
@@ -166,6 +166,8 @@ def _out_of_earshot() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows, where `_leave_ctrl_c` has to do
         yield
         return
+    # It starts with the first process otherwise, and lets that hear again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -81,7 +81,9 @@ def cli(debug: bool) -> None:
         warnings.showwarning = _tell
 
 
-def _tell(message: Warning | str, *_: object) -> None:
+def _tell(
+    message: Warning | str, category: object, filename: str, lineno: int, file: object = None, line: str | None = None
+) -> None:
     """Show what a library warns of as a warning of ours, on one line: names may be in it."""
     logging.getLogger("vidpose").warning("%s", message)
 

@@ -1,5 +1,5 @@
 # make demo   set everything up and run vidpose on the samples      make test   set everything up and run the tests
-# make test-quick   only the tests of less than half a second         make test-long   those that make test leaves out
+# make test-quick   only the tests of less than a fifth of a second   make test-long   those that make test leaves out
 # make lint   style, types                                          make docs   build the documentation site, to site/
 # make clean  remove what these made
 # make fuzz   damage inputs of every kind, and see that each ends in a clear line (SEED=1 INPUTS=2000)

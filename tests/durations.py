@@ -1,6 +1,6 @@
 """Which tests take how long, as `make test-durations` measured it: what `make test` and `make test-quick` leave out.
 
-`slow`: half a second or more; `long`: three seconds or more. A test that was never measured is neither.
+`slow`: a fifth of a second or more; `long`: two seconds or more. A test that was never measured is neither.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW, LONG = 0.5, 3.0
+SLOW, LONG = 0.2, 2.0
 
 _FILE = Path(__file__).parent / "data" / "durations.json"
 
@@ -49,5 +49,5 @@ class _Measured:
         self.seconds[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self) -> None:
-        slow = {name: round(seconds, 1) for name, seconds in sorted(self.seconds.items()) if seconds >= SLOW}
+        slow = {name: round(seconds, 2) for name, seconds in sorted(self.seconds.items()) if seconds >= SLOW}
         _FILE.write_text(json.dumps(slow, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")

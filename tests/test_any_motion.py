@@ -116,6 +116,7 @@ def test_what_is_not_found_is_said_and_a_map_names_it(tmp_path):
     [
         ("[joints", "not a map of a skeleton"),
         ('units = "cm"', "no key 'units'; there are joints, up and unit"),
+        ('unit = ["cm"]', r"unit is \['cm'\]; choose from"),
         ('[joints]\nhip = "Hip"', "no joint 'hip'; there are pelvis"),
         ("[joints]\nleft_hip = 3", "left_hip is 3, where a name, or a list of them, is due"),
         ('up = "x"', "up is 'x'; choose y or z"),

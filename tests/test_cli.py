@@ -19,6 +19,7 @@ import pytest
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M
 from vidpose.body.tracks import PoseResult
 from vidpose.cli import COMMANDS, LazyGroup
+from vidpose.cli.terminal import complain
 from vidpose.lifters import create_lifter
 from vidpose.lifters.zoo import save_lifter
 
@@ -405,3 +406,11 @@ def test_what_libraries_warn_of_is_one_line_for_a_terminal(run, monkeypatch):
     monkeypatch.setattr(LazyGroup, "get_command", lambda *_: noisy)
     code, _, err = run("noisy")
     assert (code, err) == (0, "WARNING: a glyph is missing: \\x1b[31m\\nof this font\n")
+
+
+def test_an_error_has_an_end(capsys):
+    complain(f"map.toml: no key {'1' * 10_000}; there are joints, up and unit")
+    line = capsys.readouterr().err
+    assert len(line) < 2100
+    assert line.startswith("error: map.toml: no key 111")
+    assert line.endswith("111; there are joints, up and unit\n")

@@ -401,6 +401,16 @@ def test_endless_names_in_a_benchmark_are_a_short_line(file, name, tmp_path):
     assert len(str(caught.value)) < 1000
 
 
+def test_joints_in_the_camera_itself_are_refused(tmp_path):
+    writer = StoreWriter(tmp_path, "cmu", "h36m17")
+    writer.write("a", [recording(0)])
+    store = writer.finish({}, {"gt": {"scores": False}})
+    [path] = tmp_path.rglob("joints.npy")
+    np.save(path, np.zeros_like(np.load(path)))
+    with pytest.raises(VidposeError, match=r"joints\.npy: has joints that cannot be; prepare the benchmark again"):
+        Store(tmp_path).joints(store.clips[0])
+
+
 def test_an_interrupted_preparation_goes_on(tmp_path):
     writer = StoreWriter(tmp_path, "cmu", "h36m17")
     writer.write("a", [recording(0)])

@@ -31,9 +31,16 @@ def say(text: str, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
+_HEAD, _TAIL = 1500, 500
+"""Characters of an error that are shown: a file may have a name in it that does not end."""
+
+
 def complain(problem: object) -> None:
     """Say on stderr, in one line, what went wrong."""
-    print(f"error: {printable(str(problem))}", file=sys.stderr, flush=True)
+    text = printable(str(problem))
+    if len(text) > _HEAD + _TAIL:
+        text = f"{text[:_HEAD]} ... {text[-_TAIL:]}"
+    print(f"error: {text}", file=sys.stderr, flush=True)
 
 
 class PatientStream:

@@ -294,7 +294,9 @@ class Store:
             VidposeError: the file is damaged.
         """
         joints = self._array(clip.part, "joints")[clip.rows]
-        if not (np.abs(joints[self.valid(clip)]) <= _FAR).all():
+        counted = joints[self.valid(clip)]
+        # Nobody stands in the camera, whence no ray to them would be known.
+        if not (np.abs(counted) <= _FAR).all() or not counted[:, self.layout.parents.index(-1)].any(axis=-1).all():
             raise VidposeError(f"{self._path(clip.part, 'joints')}: has joints that cannot be; {_AGAIN}")
         return joints
 

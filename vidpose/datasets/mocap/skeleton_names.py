@@ -21,7 +21,7 @@ from pathlib import Path
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.common.errors import UsageError
-from vidpose.common.inputs import read_toml, reading
+from vidpose.common.inputs import read_toml, reading, short
 
 _LIMBS: Mapping[str, Sequence[str]] = {
     # Of each joint, schemes in order; those of one row belong together where a name means two things.
@@ -126,22 +126,22 @@ def read_map(path: Path) -> SkeletonMap:
         content = read_toml(path)
     unknown = sorted(content.keys() - {"joints", "up", "unit"})
     if unknown:
-        raise UsageError(f"{path}: no key {unknown[0]!r}; there are joints, up and unit")
+        raise UsageError(f"{path}: no key {short(unknown[0])}; there are joints, up and unit")
     joints = content.get("joints", {})
     if not isinstance(joints, dict):
-        raise UsageError(f'{path}: joints is {joints!r}; write [joints] above lines like left_hip = "NAME"')
+        raise UsageError(f'{path}: joints is {short(joints)}; write [joints] above lines like left_hip = "NAME"')
     known = {*H36M_17.joints, "head"}
     found = {}
     for joint, points in joints.items():
         points = [points] if isinstance(points, str) else points
         if joint not in known:
-            raise UsageError(f"{path}: no joint {joint!r}; there are {', '.join(H36M_17.joints)} and head")
+            raise UsageError(f"{path}: no joint {short(joint)}; there are {', '.join(H36M_17.joints)} and head")
         if not (isinstance(points, list) and points and all(isinstance(point, str) for point in points)):
-            raise UsageError(f"{path}: {joint} is {points!r}, where a name, or a list of them, is due")
+            raise UsageError(f"{path}: {joint} is {short(points)}, where a name, or a list of them, is due")
         found[joint] = tuple(points)
     up, unit = content.get("up", ""), content.get("unit", "")
     if up not in ("", "y", "z"):
-        raise UsageError(f"{path}: up is {up!r}; choose y or z")
-    if unit and unit not in UNITS:
-        raise UsageError(f"{path}: unit is {unit!r}; choose from {', '.join(UNITS)}")
+        raise UsageError(f"{path}: up is {short(up)}; choose y or z")
+    if not isinstance(unit, str) or (unit and unit not in UNITS):
+        raise UsageError(f"{path}: unit is {short(unit)}; choose from {', '.join(UNITS)}")
     return SkeletonMap(found, (), up, UNITS.get(unit))

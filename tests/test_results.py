@@ -226,10 +226,11 @@ def test_memory_does_not_grow_with_the_frames():
     assert grown < 50_000  # the frames themselves are 3.3 MB
 
 
-def test_an_answer_that_is_not_finite_is_an_error(taken):
+@pytest.mark.parametrize("odd", [np.inf, np.nan, -1e30])
+def test_an_answer_that_cannot_be_is_an_error(odd, taken):
     c, predicted, target, valid = taken[0]
     predicted = predicted.copy()
-    predicted[4, 2, 1] = np.inf
+    predicted[4, 2, 1] = odd
     with pytest.raises(VidposeError, match=r"^S9 Sitting Sitting 1 a: the lifter's answer for frame 4 is not finite"):
         gathered([(c, predicted, target, valid)])
 

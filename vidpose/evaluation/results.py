@@ -18,6 +18,9 @@ from vidpose.datasets.store import StoredClip
 from vidpose.evaluation import metrics
 from vidpose.evaluation.metrics import METRICS
 
+_FAR = 1e6
+"""Metres that no joint is from the root."""
+
 BIN_WIDTH = 5
 """Millimetres."""
 
@@ -94,15 +97,16 @@ class Results:
             valid: (F,) bool, the frames that count, in which every target joint is known.
 
         Raises:
-            VidposeError: the prediction is not finite in a frame that counts.
+            VidposeError: the prediction is not finite in a frame that counts, or further away than anything can be.
         """
         assert self.protocol.counts(clip), clip
         assert predicted.shape == target.shape == (len(valid), len(self.layout), 3), (predicted.shape, target.shape)
-        broken = np.flatnonzero(valid & ~np.isfinite(predicted).all(axis=(-1, -2)))
+        broken = np.flatnonzero(valid & ~(np.abs(predicted) <= _FAR).all(axis=(-1, -2)))
         if len(broken):
             raise VidposeError(
                 f"{' '.join(filter(None, (clip.subject, clip.action, clip.sequence, clip.camera)))}: the lifter's "
-                f"answer for frame {broken[0]} is not finite; its weights are damaged, or its training diverged"
+                f"answer for frame {broken[0]} is not finite, or not of this world; its weights are damaged, "
+                "or its training diverged"
             )
         if not valid.any():
             return

@@ -73,7 +73,7 @@ class Finding:
         """Raises UsageError where a number cannot be, or so many videos are too many or too few."""
         check_range("detect_every", self.detect_every, 1)
         check_range("max_people", self.max_people, 1)
-        check_range("threads", self.threads, 1)
+        check_range("threads", self.threads, 1, 1024)
         check_range("min_score", self.min_score, 0, 1)
         check_range("start", self.start, 0)
         check_range("end", self.end, 0)

@@ -79,6 +79,24 @@ class Track:
             id, frames, times, boxes, keypoints, scores, joints, joints[..., 0], roots, rotations, joints, doubts
         )
 
+    @staticmethod
+    def of_sightings(
+        id: int, frames: np.ndarray, times: np.ndarray, boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray
+    ) -> Track:
+        """A track that has no 3D yet, with a row for each frame from the first to the last; NaN where not seen.
+
+        Args:
+            frames: (R,) rising, in which somebody was seen, as boxes, keypoints and scores say.
+            times: (F,) seconds of every frame of the video.
+        """
+        whole = np.arange(frames[0], frames[-1] + 1)
+        columns = []
+        for values, nothing in ((boxes, np.nan), (keypoints, np.nan), (scores, 0.0)):
+            column = np.full((len(whole), *values.shape[1:]), nothing, np.float32)
+            column[frames - whole[0]] = values
+            columns.append(column)
+        return Track.of_keypoints(id, whole, times[whole], *columns)
+
 
 @dataclass(frozen=True)
 class PinholeCamera:

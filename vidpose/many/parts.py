@@ -130,12 +130,8 @@ def _since(track: Track, seam: int) -> Track:
 
 def _joined(tracks: Sequence[Track], times: np.ndarray) -> Track:
     """One person's tracks as one: a row a frame, nothing seen between them."""
-    frames = np.arange(tracks[0].frames[0], tracks[-1].frames[-1] + 1)
-    rows = np.concatenate([track.frames for track in tracks]) - frames[0]
-    seen = []
-    for name, nothing in (("boxes", np.nan), ("keypoints", np.nan), ("scores", 0.0)):
-        parts = [getattr(track, name) for track in tracks]
-        column = np.full((len(frames), *parts[0].shape[1:]), nothing, np.float32)
-        column[rows] = np.concatenate(parts)
-        seen.append(column)
-    return Track.of_keypoints(tracks[0].id, frames, times[frames], *seen)
+    frames, boxes, keypoints, scores = (
+        np.concatenate([getattr(track, name) for track in tracks])
+        for name in ("frames", "boxes", "keypoints", "scores")
+    )
+    return Track.of_sightings(tracks[0].id, frames, times, boxes, keypoints, scores)

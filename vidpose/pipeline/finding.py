@@ -178,11 +178,6 @@ def _tracks(rows: Rows, times: np.ndarray, finder: PeopleFinder) -> tuple[Track,
 
 def _track(number: int, rows: Rows, times: np.ndarray, layout: Skeleton) -> Track:
     """Rows of one person as a track with a row a frame, NaN where not seen."""
-    frames = np.arange(rows.frames[0], rows.frames[-1] + 1)
-    boxes = np.full((len(frames), 4), np.nan, np.float32)
-    keypoints = np.full((len(frames), len(layout), 2), np.nan, np.float32)
-    scores = np.zeros((len(frames), len(layout)), np.float32)
-    is_seen = rows.frames - frames[0]
-    boxes[is_seen], keypoints[is_seen], scores[is_seen] = rows.boxes, rows.keypoints, rows.scores
-    keypoints, scores = unswap_sides(keypoints, scores, times[frames], layout)
-    return Track.of_keypoints(number, frames, times[frames], boxes, keypoints, scores)
+    track = Track.of_sightings(number, rows.frames, times, rows.boxes, rows.keypoints, rows.scores)
+    keypoints, scores = unswap_sides(track.keypoints, track.scores, track.times, layout)
+    return replace(track, keypoints=keypoints, scores=scores)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from vidpose.many.records import Record
 
 click.rich_click.OPTION_GROUPS["*batch"] = [
-    {"name": "Where the work is done", "options": ["--workers", "--threads", "--device", "--ray", "--split"]},
+    {"name": "Where the work is done", "options": ["--workers", "--threads", "--device", "--hwaccel", "--ray",
+                                                    "--split"]},
     {"name": "Files", "options": ["--out", "--format", "--overlay", "--no-overlay", "--overwrite", "--segment"]},
     {"name": "The videos", "options": ["--cuts", "--fps", "--slow-motion"]},
     {"name": "Find people", "options": ["--detector", "--keypoints", "--detector-weights", "--keypoints-weights",

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 
 click.rich_click.OPTION_GROUPS["*infer"] = [
-    {"name": "The video", "options": ["--time", "--start", "--end", "--cuts", "--fps", "--slow-motion"]},
+    {"name": "The video", "options": ["--time", "--start", "--end", "--cuts", "--fps", "--slow-motion",
+                                      "--hwaccel"]},
     {"name": "Keypoints found before", "options": ["--from-keypoints", "--size"]},
     {"name": "Find people", "options": ["--detector", "--keypoints", "--detector-weights", "--keypoints-weights",
                                         "--detect-every", "--max-people", "--min-score"]},

@@ -18,6 +18,8 @@ from vidpose.refine.smoothing import list_filters
 
 FILE = click.Path(path_type=Path)
 
+HWACCEL = "Device that decodes the video and encodes the overlay, where it can: cuda, qsv, videotoolbox, ..."
+
 _FINDING = (
     option(Finding, "--detector", metavar="NAME",
            help="Network that finds people: a name, mmdet:CONFIG, or boxes:FILE."),
@@ -36,6 +38,7 @@ _FINDING = (
            help="Cuts to another shot, where people end: auto looks for them, none has none, FILE lists them."),
     option(Finding, "--threads", type=click.IntRange(min=1), metavar="N",
            help="Threads of the CPU that the networks use. Fewer leave room for others, and take less in all."),
+    option(Finding, "--hwaccel", metavar="auto|none|NAME", help=HWACCEL),
 )  # fmt: skip
 
 finding_options = bundled(Finding, *_FINDING)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import rich_click as click
 
+from vidpose.cli.infer_options import HWACCEL
 from vidpose.cli.progress import progress_of
 from vidpose.cli.terminal import say
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import check_outputs
+from vidpose.pipeline.choices import Finding
 
 
 @click.command()
@@ -18,8 +20,9 @@ from vidpose.common.files import check_outputs
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: RESULT_overlay.mp4]")
 @click.option("--overlay", type=click.Choice(["skeletons", "mesh"]), default="skeletons", show_default=True,
               help="What to draw over the people.")  # fmt: skip
+@click.option("--hwaccel", default=Finding.hwaccel, show_default=True, metavar="auto|none|NAME", help=HWACCEL)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-def render(result: Path, video: Path | None, out: Path | None, overlay: str, overwrite: bool) -> None:
+def render(result: Path, video: Path | None, out: Path | None, overlay: str, hwaccel: str, overwrite: bool) -> None:
     """Draw the overlay video of RESULT, a .npz from `vidpose infer`."""
     out = out or result.with_name(f"{result.stem}_overlay.mp4")
     check_outputs([out], overwrite)
@@ -35,5 +38,5 @@ def render(result: Path, video: Path | None, out: Path | None, overlay: str, ove
         raise VidposeError(f"{video}: the video of {result} is not there; say where it is with --video")
     bodies = bodies_of(loaded) if overlay == "mesh" else None
     with progress_of(out.name) as progress:
-        render_overlay(loaded, video, out, bodies=bodies, progress=progress)
+        render_overlay(loaded, video, out, bodies=bodies, hwaccel=hwaccel, progress=progress)
     say(f"wrote {out}")

@@ -54,6 +54,8 @@ class Finding:
             else a file of where they end. With boxes that have ids, "auto" looks for no cuts: the file says who is who.
         in_step: the videos show one person at the same moments, and a clip network looks at all of them at once.
         threads: of the CPU, for each network that runs by ONNX Runtime, and torch; None: as many as there are.
+        hwaccel: device that decodes the video and encodes the overlay, where it can: as FFmpeg names it, "auto" or
+            "none". A device may give other pixels than software, by a shade.
     """
 
     detector: str = "nanodet"
@@ -68,6 +70,7 @@ class Finding:
     cuts: str | Path = "auto"
     in_step: bool = False
     threads: int | None = None
+    hwaccel: str = "none"
 
     def check(self, videos: Sequence[Path]) -> None:
         """Raises UsageError where a number cannot be, or so many videos are too many or too few."""
@@ -85,6 +88,10 @@ class Finding:
             from vidpose.video.shots import load_cuts
 
             load_cuts(Path(self.cuts))
+        if self.hwaccel != Finding.hwaccel:
+            from vidpose.video.acceleration import check_device
+
+            check_device(self.hwaccel)
         if self.in_step and len(videos) < 2:
             raise UsageError("`in_step`: for several views of one scene; give two videos or more")
         if self.in_step:

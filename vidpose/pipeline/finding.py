@@ -59,7 +59,9 @@ def find_people(
     before = keeping.so_far(search) if keeping else []
     since = before[-1].facts.since if before else start
     with (
-        VideoReader(video, start=since, end=end, fps=filming.fps, slow_motion=filming.slow_motion) as reader,
+        VideoReader(
+            video, start=since, end=end, fps=filming.fps, slow_motion=filming.slow_motion, hwaccel=finding.hwaccel
+        ) as reader,
         PeopleFinder(
             finding.max_people, finding.min_score, networks=networks, detect_every=finding.detect_every
         ) as finder,
@@ -87,6 +89,7 @@ def find_people(
         "fps": filming.fps,
         "slow_motion": filming.slow_motion if filming.slow_motion != 1 else None,
         "max_people": finding.max_people,
+        "hwaccel": finding.hwaccel if finding.hwaccel != Finding.hwaccel else None,
     }
     found = PoseResult(source, tracks, finder.networks.keypoints.layout.name, "", provenance)
     if finder.networks.clips is None:

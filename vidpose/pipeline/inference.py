@@ -32,6 +32,7 @@ class Settings(TypedDict, total=False):
     min_score: float
     cuts: str | Path
     threads: int | None
+    hwaccel: str
     fps: float | None
     slow_motion: float
     size: tuple[int, int] | str | None

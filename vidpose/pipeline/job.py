@@ -117,8 +117,8 @@ class Job:
         """Settings that this job would ignore, each with the reason: to give one of them is a mistake."""
         if self.saved:
             reason = "says how people are looked for, and saved keypoints have been found already"
-            # Threads are the lifter's, too.
-            yield from ((f.name, reason) for f in fields(Finding) if f.name != "threads")
+            # Threads are the lifter's, too, and a device the overlay's.
+            yield from ((f.name, reason) for f in fields(Finding) if f.name not in ("threads", "hwaccel"))
             if all(isinstance(one, PoseResult) or one.suffix.lower() == ".npz" for one in self.saved):
                 reason = "says how a video was filmed, and a saved result knows that"
                 yield from ((f.name, reason) for f in fields(Filming))

@@ -113,9 +113,12 @@ class Outputs:
             from vidpose.render import bodies_of, render_overlay
 
             bodies = bodies_of(result) if self.overlay == "mesh" else None
-            start, end = job.finding.start, job.finding.end
+            looked = job.finding
             with progress(f"{video.name} overlay", "frames") as report:
-                render_overlay(result, video, self.film, bodies=bodies, start=start, end=end, progress=report)
+                render_overlay(
+                    result, video, self.film, bodies=bodies, start=looked.start, end=looked.end,
+                    hwaccel=looked.hwaccel, progress=report,
+                )  # fmt: skip
             written.append(self.film)
         if not job.saved:
             self.keeping.clear()

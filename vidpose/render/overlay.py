@@ -19,6 +19,7 @@ from vidpose.render.panel import Panel
 from vidpose.render.picture import draw_box, draw_person, label_person
 from vidpose.render.shading import PlacedMesh, draw_meshes
 from vidpose.video import VideoReader, VideoWriter
+from vidpose.video.acceleration import SOFTWARE
 from vidpose.video.ahead import Ahead
 
 MAX_WIDTH, MAX_HEIGHT = 1920, 1080
@@ -125,6 +126,7 @@ def render_overlay(
     bodies: Mapping[int, MovingBody] | None = None,
     start: float | None = None,
     end: float | None = None,
+    hwaccel: str = SOFTWARE,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Read the video once more, and write it with the result drawn on it, at the result's times.
@@ -135,6 +137,7 @@ def render_overlay(
         out_path: the video to write.
         boxes, bodies: as of `OverlayRenderer`.
         start, end: seconds; draw only the frames with start <= time < end.
+        hwaccel: device that decodes and encodes, as of `VideoReader` and `VideoWriter`.
         progress: called after every frame with the frames decoded so far and those of the whole video.
 
     Raises:
@@ -143,14 +146,14 @@ def render_overlay(
     """
     renderer = OverlayRenderer(result, boxes=boxes, bodies=bodies)
     source = result.source
-    with VideoReader(video_path, start=start, end=end, times=source.times) as video:
+    with VideoReader(video_path, start=start, end=end, times=source.times, hwaccel=hwaccel) as video:
         if (video.width, video.height) != (source.width, source.height):
             raise VidposeError(
                 f"{video_path}: {video.width}x{video.height} pixels, but the result is of a video with "
                 f"{source.width}x{source.height}; give the video it was made from"
             )
         drawn = Ahead((frame, renderer.draw(frame.image, frame.index)) for frame in video)
-        with closing(drawn), VideoWriter(out_path, renderer.size, video.fps) as writer:
+        with closing(drawn), VideoWriter(out_path, renderer.size, video.fps, hwaccel=hwaccel) as writer:
             for frame, picture in drawn:
                 writer.write(picture, frame.time)
                 if progress:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.stream import Disposition
 
 from vidpose.common.errors import UsageError, VidposeError
@@ -22,11 +23,12 @@ _STILL = Disposition.attached_pic | Disposition.timed_thumbnails
 """The cover of an album, and the pictures of a scroll bar."""
 
 
-def open_container(path: Path, *, whole: bool = False) -> av.container.InputContainer:
+def open_container(path: Path, *, whole: bool = False, device: HWAccel | None = None) -> av.container.InputContainer:
     """Open a local file, and nothing that it may refer to elsewhere.
 
     Args:
         whole: of a QuickTime or MP4 file, take also what its edit list leaves out.
+        device: that decodes it; None: software.
 
     Raises:
         VidposeError: it is no video, damaged, empty, or may not be read.
@@ -35,7 +37,7 @@ def open_container(path: Path, *, whole: bool = False) -> av.container.InputCont
         if path.is_file() and path.stat().st_size == 0:
             raise VidposeError(f"{path}: the file is empty; copy or download it again")
         options = _ONLY_LOCAL_VIDEO | ({"advanced_editlist": "0"} if whole else {}) | {"correct_ts_overflow": "0"}
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        return av.open(f"file:{path}", options=options, metadata_errors="replace", hwaccel=device)
     except (av.FFmpegError, OSError) as error:
         raise VidposeError(f"{path}: {_complaint(error)}") from None
 

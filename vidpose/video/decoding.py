@@ -15,9 +15,11 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.sidedata.sidedata import Type as SideDataType
 
 from vidpose.common.errors import VidposeError
+from vidpose.video.acceleration import SOFTWARE, decoding_device, is_on_device
 from vidpose.video.container import choose_stream, open_container
 from vidpose.video.filters import Deinterlacer, ToneMap, is_hdr
 from vidpose.video.fitting import fitted
@@ -45,12 +47,17 @@ setattr(SideDataType, "_missing_", classmethod(_unnamed))  # noqa: B010 (mypy kn
 
 
 class VideoFile:
-    """Iterates over (time, frame) pairs; `image` turns a frame into pixels. See `VideoReader` for the attributes."""
+    """Iterates over (time, frame) pairs; `image` turns a frame into pixels.
+
+    See `VideoReader` for `hwaccel` and the attributes.
+    """
 
     _threads = "AUTO"
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, hwaccel: str = SOFTWARE) -> None:
         self._path = path
+        self._hwaccel = hwaccel
+        self._device: HWAccel | None = None
         self.truncated = False
         self._reason = "no data"
         self._end = Fraction(0)
@@ -69,7 +76,13 @@ class VideoFile:
             raise
 
     def _open(self, *, whole: bool = False) -> av.container.InputContainer:
-        return open_container(Path(self._path), whole=whole)
+        container = open_container(Path(self._path), whole=whole)
+        if self._hwaccel == SOFTWARE:
+            return container
+        with container:
+            codec = choose_stream(container, self._path).codec_context.codec
+            self._device = decoding_device(self._hwaccel, codec.name)
+        return open_container(Path(self._path), whole=whole, device=self._device)
 
     def close(self) -> None:
         self._container.close()
@@ -86,6 +99,9 @@ class VideoFile:
         if not early:
             raise VidposeError(f"{self._path}: no frame can be decoded ({self._reason}); copy or download it again")
         self._first = early[0]
+        context = self._stream.codec_context
+        if self._device and not is_on_device(context):
+            log.warning("%s: no device decodes this kind of %s; software does", self._path, context.codec.name)
         self._by_order |= any(_are_disordered(*pair) for pair in pairwise(early))
         self._decoded = chain(early, self._decoded)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from vidpose.body.tracks import Source
 from vidpose.common.errors import UsageError, VidposeError
+from vidpose.video.acceleration import SOFTWARE
 from vidpose.video.ahead import Ahead
 from vidpose.video.decoding import VideoFile
 from vidpose.video.images import Pictures, is_picture
@@ -52,6 +53,7 @@ class VideoReader:
             pictures.
         slow_motion: how many times slower than life a file shows what happens. Times are divided by it.
         times: of the frames, by an earlier reading, which `fps` and `slow_motion` then need not repeat.
+        hwaccel: device that decodes a video file, where it can: as FFmpeg names it, "auto" or "none".
 
     Attributes:
         width, height: pixels of the upright picture, after rotation metadata, with square pixels.
@@ -62,7 +64,7 @@ class VideoReader:
     Raises:
         VidposeError: the file is missing, unreadable, damaged from its beginning, or holds no video; while iterating,
             an image of a folder cannot be read.
-        UsageError: the path is none of a file; `fps` or `slow_motion` is not positive.
+        UsageError: the path is none of a file; `fps` or `slow_motion` is not positive; there is no such device.
         NoFrameError: after iterating, there was no frame between `start` and `end`.
     """
 
@@ -75,6 +77,7 @@ class VideoReader:
         fps: float | Fraction | None = None,
         slow_motion: float | Fraction = 1,
         times: Sequence[float] | np.ndarray | None = None,
+        hwaccel: str = SOFTWARE,
     ) -> None:
         check_readable(path)
         self.path = Path(path)
@@ -87,7 +90,7 @@ class VideoReader:
         elif self.path.is_dir() or is_picture(self.path):
             self._frames = Pictures(self.path, self._fps)
         else:
-            self._frames = VideoFile(self.path)
+            self._frames = VideoFile(self.path, hwaccel)
         self.width, self.height = self._frames.width, self._frames.height
         rate = self._fps or self._frames.fps
         self.fps = rate and rate * self._slow_motion

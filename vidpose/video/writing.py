@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import cv2
@@ -16,6 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import replacing
+from vidpose.video.acceleration import SOFTWARE, device_encoders, where_pictures_go
 
 _log = logging.getLogger(__name__)
 
@@ -47,18 +50,22 @@ class VideoWriter:
         path: the video to write; its suffix is one of `SUFFIXES`.
         size: (width, height) of the images in pixels.
         fps: the nominal frame rate to state; the frames' own times hold.
+        hwaccel: device that encodes, where it can: as FFmpeg names it, "auto" or "none".
 
     Raises:
-        UsageError: the suffix is none that can be written.
+        UsageError: the suffix is none that can be written; there is no such device.
         VidposeError: the file cannot be written: no space, no permission, no folder.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: Fraction | None = None) -> None:
+    def __init__(
+        self, path: Path, size: tuple[int, int], fps: Fraction | None = None, *, hwaccel: str = SOFTWARE
+    ) -> None:
         if path.suffix.lower() not in SUFFIXES:
             raise UsageError(f"{path}: cannot write a video of this kind; name it {', '.join(SUFFIXES)}")
         self.path = path
         self._size = size
         self._fps = fps or Fraction(30)
+        self._hwaccel = hwaccel
         self._first_time: float | None = None
 
     def __enter__(self) -> VideoWriter:
@@ -93,32 +100,61 @@ class VideoWriter:
 
     @contextmanager
     def _open(self) -> Iterator[None]:
+        even = self._size[0] + self._size[0] % 2, self._size[1] + self._size[1] % 2
+        encoder = _find_device_encoder(self._hwaccel, even, self._fps) or _find_encoder()
         with replacing(self.path) as partial, _clear_errors(self.path):
             options: dict[str, str] = {} if partial.suffix.lower() == ".mkv" else {"movflags": "faststart"}
             with av.open(f"file:{partial}", "w", options=options) as self._container:
-                self._stream = self._add_stream()
+                self._stream = _add_stream(self._container, encoder, even, self._fps)
                 yield
                 self._mux(self._stream.encode(None))
-
-    def _add_stream(self) -> av.VideoStream:
-        width, height = (side + side % 2 for side in self._size)
-        encoder = _find_encoder()
-        stream = self._container.add_stream(encoder, rate=self._fps)
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = width, height
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = _TIME_BASE
-        stream.codec_context.colorspace = Colorspace.ITU601
-        stream.codec_context.color_range = ColorRange.MPEG
-        if encoder == "libx264":
-            stream.options = _X264_OPTIONS
-        else:
-            stream.bit_rate = int(width * height * self._fps * _BITS_PER_PIXEL)
-        return stream
 
     def _mux(self, packets: Iterable[av.Packet]) -> None:
         for packet in packets:
             self._container.mux(packet)
+
+
+def _add_stream(
+    container: av.container.OutputContainer, encoder: str, size: tuple[int, int], fps: Fraction
+) -> av.VideoStream:
+    device = where_pictures_go(encoder)
+    # Not every PyAV that is supported knows the word.
+    placed: dict[str, Any] = {"hwaccel": device} if device else {}
+    stream = container.add_stream(encoder, rate=fps, **placed)
+    assert isinstance(stream, av.VideoStream)
+    stream.width, stream.height = size
+    # What a device's encoders have in common.
+    stream.pix_fmt = "yuv420p" if encoder in _ENCODERS else "nv12"
+    stream.codec_context.time_base = _TIME_BASE
+    stream.codec_context.colorspace = Colorspace.ITU601
+    stream.codec_context.color_range = ColorRange.MPEG
+    if encoder == "libx264":
+        stream.options = _X264_OPTIONS
+    else:
+        stream.bit_rate = int(size[0] * size[1] * fps * _BITS_PER_PIXEL)
+    return stream
+
+
+def _find_device_encoder(hwaccel: str, size: tuple[int, int], fps: Fraction) -> str | None:
+    """The first encoder of a device that encodes a picture here; None: none does, which is told if one was asked for.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    names = device_encoders(hwaccel)
+    for name in names:
+        # A device that is there may not encode, or not pictures of this size, and each driver says so in its own way.
+        with suppress(Exception):
+            with av.open(io.BytesIO(), "w", format="mp4") as container:
+                stream = _add_stream(container, name, size, fps)
+                black = av.VideoFrame.from_ndarray(np.zeros((size[1] * 3 // 2, size[0]), np.uint8), format="yuv420p")
+                black.pts, black.time_base = 0, _TIME_BASE
+                container.mux([*stream.encode(black), *stream.encode(None)])
+            return name
+    if hwaccel != SOFTWARE:
+        tried = f" ({', '.join(names)})" if names else ""
+        _log.warning("`hwaccel=%s`: no device encodes H.264 here%s; software does", hwaccel, tried)
+    return None
 
 
 def _find_encoder() -> str:

@@ -148,7 +148,11 @@ def test_lifting_gives_the_mean_of_the_hypotheses(tmp_path):
     points = np.random.default_rng(0).uniform(0, 400, (14, 17, 2))
     drawn = lift_hypotheses(drawing, points, np.ones((14, 17)), (400, 300))
     assert drawn.shape == (3, 14, 17, 3)
-    np.testing.assert_allclose(lift(drawing, points, np.ones((14, 17)), (400, 300)), drawn.mean(axis=0))
+    shares = []
+    lifted = lift(drawing, points, np.ones((14, 17)), (400, 300), advance=shares.append)
+    np.testing.assert_allclose(lifted, drawn.mean(axis=0))
+    assert len(shares) >= 3
+    assert sum(shares) == pytest.approx(1)
 
 
 def test_the_number_of_hypotheses_is_an_option(tmp_path):

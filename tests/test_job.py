@@ -1,5 +1,7 @@
 """A job as Python builds it: what it refuses before the first frame, and that every way in gives the same."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,3 +161,24 @@ def test_messages_name_parameters_as_python_does_and_the_command_line_spells_the
 
     assert spelled("`min_score=2`: give `no_overlay`", command) == "--min-score 2: give --no-overlay"
     assert spelled("`fov=2` and `vidpose synth`", command) == "fov 2 and `vidpose synth`"
+
+
+def test_every_stage_tells_how_far_it_is(walk_sample):
+    told: dict[str, list[tuple[int, int]]] = {}
+
+    @contextmanager
+    def watched(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+        calls = told.setdefault(f"{label}, {unit}", [])
+        yield lambda done, total: calls.append((done, total))
+
+    (result,) = Job.of((walk_sample,), end=3, device="cpu").run(watched)
+    name, rows = walk_sample.name, sum(map(len, result.tracks))
+    assert list(told) == [f"{name}, frames", f"{name} to 3D, poses", f"{name} bodies, poses"]
+    for calls in told.values():
+        done = [one for one, _ in calls]
+        assert done == sorted(done)
+    assert told[f"{name}, frames"][-1][0] == 75
+    for stage in ("to 3D", "bodies"):
+        calls = told[f"{name} {stage}, poses"]
+        assert calls[-1] == (rows, rows)
+        assert 0 < calls[0][0] < rows

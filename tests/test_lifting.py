@@ -5,6 +5,7 @@ import torch
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.lifters import Lifter, LifterConfig, create_lifter, lifter_class
+from vidpose.lifters.resampling import cubic
 from vidpose.lifters.running import lift
 from vidpose.lifters.zoo import Weights
 from vidpose.pipeline.lifting import lift_people
@@ -158,6 +159,32 @@ def test_the_first_window_of_a_causal_lifter_answers_for_its_frames(length):
     joints = lift(Numbered(config), keypoints, np.ones((length, 17), np.float32), (2, 2), mirror=False)
     # Frame 4 is the last of the window that begins with frame 0, frame 5 of the one that begins with frame 1.
     np.testing.assert_allclose(joints[:, 5, 2] + 1, np.maximum(frames - 4, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("lifter", "options"),
+    [
+        (Depth(LifterConfig(frames=9, normalisation="screen")), {}),
+        (Depth(LifterConfig(frames=9, normalisation="screen", frame_stride=3)), {}),
+        (Depth(LifterConfig(frames=9, normalisation="screen", fps=50)), {"times": np.arange(2500) / 30}),
+        (Average(LifterConfig(frames=9, normalisation="screen")), {}),
+        (Average(LifterConfig(frames=9, normalisation="screen"), convolutional=True), {}),
+    ],
+)
+def test_shares_of_the_work_add_up(lifter, options):
+    shares = []
+    lift(lifter, *points(2500), (400, 400), mirror=False, advance=shares.append, **options)
+    assert len(shares) > 1
+    assert min(shares) > 0
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_splines_of_long_clips_are_those_of_short_ones(monkeypatch):
+    rng = np.random.default_rng(0)
+    values, times, others = rng.uniform(size=(90, 17, 3)), np.arange(90) / 30, np.arange(140) / 50
+    at_once = cubic(times, values, others)
+    monkeypatch.setattr("vidpose.lifters.resampling._AT_ONCE", 400)
+    np.testing.assert_allclose(cubic(times, values, others), at_once, rtol=0, atol=1e-12)
 
 
 def test_image_units_become_metres_of_an_average_adult():

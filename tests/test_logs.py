@@ -138,9 +138,9 @@ def test_a_job_that_has_not_come_far_does_not_say_when_it_ends(clock, capsys):
     with progress.progress_of("a [b].mp4") as update:
         clock[0] = 11
         update(0, 30)
-        clock[0] = 22
-        update(11, None)
         clock[0] = 33
+        update(11, None)
+        clock[0] = 44
         update(66, 60)
     assert capsys.readouterr().err.splitlines() == [
         "a [b].mp4: 0 of 30 frames, 0.0 frames/s",

@@ -24,13 +24,14 @@ _PLACE = ("step", "epoch", "lr")
 @contextmanager
 def progress_of(label: str, unit: str = "frames") -> Iterator[Callable[[int, int | None], None]]:
     """Give a function to call with the numbers done and expected. The expectation may be None."""
-    started, first = time.monotonic(), None
+    started = first = None
     with _display(label, unit, None) as show:
 
         def update(done: int, total: int | None) -> None:
-            nonlocal first
-            # A run that goes on from what another did begins with that.
-            first = done if first is None else first
+            nonlocal started, first
+            if started is None or first is None:
+                # A run that goes on from what another did begins with that, and comes to it after a while.
+                started, first = time.monotonic(), done
             # A container may promise fewer frames than it has.
             total = max(done, total) if total else None
             rate = (done - first) / max(time.monotonic() - started, 1e-6)
@@ -105,9 +106,10 @@ def _plain(console: Console, label: str, unit: str, start: int | None) -> Callab
     started = reported = time.monotonic()
 
     def show(done: int, total: int | None, note: str) -> None:
-        nonlocal reported, start
+        nonlocal started, reported, start
         now = time.monotonic()
-        start = done if start is None else start
+        if start is None:
+            start, started = done, now
         if now - reported < _PLAIN_SECONDS:
             return
         reported = now

@@ -11,6 +11,9 @@ from scipy.interpolate import CubicSpline, interp1d
 _SAME_RATE = 0.02
 """Relative difference of two frame rates that a lifter does not notice."""
 
+_AT_ONCE = 1 << 18
+"""Numbers that splines are laid through together."""
+
 
 def times_at(times_N: np.ndarray, fps: float) -> np.ndarray | None:
     """(M,) seconds from the first to the last at about a rate; None where the frames have it already, or it is 0."""
@@ -63,4 +66,9 @@ def cubic(times_N: np.ndarray, values_N: np.ndarray, times_M: np.ndarray) -> np.
         return np.repeat(values_N, len(times_M), axis=0)
     if len(times_N) < 4:
         return interp1d(times_N, values_N, axis=0)(np.clip(times_M, times_N[0], times_N[-1]))
-    return CubicSpline(times_N, values_N, axis=0)(times_M)
+    columns = values_N.reshape(len(values_N), -1)
+    there = np.empty((len(times_M), columns.shape[1]))
+    # A spline of a column is several times as large as the column.
+    for some in np.array_split(np.arange(columns.shape[1]), -(-columns.size // _AT_ONCE) or 1):
+        there[:, some] = CubicSpline(times_N, columns[:, some])(times_M)
+    return there.reshape(len(times_M), *values_N.shape[1:])

@@ -5,6 +5,7 @@ Shape suffixes: N frames of the clip, W windows, T frames of a window, J joints,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
@@ -16,6 +17,9 @@ from vidpose.lifters.resampling import cubic, resampled, times_at
 if TYPE_CHECKING:
     from vidpose.lifters import HypothesisLifter, Lifter
     from vidpose.lifters.window_network import TorchWindows
+
+Advance = Callable[[float], None]
+"""Called with each share of the work that is done; they add up to one."""
 
 _BATCH_FRAMES = 2592
 """Frames of all windows of a batch on a CPU: more do not fit its cache. A GPU wants more to do at once."""
@@ -40,6 +44,7 @@ def lift(
     overlap: bool = True,
     whole: bool = False,
     times: np.ndarray | None = None,
+    advance: Advance | None = None,
 ) -> np.ndarray:
     """3D joints of one unbroken stretch of frames.
 
@@ -63,6 +68,7 @@ def lift(
         metres: bring the answer of a lifter whose units are the image's to metres.
         times: (N,) increasing seconds; a lifter that knows one frame rate gets the keypoints at that rate, and its
             answer is brought back to these. None: the frames have the lifter's rate.
+        advance: called as the work goes on.
 
     Returns:
         (N, J, 3) float32 metres relative to the root joint, in the frame of the camera, or of the ray to the root
@@ -71,12 +77,16 @@ def lift(
     """
     if times is not None and (own_times := times_at(times, lifter.config.fps)) is not None:
         there = resampled(keypoints, scores, times, own_times)
-        lifted = lift(lifter, *there, image_size, mirror=mirror, metres=metres, overlap=overlap, whole=whole)
+        lifted = lift(
+            lifter, *there, image_size, mirror=mirror, metres=metres, overlap=overlap, whole=whole, advance=advance
+        )
         return cubic(own_times, lifted, times).astype(np.float32)
     if _draws(lifter):
-        drawn_HNJD = lift_hypotheses(lifter, keypoints, scores, image_size, mirror=mirror, overlap=overlap)
+        drawn_HNJD = lift_hypotheses(
+            lifter, keypoints, scores, image_size, mirror=mirror, overlap=overlap, advance=advance
+        )
         return drawn_HNJD.mean(axis=0)
-    runner = _Runner(lifter, image_size, mirror, overlap)
+    runner = _Runner(lifter, image_size, mirror, overlap, advance=advance)
     return _lift(runner, keypoints, scores, metres, whole and lifter.learns_all)
 
 
@@ -89,14 +99,18 @@ def lift_hypotheses(
     mirror: bool = True,
     overlap: bool = True,
     times: np.ndarray | None = None,
+    advance: Advance | None = None,
 ) -> np.ndarray:
     """(H, N, J, 3) float32 metres: each hypothesis of a lifter that draws poses. Arguments as of `lift`."""
     if times is not None and (own_times := times_at(times, lifter.config.fps)) is not None:
         there = resampled(keypoints, scores, times, own_times)
-        drawn_HMJD = lift_hypotheses(lifter, *there, image_size, mirror=mirror, overlap=overlap)
+        drawn_HMJD = lift_hypotheses(lifter, *there, image_size, mirror=mirror, overlap=overlap, advance=advance)
         return np.stack([cubic(own_times, drawn, times) for drawn in drawn_HMJD]).astype(np.float32)
     hypotheses, _ = lifter.drawn
-    runners = [_Runner(lifter, image_size, mirror, overlap, number) for number in range(hypotheses)]
+    runners = [
+        _Runner(lifter, image_size, mirror, overlap, number, share=1 / hypotheses, advance=advance)
+        for number in range(hypotheses)
+    ]
     return np.stack([_lift(runner, keypoints, scores, metres=True) for runner in runners])
 
 
@@ -138,10 +152,11 @@ def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bo
         joints_NJD = runner.frame_by_frame(clip_NJC)
     else:
         joints_NJD = np.empty((len(clip_NJC), len(lifter.layout), 3), np.float32)
+        runner.share /= min(stride, len(clip_NJC))
         for phase in range(min(stride, len(clip_NJC))):
             joints_NJD[phase::stride] = runner.blended(clip_NJC[phase::stride])
     root = lifter.layout.parents.index(-1)
-    joints_NJD = joints_NJD - joints_NJD[:, [root]]
+    joints_NJD -= joints_NJD[:, [root]].copy()
     if lifter.config.units == "image" and metres:
         children = [joint for joint, parent in enumerate(lifter.layout.parents) if parent >= 0]
         parents = [lifter.layout.parents[joint] for joint in children]
@@ -155,6 +170,8 @@ class _Runner:
 
     Args:
         number: of the hypothesis, of a lifter that draws poses.
+        share: of the whole work, that each call of a method is.
+        advance: called as it goes on.
     """
 
     def __init__(
@@ -164,10 +181,19 @@ class _Runner:
         mirror: bool,
         overlap: bool,
         number: int = 0,
+        share: float = 1,
+        advance: Advance | None = None,
     ):
-        self.lifter, self.overlap = lifter, overlap
+        self.lifter, self.overlap, self.share, self.advance = lifter, overlap, share, advance
         self.windows = _windows_of(lifter, image_size, mirror, number)
         self.batch = _batch_of(lifter, self.windows)
+
+    def parts(self, count: int, at_once: int) -> Iterator[slice]:
+        """Of so many windows or frames, those that are computed at once."""
+        for first in range(0, count, at_once):
+            yield slice(first, min(first + at_once, count))
+            if self.advance:
+                self.advance(self.share * min(at_once, count - first) / count)
 
     def blended(self, clip_NJC: np.ndarray) -> np.ndarray:
         """(N, J, C) -> (N, J, 3) by a sequence lifter."""
@@ -180,13 +206,13 @@ class _Runner:
         weights_T11 = weights_T[:, None, None]
         total_NJD = np.zeros((length, len(self.lifter.layout), 3))
         weight_N11 = np.zeros((length, 1, 1))
-        for first in range(0, len(starts_W), self.batch):
-            some = slice(first, first + self.batch)
+        for some in self.parts(len(starts_W), self.batch):
             for start, joints_TJD in zip(starts_W[some], self.windows.predict(clip_NJC[rows_WT[some]]), strict=True):
                 used = min(window, length - start)
                 total_NJD[start : start + used] += weights_T11[:used] * joints_TJD[:used]
                 weight_N11[start : start + used] += weights_T11[:used]
-        return (total_NJD / weight_N11).astype(np.float32)
+        total_NJD /= weight_N11
+        return total_NJD.astype(np.float32)
 
     def frame_by_frame(self, clip_NJC: np.ndarray) -> np.ndarray:
         """(N, J, C) -> (N, J, 3) by a lifter that answers for the centre frame or the last one."""
@@ -197,7 +223,7 @@ class _Runner:
         offsets_T = (np.arange(config.frames) - before) * config.frame_stride
         rows_WT = (np.arange(length)[:, None] + offsets_T).clip(0, length - 1)
         predict = self.windows.of_frames(clip_NJC)
-        answers = [predict(rows_WT[first : first + self.batch]) for first in range(0, length, self.batch)]
+        answers = [predict(rows_WT[some]) for some in self.parts(length, self.batch)]
         joints_NJD = np.concatenate([joints[:, 0 if joints.shape[1] == 1 else before] for joints in answers])
         if self.lifter.predicts == "last" and answers[0].shape[1] > 1:
             # Where there is no past yet, the first whole window answers (Hossain and Little, section 4).
@@ -210,8 +236,8 @@ class _Runner:
         length, window = len(clip_NJC), self.lifter.config.frames
         rows = (np.arange(length + window - 1) - before).clip(0, length - 1)
         parts = []
-        for start in range(0, length, _CONVOLVED):
-            part = rows[start : min(start + _CONVOLVED, length) + window - 1]
+        for some in self.parts(length, _CONVOLVED):
+            part = rows[some.start : some.stop + window - 1]
             parts.append(self.windows.predict(clip_NJC[part][None])[0])
         return np.concatenate(parts)
 

@@ -208,12 +208,13 @@ class Job:
                 place.keep(some)
 
         max_gap = self.lifting.max_gap
-        lifted = [self._lifted(some, weights, smoothing) for some in found]
+        named = list(zip(found, self.sources, strict=True))
+        lifted = [self._lifted(some, video, weights, smoothing, progress) for some, video in named]
         if cameras:
             from vidpose.pipeline.view_stage import merge_views
 
             return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap, fit=self.fits))
-        return [self._placed(result, video) for result, video in zip(lifted, self.sources, strict=True)]
+        return [self._placed(some, video, progress) for some, video in zip(lifted, self.sources, strict=True)]
 
     @cached_property
     def _prepared(self) -> tuple[Weights, Smoothing, str, Sequence[ViewCamera]]:
@@ -309,7 +310,9 @@ class Job:
         with progress(f"{len(found)} views together", "moments") as report:
             return look_again(found, clips, people, start=self.finding.start, end=self.finding.end, progress=report)
 
-    def _lifted(self, found: PoseResult, weights: Weights, smoothing: Smoothing) -> PoseResult:
+    def _lifted(
+        self, found: PoseResult, video: Path, weights: Weights, smoothing: Smoothing, progress: ProgressOf
+    ) -> PoseResult:
         max_gap = self.lifting.max_gap
         if found.joints_given:
             from vidpose.pipeline.keypoint_intake import smooth_joints
@@ -317,23 +320,26 @@ class Job:
             return smooth_joints(found, smoothing, max_gap=max_gap)
         from vidpose.pipeline.lifting import lift_people
 
-        return lift_people(found, weights, smoothing, max_gap=max_gap)
+        with progress(f"{video.name} to 3D", "poses") as report:
+            return lift_people(found, weights, smoothing, max_gap=max_gap, progress=report)
 
-    def _placed(self, result: PoseResult, video: Path) -> PoseResult:
-        from vidpose.refine.place import place
+    def _placed(self, result: PoseResult, video: Path, progress: ProgressOf) -> PoseResult:
+        from vidpose.refine.place import fit_given, place
         from vidpose.video.lens import stated_fov
 
         how = self.placing
-        if result.joints_given:
-            from vidpose.refine.place import fit_given
-
-            return fit_given(result, height=how.heights, fit=self.fits, max_gap=self.lifting.max_gap)
-        return place(
-            result,
-            how.lens,
-            stated_fov=stated_fov(video) if result.source.pictures else None,
-            height=how.heights,
-            fit=self.fits,
-            ground=how.ground,
-            max_gap=self.lifting.max_gap,
-        )
+        with progress(f"{video.name} bodies", "poses") as report:
+            if result.joints_given:
+                return fit_given(
+                    result, height=how.heights, fit=self.fits, max_gap=self.lifting.max_gap, progress=report
+                )
+            return place(
+                result,
+                how.lens,
+                stated_fov=stated_fov(video) if result.source.pictures else None,
+                height=how.heights,
+                fit=self.fits,
+                ground=how.ground,
+                max_gap=self.lifting.max_gap,
+                progress=report,
+            )

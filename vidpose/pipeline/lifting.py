@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_ske
 from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
+from vidpose.common.tally import Tally
 from vidpose.lifters.running import doubts_of, lift
 from vidpose.lifters.zoo import Weights
 from vidpose.refine.completing import complete
@@ -21,6 +23,7 @@ from vidpose.refine.smoothing import Smoothing
 if TYPE_CHECKING:
     from vidpose.lifters import Lifter
     from vidpose.lifters.graph_lifter import GraphLifter
+    from vidpose.pipeline.choices import Progress
 
 log = logging.getLogger(__name__)
 
@@ -36,21 +39,34 @@ _FAR = 1e3
 
 
 def lift_people(
-    found: PoseResult, weights: Weights[Lifter | GraphLifter], smoothing: Smoothing, *, max_gap: float = MAX_GAP
+    found: PoseResult,
+    weights: Weights[Lifter | GraphLifter],
+    smoothing: Smoothing,
+    *,
+    max_gap: float = MAX_GAP,
+    progress: Progress | None = None,
 ) -> PoseResult:
     """The second half of `infer`: 3D joints for tracks that have 2D keypoints, whatever found them.
 
     Joints of a lifter that is not told where people stand are in the frames of the rays to them, until `place` or
     `merge_views` turn them into the camera's.
+
+    Args:
+        max_gap: seconds; an absence up to this long is filled.
+        progress: called with the poses lifted so far, and all there are.
     """
     size = found.source.width, found.source.height
     lift_track = TrackLifter(weights, get_skeleton(found.keypoint_layout), size, smoothing, max_gap)
     _warn_of_rate(weights, found.source.times)
+    tracks, tally = [], Tally(sum(map(len, found.tracks)), progress)
+    for track in found.tracks:
+        tracks.append(lift_track(track, tally.add))
+        tally.finish(len(track))
     plain = replace(found, camera=None, placing=None, agreement=None)
     lifter, conversion = weights.lifter, lift_track.conversion
     half = {"precision": "bfloat16"} if lifter.half_products else {}
     return replace(plain, joint_layout=lifter.layout.name, in_ray_frame=lifter.in_ray_frame).with_tracks(
-        tuple(map(lift_track, found.tracks)),
+        tuple(tracks),
         lifter=weights.name,
         arch=lifter.name,
         weights_sha256=weights.sha256,
@@ -94,8 +110,11 @@ class TrackLifter:
                 weights.name, trained_on or "another detector", self.conversion.name,
             )  # fmt: skip
 
-    def __call__(self, track: Track) -> Track:
+    def __call__(self, track: Track, add: Callable[[float], None] = lambda poses: None) -> Track:
         """The track with joints, and without what was found out about an earlier lifting.
+
+        Args:
+            add: called with the number of rows that were lifted, part by part.
 
         Raises:
             VidposeError: the weights give what no body can be.
@@ -111,8 +130,12 @@ class TrackLifter:
         joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
         doubts = np.full((len(track), joints.shape[1] if lifter.config.doubt else 0, 2), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
-            whole = complete(keypoints[part], track.times[part], self._taken)
-            lifted = lift(lifter, whole, told[part], size, whole=True, times=track.times[part])
+            whole, rows = complete(keypoints[part], track.times[part], self._taken), part.stop - part.start
+
+            def advance(share: float, rows: int = rows) -> None:
+                add(share * rows)
+
+            lifted = lift(lifter, whole, told[part], size, whole=True, times=track.times[part], advance=advance)
             if not (np.abs(lifted[track.seen[part]]) <= _FAR).all():
                 raise VidposeError(
                     f"{self.weights.name}: answers with joints that cannot be; the weights are damaged, or their "

@@ -21,6 +21,7 @@ from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
 from vidpose.common.errors import UsageError
+from vidpose.common.tally import Tally
 from vidpose.refine.agreement import Evidence, best_body
 from vidpose.refine.contacts import foot_speeds, resting
 from vidpose.refine.extremities import with_extremities
@@ -33,16 +34,25 @@ log = logging.getLogger(__name__)
 
 _BADLY_SEEN, _BRIDGED_SECONDS = 0.3, 0.5
 
+_SHARE = 0.85
+"""Of the work, that feet and hands are not."""
+
 _WINDOW_SECONDS, _OVERLAP_SECONDS = 8.0, 1.0
 
 
-def fit(result: PoseResult, height: Heights | None = None, max_gap: float = MAX_GAP) -> PoseResult:
+def fit(
+    result: PoseResult,
+    height: Heights | None = None,
+    max_gap: float = MAX_GAP,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> PoseResult:
     """Replace everybody's joints by those of a body that moves as bodies do.
 
     Args:
         result: with 3D joints and a camera.
         height: metres that people are tall; such a body is so tall exactly, by `stature`. None: as the joints have it.
         max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
+        progress: called with the poses fitted so far, and all there are.
 
     Returns:
         The result with new joints, roots and rotations in every row that had joints. The joints are those of bones that
@@ -53,14 +63,17 @@ def fit(result: PoseResult, height: Heights | None = None, max_gap: float = MAX_
     """
     if result.camera is None:
         raise UsageError("a body is fitted to what a camera sees; place the people first (`place`)")
-    tracks = []
+    tracks, tally = [], Tally(sum(map(len, result.tracks)), progress)
     for track in result.tracks:
         rest_directions(get_skeleton(result.joint_layout))
         keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
         own_height = height.get(track.id) if isinstance(height, Mapping) else height
         speeds = foot_speeds(track, result.keypoint_layout, result.camera)
-        fitted = fit_track(track, keypoints, scores, result.camera, own_height, max_gap, speeds)
+        fitted = fit_track(
+            track, keypoints, scores, result.camera, own_height, max_gap, speeds, lambda rows: tally.add(_SHARE * rows)
+        )
         tracks.append(with_extremities(fitted, result.keypoint_layout, result.camera, max_gap))
+        tally.finish(len(track))
     return result.with_tracks(tuple(tracks), fit="body")
 
 
@@ -77,6 +90,7 @@ def fit_track(
     height: float | None = None,
     max_gap: float = MAX_GAP,
     speeds: np.ndarray | None = None,
+    add: Callable[[float], None] = lambda poses: None,
 ) -> Track:
     """One person's track, with a body fitted to it.
 
@@ -88,6 +102,7 @@ def fit_track(
         height: metres the body is tall; None: what its bones make.
         max_gap: as of `fit`.
         speeds: (N, 2) of the feet in the picture (`vidpose.refine.contacts`); None: whether one rests is not known.
+        add: called with the number of rows that were fitted, window by window.
     """
     if not track.lifted.any():
         log.warning("person %d has no 3D joints to fit a body to", track.id)
@@ -114,6 +129,7 @@ def fit_track(
         for rows, fitted, turned in _fitted(body, evidence, track.times, part):
             joints[rows], rotations[rows] = fitted.joints(), turned
             roots[rows] = fitted.roots if placed else np.nan
+            add(rows.stop - rows.start)
     if height is not None and (tall := stature(joints, LAYOUT)) > 0:
         # Seen from the camera, a body twice as large and twice as far away is the same.
         scale = np.float32(height / tall)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +34,7 @@ def place(
     fit: bool = False,
     ground: bool = False,
     max_gap: float = MAX_GAP,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> PoseResult:
     """Find out where people are.
 
@@ -43,6 +45,7 @@ def place(
         fit: make each person one body over their whole track (`vidpose.refine.fit`), if joints are in its layout.
         ground: look for the floor too.
         max_gap: seconds; a longer jump of time ends a stretch, beyond which nothing is computed.
+        progress: of the fit, called with the poses fitted so far, and all there are.
 
     Returns:
         The result with a camera, the tracks' roots, and the facts of the placing (`PlacingFacts`).
@@ -58,7 +61,7 @@ def place(
         tuple(_scaled(t, heights[t.id], layout) if t.id in heights else t for t in result.tracks)
     )
     fits = fit and bool(result.tracks) and layout == LAYOUT
-    placed = fit_bodies(scaled, heights, max_gap) if fits else _with_roots(scaled, max_gap)
+    placed = fit_bodies(scaled, heights, max_gap, progress) if fits else _with_roots(scaled, max_gap)
     if ground:
         bodies = [(track.joints, track.roots, track.times) for track in placed.tracks]
         placed = replace(placed, camera=replace(camera, to_world=find_ground(bodies, layout)))
@@ -68,18 +71,23 @@ def place(
 
 
 def fit_given(
-    result: PoseResult, *, height: Heights | None = None, fit: bool = True, max_gap: float = MAX_GAP
+    result: PoseResult,
+    *,
+    height: Heights | None = None,
+    fit: bool = True,
+    max_gap: float = MAX_GAP,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> PoseResult:
     """What `place` does for joints that came in 3D, with their places: make each person one body.
 
     Args:
         result: with `joints_given`, and a camera.
-        height, fit, max_gap: as of `place`.
+        height, fit, max_gap, progress: as of `place`.
     """
     heights = _by_id(height, result)
     if not fit or result.joint_layout != LAYOUT.name:
         return result
-    return fit_bodies(result, heights, max_gap)
+    return fit_bodies(result, heights, max_gap, progress)
 
 
 def _by_id(height: Heights | None, result: PoseResult) -> dict[int, float]:

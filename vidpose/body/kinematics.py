@@ -13,7 +13,7 @@ Shape suffixes: N frames, J joints, C children of a joint, D the 3 of a position
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 
 import numpy as np
@@ -121,7 +121,7 @@ def pose(offsets: np.ndarray, orientations: np.ndarray, roots: np.ndarray, layou
     return joints_NJD
 
 
-def orientations(joints: np.ndarray, layout: Skeleton) -> np.ndarray:
+def orientations(joints: np.ndarray, layout: Skeleton, chosen: Sequence[int] | None = None) -> np.ndarray:
     """How the bones that leave each joint are turned, from the joints alone.
 
     Pelvis and thorax, which several bones leave, are turned to bring these nearest to where they are in least squares
@@ -136,21 +136,23 @@ def orientations(joints: np.ndarray, layout: Skeleton) -> np.ndarray:
 
     Args:
         joints: (N, J, 3) positions in any unit, NaN where absent.
+        chosen: joints that are asked for; None: all.
 
     Returns:
-        (N, J, 3, 3) rotation matrices, float64; NaN in rows that lack a joint.
+        (N, J or chosen, 3, 3) rotation matrices, float64; NaN in rows that lack a joint.
 
     Raises:
         UsageError: no rest pose is known for the layout.
     """
     rest_directions(layout)
-    turned_NJDD = np.full((len(joints), len(layout), 3, 3), np.nan)
+    wanted = list(range(len(layout)) if chosen is None else chosen)
+    turned_NJDD = np.full((len(joints), len(wanted), 3, 3), np.nan)
     there_N = np.isfinite(joints).all(axis=(1, 2))
     if not there_N.any():
         return turned_NJDD
-    body, rows_N = _Body(joints[there_N].astype(np.float64), layout), np.flatnonzero(there_N)
+    body, rows_N = _Body(joints[there_N].astype(np.float64, copy=False), layout), np.flatnonzero(there_N)
     for start in range(0, len(rows_N), _AT_ONCE):
-        turned_NJDD[rows_N[start : start + _AT_ONCE]] = body.some(slice(start, start + _AT_ONCE)).turned()
+        turned_NJDD[rows_N[start : start + _AT_ONCE]] = body.some(slice(start, start + _AT_ONCE)).turned()[:, wanted]
     return turned_NJDD
 
 

@@ -56,7 +56,8 @@ def resampled(
             if inside.any():
                 run = slice(start, stop)
                 points_MJ2[inside, joint] = cubic(times_N[run], keypoints_NJ2[run, joint], times_M[inside])
-    return np.where(known_MJ[..., None], points_MJ2, np.nan), np.where(known_MJ, scores_MJ, 0.0)
+    points_MJ2[~known_MJ], scores_MJ[~known_MJ] = np.nan, 0.0
+    return points_MJ2, scores_MJ
 
 
 def cubic(times_N: np.ndarray, values_N: np.ndarray, times_M: np.ndarray) -> np.ndarray:

@@ -146,7 +146,7 @@ def doubts_of(
 
 def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bool, whole: bool = False) -> np.ndarray:
     lifter = runner.lifter
-    clip_NJC = np.concatenate([keypoints, scores[..., None]], axis=-1).astype(np.float32)
+    clip_NJC = np.concatenate([keypoints, scores[..., None]], axis=-1, dtype=np.float32)
     stride = lifter.config.frame_stride
     if lifter.predicts != "sequence" and not whole:
         joints_NJD = runner.frame_by_frame(clip_NJC)

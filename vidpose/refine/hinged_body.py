@@ -68,13 +68,13 @@ class Body:
     @staticmethod
     def of_joints(offsets: np.ndarray, joints: np.ndarray, roots: np.ndarray) -> Body:
         """The body that stands nearly as (N, J, 3) joints do, which need not have its bones' lengths."""
-        turned_NJDD = orientations(joints, LAYOUT)
+        turned_NFDD = orientations(joints, LAYOUT, FREE)
         above_NHD = joints[:, HINGED] - joints[:, UPPER]
         below_NHD = joints[:, LOWER] - joints[:, HINGED]
-        axes_NHD = (turned_NJDD[:, UPPER] @ _AXES_HD[..., None])[..., 0]
+        axes_NHD = _hinge_axes(turned_NFDD)
         sine = (np.cross(above_NHD, below_NHD) * axes_NHD).sum(axis=-1)
         bends_NH = np.arctan2(sine, (above_NHD * below_NHD).sum(axis=-1))
-        return Body(offsets, turned_NJDD[:, FREE], bends_NH, roots)
+        return Body(offsets, turned_NFDD, bends_NH, roots)
 
     @staticmethod
     def joined(parts: Sequence[Body]) -> Body:
@@ -117,7 +117,7 @@ class Body:
 
     def hinge_axes(self) -> np.ndarray:
         """(N, H, 3) unit vectors about which the hinges bend, in the camera's frame."""
-        return (self.turned[:, [FREE.index(joint) for joint in UPPER]] @ _AXES_HD[..., None])[..., 0]
+        return _hinge_axes(self.turned)
 
     def bone_derivatives(self) -> np.ndarray:
         """(N, J, 3, U) of `bones` by the unknowns, at no change."""
@@ -136,6 +136,10 @@ class Body:
         """(N, chosen, 3, U) of the chosen `joints` by the unknowns, at no change."""
         by_NJK = self.bone_derivatives().reshape(len(self), _JOINTS, -1)
         return (PATHS_JJ[list(chosen)] @ by_NJK).reshape(len(self), len(chosen), 3, UNKNOWNS)
+
+
+def _hinge_axes(turned_NFDD: np.ndarray) -> np.ndarray:
+    return (turned_NFDD[:, [FREE.index(joint) for joint in UPPER]] @ _AXES_HD[..., None])[..., 0]
 
 
 def cross_matrices(vectors: np.ndarray) -> np.ndarray:

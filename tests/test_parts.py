@@ -18,7 +18,7 @@ from vidpose.many.scheduling import _outcomes
 from vidpose.many.worker import Task, do
 from vidpose.pipeline.choices import Filming
 from vidpose.pipeline.job import Job
-from vidpose.pipeline.outputs import Writing
+from vidpose.pipeline.outputs import Outputs, Writing
 from vidpose.video import VideoReader, VideoWriter
 from vidpose.weights.shipped import shipped
 
@@ -146,7 +146,14 @@ def test_a_video_in_parts_is_as_one_that_is_not(short, tmp_path, monkeypatch):
     monkeypatch.setattr("vidpose.many.parts.OVERLAP", 0.5)
     expected = vidpose.infer(short, **QUICK)
     writing = Writing(tmp_path, ("csv",), "none")
-    task = Task(short, "two", Job.of((), **QUICK), writing, split=1.0).in_parts()
+    task = Task(short, "two", Job.of((), hwaccel="auto", **QUICK), writing, split=1.0).in_parts()
+    write, written_by = Outputs.write, []
+
+    def watched(files: Outputs, result: PoseResult, video: Path, job: Job) -> list[Path]:
+        written_by.append((job.finding.threads, job.finding.hwaccel))
+        return write(files, result, video, job)
+
+    monkeypatch.setattr(Outputs, "write", watched)
     assert [(part.start, part.ends) for part in task.parts] == [(None, 1.0), (0.5, 2.0), (1.5, None)]
     pool = Threads()
     [record] = _outcomes([task], pool)
@@ -154,6 +161,7 @@ def test_a_video_in_parts_is_as_one_that_is_not(short, tmp_path, monkeypatch):
     assert (record.failure, record.people, record.frames) == (None, 2, expected.source.num_frames)
     assert read_record(tmp_path / "two") == record
     assert {path.name for path in (tmp_path / "two").iterdir()} == {"record.json", "two.csv", "two.npz"}
+    assert written_by == [(1, "auto")]
     result = PoseResult.load(tmp_path / "two" / "two.npz")
     assert result.provenance["parts"] == 3
     for track, whole_track in zip(result.tracks, expected.tracks, strict=True):

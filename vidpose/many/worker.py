@@ -174,7 +174,9 @@ def _joined(task: Task) -> Job:
             raise VidposeError(f"{step.folder}: what was found in this part is gone; remove the folder, and try again")
         parts += [found] if found else []
     saved = (join_parts(parts, task.parts[: len(parts)]),)
-    return replace(task.job, saved=saved, finding=Finding(threads=task.job.finding.threads), filming=Filming())
+    looked = task.job.finding
+    finding = Finding(threads=looked.threads, hwaccel=looked.hwaccel)
+    return replace(task.job, saved=saved, finding=finding, filming=Filming())
 
 
 def _clear(steps: Sequence[Task]) -> None:

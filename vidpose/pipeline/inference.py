@@ -65,7 +65,8 @@ def infer(
         from_keypoints: a result, or its file, whose 2D keypoints are lifted again; or a file or folder of keypoints
             that another program found (`vidpose.keypoint_files`). Then the video need not be named.
         networks: that find people and their 2D keypoints (`open_networks`); None: opened here.
-        progress: called after every frame with the number of frames done, and the number expected or None.
+        progress: called with the number done, and the number expected or None, after every frame that was searched;
+            then anew as people's poses are lifted, and anew as bodies are fitted to them.
         settings: fields of `Finding`, `Lifting`, `Lens` and `Placing`, and `device`.
 
     Returns:
@@ -99,7 +100,7 @@ def infer_views(
         calibration: file of the cameras, by which people are triangulated.
         in_step: one person, seen by all views at once by a clip network, where nobody has calibrated the cameras.
         networks, settings: as of `infer`.
-        progress: as of `infer`, for each video in turn.
+        progress: as of `infer`, for each stage and video in turn.
 
     Returns:
         A result a view, in its camera's frame, with the same ids in all.

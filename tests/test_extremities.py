@@ -15,6 +15,7 @@ from vidpose.body.skeletons import BLAZEPOSE_33, COCO_17, EXTREMITIES_10, H36M_1
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.body.whole_body import known_whole, whole_joints
 from vidpose.keypoint_files.bvh_reader import read_bvh
+from vidpose.refine import extremities
 from vidpose.refine import fit as fit_module
 from vidpose.refine.extremities import Sight, extremities_in_space, with_extremities
 from vidpose.refine.hinged_body import BENDS, Body
@@ -112,6 +113,26 @@ def test_angles_of_feet_and_hands_come_out(truth: tuple[Track, np.ndarray], pixe
     found = with_extremities(replace(track, keypoints=track.keypoints + noise), BLAZEPOSE_33.name, CAMERA)
     for degrees, bound in zip(off(found, whole).values(), most, strict=True):
         assert degrees < bound
+
+
+def test_long_tracks_are_held_in_windows_that_do_not_show(truth: tuple[Track, np.ndarray], monkeypatch):
+    track, _ = truth
+    noise = np.random.default_rng(3).normal(0, 3, track.keypoints.shape).astype(np.float32)
+    track = replace(track, keypoints=track.keypoints + noise)
+    whole = with_extremities(track, BLAZEPOSE_33.name, CAMERA)
+    monkeypatch.setattr("vidpose.refine.extremities._TOGETHER", 30)
+    monkeypatch.setattr("vidpose.refine.extremities._SHARED", 12)
+    rows = [(window.start, window.stop, shared) for window, shared in extremities._windows(slice(5, 95))]
+    assert rows == [(5, 47, 0), (35, 95, 12)]
+    windowed = with_extremities(track, BLAZEPOSE_33.name, CAMERA)
+    apart = np.linalg.norm(windowed.extremities - whole.extremities, axis=-1)
+    assert np.median(apart) < 1e-3
+    assert apart.max() < 0.02
+
+    def wild(one: Track) -> float:
+        return float(np.abs(np.diff(one.extremities, 2, axis=0)).max())
+
+    assert wild(windowed) < 1.2 * wild(whole)
 
 
 def test_a_second_camera_helps(truth: tuple[Track, np.ndarray]):

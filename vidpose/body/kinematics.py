@@ -150,7 +150,8 @@ def orientations(joints: np.ndarray, layout: Skeleton, chosen: Sequence[int] | N
     there_N = np.isfinite(joints).all(axis=(1, 2))
     if not there_N.any():
         return turned_NJDD
-    body, rows_N = _Body(joints[there_N].astype(np.float64, copy=False), layout), np.flatnonzero(there_N)
+    joints_NJD = joints if there_N.all() else joints[there_N]
+    body, rows_N = _Body(joints_NJD.astype(np.float64, copy=False), layout), np.flatnonzero(there_N)
     for start in range(0, len(rows_N), _AT_ONCE):
         turned_NJDD[rows_N[start : start + _AT_ONCE]] = body.some(slice(start, start + _AT_ONCE)).turned()[:, wanted]
     return turned_NJDD

@@ -18,7 +18,7 @@ position.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -32,6 +32,7 @@ from vidpose.body.tracks import PinholeCamera, Track
 from vidpose.body.whole_body import extremity_keypoints, has_feet
 from vidpose.refine.descent import Accelerations, descend
 from vidpose.refine.hinged_body import LAYOUT
+from vidpose.refine.rigid_parts import FOOT, HAND, Part
 
 _KEYPOINT, _WILD = 0.015, 0.06
 """Metres at the person: the standard deviation of a keypoint of score 1, and where one counts half."""
@@ -58,57 +59,11 @@ fit is off by there they are off by too."""
 _NEAREST = 0.1
 """Metres: nothing is closer to the camera."""
 
+_TOGETHER, _SHARED = 9000, 60
+"""Frames that are held at once, for memory's sake, and those of them that the next ones begin with, and are blended."""
+
 _BENT = 0.3
 """Sine of the bend of knee or elbow from which on it shows how its lower bone is rolled."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A foot or a hand of the left side, in the rest pose (`vidpose.body.kinematics`).
-
-    Attributes:
-        bone: the joints at both ends of the bone that it hangs on, without their side; it turns about the second.
-        points: name in `EXTREMITIES_10`, without its side -> metres from there, of somebody whose bone is 1 m long.
-        axes: (3, 3) that it turns about, in this order, each carried along by those before.
-        limits: degrees of each angle, from the least to the greatest.
-        usual, spread: degrees, the mean of each angle and its standard deviation.
-        loose: degrees that the second is more at, of a foot whose leg is straight: its roll shows nowhere else.
-        grid: degrees of each angle to begin at.
-    """
-
-    bone: tuple[str, str]
-    points: Mapping[str, tuple[float, float, float]]
-    axes: tuple[tuple[int, int, int], ...]
-    limits: tuple[tuple[float, float], ...]
-    usual: tuple[float, float, float]
-    spread: tuple[float, float, float]
-    loose: float
-    grid: tuple[tuple[float, ...], ...]
-
-
-FOOT = Part(
-    ("knee", "ankle"),
-    {"heel": (0, -0.10, -0.12), "toe": (0, -0.115, 0.39)},
-    ((-1, 0, 0), (0, 1, 0), (0, 0, -1)),
-    ((-55, 35), (-35, 45), (-25, 35)),
-    (0, 5, 0),
-    (25, 10, 8),
-    30,
-    ((-45, -20, 0, 20), (-30, 0, 30), (0,)),
-)
-"""Dorsiflexion, toes outwards, inversion."""
-
-HAND = Part(
-    ("elbow", "wrist"),
-    {"index": (0.35, 0, 0.05), "pinky": (0.32, 0, -0.045), "thumb": (0.235, -0.045, 0.085)},
-    ((1, 0, 0), (0, 0, -1), (0, -1, 0)),
-    ((-90, 90), (-75, 80), (-35, 25)),
-    (0, 0, 0),
-    (50, 25, 10),
-    0,
-    ((-75, -37, 0, 37, 75), (-45, 0, 45), (0,)),
-)
-"""Pronation, from where the thumb points to the side to which the elbow bends; flexion; deviation to the thumb."""
 
 
 def with_extremities(
@@ -277,20 +232,29 @@ def _held(
 ) -> tuple[list[np.ndarray], float]:
     """(N, A) radians of each side, NaN outside of the runs, and how much larger than usual the part is."""
     angles = [np.full((len(times), 3), np.nan) for _ in sides]
-    size = 1.0
+    size, windows = 1.0, [window for run in runs for window in _windows(run)]
     for round_ in range(rounds):
-        problems = [_Holding(part, side[run], times[run], size) for side in sides for run in runs]
-        places = [angles_NA[run] for angles_NA in angles for run in runs]
+        problems = [_Holding(part, side[rows], times[rows], size) for side in sides for rows, _ in windows]
+        places = [angles_NA[rows] for angles_NA in angles for rows, _ in windows]
         held = [
             descend(problem, problem.best_way() if round_ == 0 else place)
             for problem, place in zip(problems, places, strict=True)
         ]
-        for place, found in zip(places, held, strict=True):
+        for place, found, (_, shared) in zip(places, held, windows * len(sides), strict=True):
+            ramp_N1 = (np.arange(shared)[:, None] + 1) / (shared + 1)
+            found[:shared] = place[:shared] + ramp_N1 * (found[:shared] - place[:shared])
             place[:] = found
         if round_ < rounds - 1:
             told = np.sum([problem.growth(found) for problem, found in zip(problems, held, strict=True)], axis=0)
             size = size + (told[0] + (1 - size) / _SIZE**2) / (told[1] + 1 / _SIZE**2)
     return angles, size
+
+
+def _windows(run: slice) -> list[tuple[slice, int]]:
+    """Rows of windows, and how many of them are those of the window before. The last one is up to twice as long."""
+    starts = [run.start, *range(run.start + _TOGETHER, run.stop - _TOGETHER, _TOGETHER)]
+    ends = [start + _SHARED for start in starts[1:]] + [run.stop]
+    return [(slice(*ends), _SHARED if row else 0) for row, ends in enumerate(zip(starts, ends, strict=True))]
 
 
 class _Holding:

@@ -197,6 +197,23 @@ def test_a_run_that_ended_while_it_lifted_finds_nothing_anew(run, walk_sample, t
     assert not (tmp_path / "out" / "walk-wave_keypoints.npz").exists()
 
 
+def test_a_run_that_ended_while_it_drew_says_where_its_result_is(run, walk_sample, monkeypatch):
+    def fails(*_: object, **__: object) -> None:
+        raise VidposeError("no more power")
+
+    command = ("infer", walk_sample, "--end", "0.4", "--no-fit")
+    with monkeypatch.context() as patched:
+        patched.setattr("vidpose.render.render_overlay", fails)
+        code, _, err = run(*command)
+    assert code == 1
+    assert "no more power; what is missing, vidpose render and vidpose export make of out/walk-wave.npz" in err
+    assert run("render", "out/walk-wave.npz")[0] == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("vidpose.pipeline.lifting.lift_people", fails)
+        _, _, err = run(*command, "--overwrite")
+    assert "the 2D keypoints are kept: go on with --from-keypoints out/walk-wave_keypoints.npz" in err
+
+
 @pytest.mark.parametrize(
     ("options", "part"),
     [

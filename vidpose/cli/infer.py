@@ -235,7 +235,7 @@ def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks
 
 
 def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> None:
-    started = time.monotonic()
+    started, clock = time.monotonic(), time.time()
     try:
         results = job.run(progress_of, networks=networks, keeping=[files.keeping for files in outputs])
         for result, video, files in zip(results, job.sources, outputs, strict=True):
@@ -245,7 +245,8 @@ def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> Non
         from vidpose.pipeline.keeping import NotGoneOnError
 
         is_told = bool(job.saved) or isinstance(error, NotGoneOnError)
-        hint = None if is_told else _how_to_go_on([files.keeping for files in outputs])
+        written = [files.result for files in outputs if _changed(files.result) >= clock]
+        hint = None if is_told else _how_to_go_on([files.keeping for files in outputs], written)
         if hint and isinstance(error, VidposeError):
             error.args = (f"{error}; {hint}",)
         elif hint:
@@ -253,8 +254,19 @@ def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> Non
         raise
 
 
-def _how_to_go_on(kept: Sequence[Keeping]) -> str | None:
-    """What to do with what was found before a run was interrupted; None where nothing was."""
+def _changed(path: Path) -> float:
+    """When a file was written, in seconds of the clock; 0 where there is none."""
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _how_to_go_on(kept: Sequence[Keeping], written: Sequence[Path]) -> str | None:
+    """What to do with what was found before a run was interrupted; None where nothing was.
+
+    Args:
+        written: results of this run.
+    """
+    if len(written) == len(kept):
+        return f"what is missing, vidpose render and vidpose export make of {' '.join(map(str, written))}"
     files = [place.file for place in kept if place.file.exists()]
     if files:
         return "the 2D keypoints are kept: go on with " + " ".join(f"--from-keypoints {path}" for path in files)

@@ -7,6 +7,7 @@ Shape suffixes: B batch, T frames, J joints (H36M-17), D the 3 of a position.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -130,6 +131,49 @@ def _limb(
     hinge = hinge * turned.cos() + torch.linalg.cross(upper, hinge) * turned.sin()
     bend = (folds * bend)[..., None]
     return upper, upper * bend.cos() + torch.linalg.cross(hinge, upper) * bend.sin()
+
+
+def crouch(bones_BTJD: torch.Tensor, probability: float, g: torch.Generator) -> torch.Tensor:
+    """Some bodies that bend hips and knees, both legs about as far, as in balancing, landing or a squat.
+
+    The knees come forward and the ankles stay about below the hips, so that legs look shorter and nothing else tells.
+    Without such bodies a lifter takes short legs for a steep look down on straight ones. Bends are the same throughout
+    a window, and come on top of what it has.
+
+    Args:
+        bones_BTJD: from each joint's parent to it.
+        probability: of a window.
+    """
+    if not probability:
+        return bones_BTJD
+    batch, device = len(bones_BTJD), bones_BTJD.device
+
+    def anywhere(low: float, high: float) -> torch.Tensor:
+        return torch.empty(batch, device=device).uniform_(low, high, generator=g)
+
+    to_left_BT3 = pelvis_frame(bones_BTJD)[..., 0]
+
+    def turned(bones_BTLD: torch.Tensor, radians_BT: torch.Tensor) -> torch.Tensor:
+        turns = rotation_of((to_left_BT3 * radians_BT[..., None]).flatten(0, 1)).unflatten(0, to_left_BT3.shape[:2])
+        return torch.einsum("btij,btlj->btli", turns, bones_BTLD)
+
+    bent = bones_BTJD.clone()
+    chosen_B = chance((batch,), probability, g)
+    bend_B, of_hips_B1 = torch.deg2rad(anywhere(0, _CROUCHED)), anywhere(0.35, 0.65)[:, None]
+    for leg in (list(LEGS[:2]), list(LEGS[2:])):
+        own_B1 = ((bend_B + math.radians(10) * normal((batch,), g)).clamp_min(0) * chosen_B)[:, None]
+        thigh_BTD, shin_BTD = torch.nn.functional.normalize(bones_BTJD[:, :, leg], dim=-1).unbind(2)
+        room_BT = math.radians(_LEG.bend[1]) - (thigh_BTD * shin_BTD).sum(-1).clamp(-1, 1).acos()
+        own_BT = torch.minimum(own_B1, room_BT.clamp_min(0))
+        bent[:, :, leg[:1]] = turned(bones_BTJD[:, :, leg[:1]], -own_BT * of_hips_B1)
+        bent[:, :, leg[1:]] = turned(bones_BTJD[:, :, leg[1:]], own_BT * (1 - of_hips_B1))
+    lean_B = torch.deg2rad(anywhere(0, _LEANT)) * (chosen_B & chance((batch,), 0.6, g))
+    bent[:, :, SPINE:] = turned(bones_BTJD[:, :, SPINE:], lean_B[:, None].expand(bones_BTJD.shape[:2]))
+    return bent
+
+
+_CROUCHED, _LEANT = 85.0, 25.0
+"""Degrees that crouching adds to the knees, and to the trunk's lean forward, at most."""
 
 
 def bend_bodies(bones_BTJD: torch.Tensor, probability: float, factor: float, spread: float, g: torch.Generator):

@@ -17,7 +17,14 @@ from vidpose.body.skeletons import H36M_17
 from vidpose.common.settings import Amount, Angle, Chance, Ratio
 from vidpose.datasets.cmu import CapturedMotion
 from vidpose.datasets.imitated_detector import ImitatedDetector, chance, detect, normal
-from vidpose.training.invented_poses import bend_bodies, borrow_limbs, invent_limbs, ray_turns, turn_over
+from vidpose.training.invented_poses import (
+    bend_bodies,
+    borrow_limbs,
+    crouch,
+    invent_limbs,
+    ray_turns,
+    turn_over,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class MotionAugmentation(ImitatedDetector):
         recombine: probability of both legs, and of both arms, taken from another window.
         recombine_alone: probability of each limb taken from another window.
         invent: probability of each limb held any way that joints allow.
+        crouch: probability of a body that bends both knees further, its feet below its hips.
         turn_over: probability of a body turned any way: lying, crawling, upside down.
         perturb: probability of each bend by which a window's poses become poses that nobody recorded.
         bend: factor on how far the bends go.
@@ -57,6 +65,7 @@ class MotionAugmentation(ImitatedDetector):
     recombine: Chance = 0.25
     recombine_alone: Chance = 0.0
     invent: Chance = 0.0
+    crouch: Chance = 0.0
     turn_over: Chance = 0.0
     perturb: Chance = 0.5
     bend: Amount = 1.0
@@ -147,6 +156,7 @@ def new_bodies(world_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: to
     bones = world_BTJD - world_BTJD[:, :, parents]
     bones = borrow_limbs(bones, augmentation.recombine, augmentation.recombine_alone, g)
     bones = invent_limbs(bones, augmentation.invent, g)
+    bones = crouch(bones, augmentation.crouch, g)
     bones = bend_bodies(bones, augmentation.perturb, augmentation.bend, augmentation.bend_spread, g)
     bones = turn_over(bones, augmentation.turn_over, g)
 

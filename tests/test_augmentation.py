@@ -8,6 +8,7 @@ from training_data import T_POSE, write_cmu17
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, H36M_17
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.cmu import load_cmu
+from vidpose.training.invented_poses import crouch
 from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler, detect, new_bodies, view
 
 CLEAN = MotionAugmentation(
@@ -115,6 +116,43 @@ def test_limbs_have_peoples_proportions_whatever_was_recorded():
             ratio = lengths[:, H36M_17.index(f"left_{joint}") - 1] / trunk
             assert ratio.mean() == pytest.approx(share, rel=0.015)
             assert ratio.std() / share == pytest.approx(spread, abs=0.012)
+
+
+def flexions(bones: torch.Tensor) -> torch.Tensor:
+    """(2, batch) degrees that left and right knee are bent in the first frame."""
+    thighs, shins = (bones[:, 0, [H36M_17.index(f"{side}_{end}") for side in ("left", "right")]] for end in LEG)
+    return torch.rad2deg(torch.nn.functional.cosine_similarity(thighs, shins, dim=-1).clamp(-1, 1).acos()).T
+
+
+LEG = ("knee", "ankle")
+
+
+def test_who_crouches_bends_both_knees_forward_and_keeps_the_feet_below():
+    straight = T_POSE - T_POSE[[max(parent, 0) for parent in H36M_17.parents]]
+    bones = torch.from_numpy(straight).expand(400, 3, 17, 3)
+    bent = crouch(bones, 1.0, generator())
+    torch.testing.assert_close(bent.norm(dim=-1), bones.norm(dim=-1))
+    before, (left, right) = flexions(bones), flexions(bent)
+    assert before.max() < 7
+    assert 35 < left.median() < 55
+    assert left.max() < 125
+    assert 3 < (left - right).abs().median() < 15
+    # T_POSE looks along -y. Between 0.35 and 0.65 of the bend are the hip's, so ankles stay within 0.15 x 115 degrees.
+    thighs, shins = (bent[:, 0, H36M_17.index(f"left_{end}")] for end in LEG)
+    assert (thighs[:, 1] <= 0).all()
+    assert (shins[:, 1] >= 0).all()
+    assert (torch.rad2deg(torch.atan2((thighs + shins)[:, 1], -(thighs + shins)[:, 2])).abs() < 0.15 * 115 + 3).all()
+    torch.testing.assert_close(crouch(bones, 0.0, generator()), bones, rtol=0, atol=0)
+    share = (flexions(crouch(bones, 0.3, generator()))[0] > 7.5).float().mean()
+    assert share == pytest.approx(0.3 * 0.95, abs=0.07)
+
+
+def test_no_knee_is_folded_further_than_knees_go():
+    bones = torch.from_numpy(T_POSE - T_POSE[[max(parent, 0) for parent in H36M_17.parents]]).repeat(200, 1, 1, 1)
+    for side in ("left", "right"):
+        bones[:, :, H36M_17.index(f"{side}_ankle")] = -0.9 * bones[:, :, H36M_17.index(f"{side}_knee")]
+    legs = [H36M_17.index(f"{side}_{end}") for side in ("left", "right") for end in LEG]
+    torch.testing.assert_close(crouch(bones, 1.0, generator())[:, :, legs], bones[:, :, legs], rtol=0, atol=1e-6)
 
 
 def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):

@@ -50,12 +50,19 @@ class Weights(Generic[L]):
         lifter: ready to answer.
         about: the header.
         sha256: of the file.
+        averaged: those of each, where this is an average of several; the other fields are then the first one's.
     """
 
     name: str
     lifter: L
     about: Mapping[str, Any]
     sha256: str
+    averaged: tuple[Weights[L], ...] = ()
+
+    @property
+    def each(self) -> tuple[Weights[L], ...]:
+        """Those of every lifter that is asked."""
+        return self.averaged or (self,)
 
     def draw(self, hypotheses: int | None, steps: int | None) -> None:
         """Set how many hypotheses a lifter that draws poses draws, and in how many steps; None: as its file says.
@@ -82,13 +89,17 @@ def open_lifter(
     spares loading torch, and where that has the device and the precision.
 
     Args:
+        name_or_file: or several with "+" between, whose answers are averaged.
         threads: of the CPU, for ONNX Runtime; None: as many as there are. Torch is told elsewhere.
         precision: of matrix products, one of `PRECISIONS`.
 
     Raises:
         UsageError, VidposeError: as of `load_weights` and `use_bfloat16`.
     """
-    entry = ZOO.get(str(name_or_file))
+    name = str(name_or_file)
+    if "+" in name and not Path(name).exists():
+        return _averaged(name, [open_lifter(one, device, threads, precision) for one in name.split("+")])
+    entry = ZOO.get(name)
     if device != "cpu" or precision != "float32" or entry is None or entry.shipped.graph is None:
         weights = load_weights(name_or_file)
         if precision == "bfloat16":
@@ -99,6 +110,18 @@ def open_lifter(
     about = read_header(entry.shipped.checked())
     lifter = GraphLifter(entry.name, about["config"], entry.predicts, entry.shipped.graph.checked(), threads)
     return Weights(entry.name, lifter, about, entry.shipped.sha256)
+
+
+def _averaged(name: str, each: list[Weights[Lifter | GraphLifter]]) -> Weights[Lifter | GraphLifter]:
+    """Lifters whose answers can be averaged, as one. Raises UsageError where they do not answer for the same."""
+    first = each[0]
+    for other in each[1:]:
+        for what in ("layout", "input_layout", "in_ray_frame"):
+            if getattr(other.lifter, what) != getattr(first.lifter, what):
+                raise UsageError(
+                    f"`lifter={name}`: {first.name} and {other.name} cannot be averaged; they differ in {what}"
+                )
+    return replace(first, name=name, sha256="+".join(one.sha256 for one in each), averaged=tuple(each))
 
 
 def load_weights(name_or_file: str | Path) -> Weights[Lifter]:

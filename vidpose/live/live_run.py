@@ -131,7 +131,7 @@ def run_live(
 def _stepper(source: LiveSource, finding: Finding, streaming: Streaming, lens: Lens) -> Iterator[LiveStepper]:
     smoothing, device = Smoothing.parse(streaming.smooth), choose_device(streaming.device)
     weights = open_lifter(streaming.lifter, device, finding.threads)
-    check_causal(weights.lifter, weights.name, smoothing)
+    check_causal(weights, smoothing)
     size = source.width, source.height
     lens.camera(*size)
     with finding.open(device) as networks:

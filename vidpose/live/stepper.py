@@ -60,7 +60,7 @@ class LiveStepper:
         name: str,
         size: tuple[int, int],
     ) -> None:
-        check_causal(weights.lifter, weights.name, smoothing)
+        check_causal(weights, smoothing)
         self._finder = finder
         layout = finder.networks.keypoints.layout
         self._lift = TrackLifter(weights, layout, size, _NO_SMOOTHING)
@@ -165,8 +165,11 @@ class _Followed:
         )
 
 
-def check_causal(lifter: Lifter | GraphLifter, name: str, smoothing: Smoothing) -> None:
+def check_causal(weights: Weights[Lifter | GraphLifter], smoothing: Smoothing) -> None:
     """Raises UsageError where the lifter, or the smoothing, needs frames that are still to come."""
+    lifter, name = weights.lifter, weights.name
+    if weights.averaged:
+        raise UsageError(f"`lifter={name}`: an average is for whole videos; take one lifter, martinez or seq2seq")
     if lifter.predicts == "centre":
         raise UsageError(
             f"`lifter={name}`: it answers for the middle of its window, and looks at {lifter.config.frames // 2} "

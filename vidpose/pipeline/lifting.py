@@ -14,7 +14,7 @@ from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
 from vidpose.common.tally import Tally
-from vidpose.lifters.running import doubts_of, lift
+from vidpose.lifters.running import Advance, doubts_of, lift
 from vidpose.lifters.zoo import Weights
 from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
@@ -57,7 +57,8 @@ def lift_people(
     """
     size = found.source.width, found.source.height
     lift_track = TrackLifter(weights, get_skeleton(found.keypoint_layout), size, smoothing, max_gap)
-    _warn_of_rate(weights, found.source.times)
+    for one in weights.each:
+        _warn_of_rate(one, found.source.times)
     tracks, tally = [], Tally(sum(map(len, found.tracks)), progress)
     for track in found.tracks:
         tracks.append(lift_track(track, tally.add))
@@ -68,7 +69,7 @@ def lift_people(
     return replace(plain, joint_layout=lifter.layout.name, in_ray_frame=lifter.in_ray_frame).with_tracks(
         tuple(tracks),
         lifter=weights.name,
-        arch=lifter.name,
+        arch="+".join(one.lifter.name for one in weights.each),
         weights_sha256=weights.sha256,
         conversion=conversion.name if conversion else None,
         smoothing=str(smoothing),
@@ -81,7 +82,7 @@ class TrackLifter:
     """3D joints for one track after the other, of a video or of a camera's last frames.
 
     Args:
-        weights: of the lifter.
+        weights: of the lifter, or of several, whose answers are averaged.
         seen_as: layout of the tracks' keypoints.
         size: (width, height) pixels of the picture.
         smoothing, max_gap: as of `lift_people`.
@@ -103,12 +104,14 @@ class TrackLifter:
         self._for_answer = conversion_to(self.lifter.layout, seen_as)
         self._taken = self.conversion.target if self.conversion else seen_as
         self._size, self._smoothing, self._max_gap = size, smoothing, max_gap
-        trained_on = weights.about.get("conversion")
-        if self.conversion and self.conversion.name != trained_on:
-            log.warning(
-                "%s was trained on keypoints from %s, not from %s; expect larger errors",
-                weights.name, trained_on or "another detector", self.conversion.name,
-            )  # fmt: skip
+        self._doubts = all(one.lifter.config.doubt for one in weights.each)
+        for one in weights.each:
+            trained_on = one.about.get("conversion")
+            if self.conversion and self.conversion.name != trained_on:
+                log.warning(
+                    "%s was trained on keypoints from %s, not from %s; expect larger errors",
+                    one.name, trained_on or "another detector", self.conversion.name,
+                )  # fmt: skip
 
     def __call__(self, track: Track, add: Callable[[float], None] = lambda poses: None) -> Track:
         """The track with joints, and without what was found out about an earlier lifting.
@@ -119,7 +122,7 @@ class TrackLifter:
         Raises:
             VidposeError: the weights give what no body can be.
         """
-        lifter, size, max_gap = self.lifter, self._size, self._max_gap
+        size, max_gap = self._size, self._max_gap
         keypoints, scores = track.keypoints, track.scores
         if self.conversion:
             keypoints, scores = self.conversion(keypoints, scores)
@@ -128,26 +131,40 @@ class TrackLifter:
         told = np.where(is_outside & track.seen[:, None], np.maximum(scores, _GUESS), scores)
         joint_scores = self._for_answer(track.keypoints, track.scores)[1] if self._for_answer else track.scores
         joints = np.full((*joint_scores.shape, 3), np.nan, np.float32)
-        doubts = np.full((len(track), joints.shape[1] if lifter.config.doubt else 0, 2), np.nan, np.float32)
+        doubts = np.full((len(track), joints.shape[1] if self._doubts else 0, 2), np.nan, np.float32)
         for part in unbroken(bridgeable(track.seen, track.times, max_gap), track.times, max_gap):
             whole, rows = complete(keypoints[part], track.times[part], self._taken), part.stop - part.start
 
             def advance(share: float, rows: int = rows) -> None:
                 add(share * rows)
 
-            lifted = lift(lifter, whole, told[part], size, whole=True, times=track.times[part], advance=advance)
-            if not (np.abs(lifted[track.seen[part]]) <= _FAR).all():
-                raise VidposeError(
-                    f"{self.weights.name}: answers with joints that cannot be; the weights are damaged, or their "
-                    "training diverged"
-                )
-            doubted = doubts_of(lifter, whole, told[part], size, lifted)
+            lifted, doubted = self._answer(whole, told[part], track.times[part], track.seen[part], advance)
             lifted[~track.seen[part]], doubted[~track.seen[part]] = np.nan, np.nan
             times = track.times[part]
             doubts[part] = fill_gaps(doubted, times, max_gap)
             joints[part] = self._smoothing(fill_gaps(lifted, times, max_gap), times)
         found_only = Track.of_keypoints(track.id, track.frames, track.times, track.boxes, track.keypoints, track.scores)
         return replace(found_only, joints=joints, joint_scores=joint_scores, doubts=doubts)
+
+    def _answer(
+        self, keypoints: np.ndarray, scores: np.ndarray, times: np.ndarray, seen: np.ndarray, advance: Advance
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Joints and doubts of an unbroken stretch, as `lift` and `doubts_of` give them: means over the lifters."""
+        each, size = self.weights.each, self._size
+        joints, doubts = [], []
+        for one in each:
+            lifted = lift(
+                one.lifter, keypoints, scores, size, whole=True, times=times,
+                advance=lambda share: advance(share / len(each)),
+            )  # fmt: skip
+            if not (np.abs(lifted[seen]) <= _FAR).all():
+                raise VidposeError(
+                    f"{one.name}: answers with joints that cannot be; the weights are damaged, or their training "
+                    "diverged"
+                )
+            joints.append(lifted)
+            doubts.append(doubts_of(one.lifter, keypoints, scores, size, lifted)[:, : len(lifted[0]) * self._doubts])
+        return np.mean(joints, axis=0), np.mean(doubts, axis=0)
 
 
 def _warn_of_rate(weights: Weights[Lifter | GraphLifter], times: np.ndarray) -> None:

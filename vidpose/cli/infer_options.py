@@ -75,7 +75,8 @@ filming_of_keypoints_options = bundled(
 
 lifting_options = bundled(
     Lifting,
-    option(Lifting, "--lifter", metavar="NAME|FILE", help="Network from 2D to 3D: a name, or a .safetensors file."),
+    option(Lifting, "--lifter", metavar="NAME|FILE[+...]",
+           help="Network from 2D to 3D: a name, or a .safetensors file. With + between, several are averaged."),
     option(Lifting, "--precision", type=click.Choice(PRECISIONS),
            help="How exactly the lifter computes. bfloat16 is faster, on processors that have it."),
     option(Lifting, "--hypotheses", type=click.IntRange(min=1),

@@ -59,7 +59,7 @@ def _shipped() -> Table:
     for entry in ZOO.values():
         facts = facts_of(entry)
         table.add_row(
-            f"{entry.name}, the default" if entry.name == DEFAULT else entry.name,
+            f"{entry.name}, in the default" if entry.name in DEFAULT.split("+") else entry.name,
             f"{(facts.parameters or 0) / 1e6:.2f} M",
             f"{facts.mib:.1f}",
             facts.layout,

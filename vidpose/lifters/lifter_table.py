@@ -13,8 +13,8 @@ from typing import Literal
 from vidpose.weights.catalogue import Entry, Paper, by_name, shipped_entries
 from vidpose.weights.shipped import ShippedWeights
 
-DEFAULT = "single-branch"
-"""The name of the lifter that is used where nobody names one."""
+DEFAULT = "single-branch+martinez"
+"""What lifts where nobody names a lifter: the average of two that err apart."""
 
 
 @dataclass(frozen=True)

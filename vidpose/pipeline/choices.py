@@ -158,7 +158,7 @@ class Lifting:
     """From 2D keypoints to smooth 3D joints.
 
     Attributes:
-        lifter: name of shipped weights, or a .safetensors file.
+        lifter: name of shipped weights, or a .safetensors file; several with "+" between are averaged.
         precision: of the lifter's matrix products: float32, or bfloat16, which is faster on processors that have
             instructions for it.
         smooth: METHOD or METHOD:PARAMETER (`Smoothing`).

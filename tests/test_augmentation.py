@@ -8,7 +8,7 @@ from training_data import T_POSE, write_cmu17
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, H36M_17
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.datasets.cmu import load_cmu
-from vidpose.training.invented_poses import crouch
+from vidpose.training.invented_poses import fold_legs
 from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler, detect, new_bodies, view
 
 CLEAN = MotionAugmentation(
@@ -127,10 +127,13 @@ def flexions(bones: torch.Tensor) -> torch.Tensor:
 LEG = ("knee", "ankle")
 
 
+def standing(batch: int) -> torch.Tensor:
+    return torch.from_numpy(T_POSE - T_POSE[[max(parent, 0) for parent in H36M_17.parents]]).repeat(batch, 3, 1, 1)
+
+
 def test_who_crouches_bends_both_knees_forward_and_keeps_the_feet_below():
-    straight = T_POSE - T_POSE[[max(parent, 0) for parent in H36M_17.parents]]
-    bones = torch.from_numpy(straight).expand(400, 3, 17, 3)
-    bent = crouch(bones, 1.0, generator())
+    bones = standing(400)
+    bent = fold_legs(bones, 1.0, 0.0, generator())
     torch.testing.assert_close(bent.norm(dim=-1), bones.norm(dim=-1))
     before, (left, right) = flexions(bones), flexions(bent)
     assert before.max() < 7
@@ -142,17 +145,32 @@ def test_who_crouches_bends_both_knees_forward_and_keeps_the_feet_below():
     assert (thighs[:, 1] <= 0).all()
     assert (shins[:, 1] >= 0).all()
     assert (torch.rad2deg(torch.atan2((thighs + shins)[:, 1], -(thighs + shins)[:, 2])).abs() < 0.15 * 115 + 3).all()
-    torch.testing.assert_close(crouch(bones, 0.0, generator()), bones, rtol=0, atol=0)
-    share = (flexions(crouch(bones, 0.3, generator()))[0] > 7.5).float().mean()
+    torch.testing.assert_close(fold_legs(bones, 0.0, 0.0, generator()), bones, rtol=0, atol=0)
+    share = (flexions(fold_legs(bones, 0.3, 0.0, generator()))[0] > 7.5).float().mean()
     assert share == pytest.approx(0.3 * 0.95, abs=0.07)
 
 
+def test_a_leg_folds_for_itself_and_leaves_the_rest_as_it_is():
+    bones = standing(400)
+    folded = fold_legs(bones, 0.0, 0.25, generator())
+    left, right = flexions(folded) > 7
+    assert left.float().mean() == pytest.approx(0.25 * 0.94, abs=0.07)
+    assert (left & right).float().mean() == pytest.approx(0.0625 * 0.88, abs=0.04)
+    legs = [H36M_17.index(f"{side}_{end}") for side in ("left", "right") for end in LEG]
+    others = [joint for joint in range(17) if joint not in legs]
+    torch.testing.assert_close(folded[:, :, others], bones[:, :, others], rtol=0, atol=0)
+    assert 35 < flexions(folded)[0][left].median() < 65
+
+
 def test_no_knee_is_folded_further_than_knees_go():
-    bones = torch.from_numpy(T_POSE - T_POSE[[max(parent, 0) for parent in H36M_17.parents]]).repeat(200, 1, 1, 1)
+    bones = standing(200)
     for side in ("left", "right"):
         bones[:, :, H36M_17.index(f"{side}_ankle")] = -0.9 * bones[:, :, H36M_17.index(f"{side}_knee")]
     legs = [H36M_17.index(f"{side}_{end}") for side in ("left", "right") for end in LEG]
-    torch.testing.assert_close(crouch(bones, 1.0, generator())[:, :, legs], bones[:, :, legs], rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        fold_legs(bones, 1.0, 1.0, generator())[:, :, legs], bones[:, :, legs], rtol=0, atol=1e-6
+    )
+    assert flexions(fold_legs(standing(200), 1.0, 1.0, generator())).max() <= 140.1
 
 
 def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):

@@ -133,18 +133,17 @@ def _limb(
     return upper, upper * bend.cos() + torch.linalg.cross(hinge, upper) * bend.sin()
 
 
-def crouch(bones_BTJD: torch.Tensor, probability: float, g: torch.Generator) -> torch.Tensor:
-    """Some bodies that bend hips and knees, both legs about as far, as in balancing, landing or a squat.
+def fold_legs(bones_BTJD: torch.Tensor, together: float, alone: float, g: torch.Generator) -> torch.Tensor:
+    """Hips and knees that bend further: both about as far, as in balancing, landing or a squat; or one leg's.
 
-    The knees come forward and the ankles stay about below the hips, so that legs look shorter and nothing else tells.
-    Without such bodies a lifter takes short legs for a steep look down on straight ones. Bends are the same throughout
-    a window, and come on top of what it has.
+    Without such bodies a lifter takes short legs for a steep look down on straight ones. Of both legs, the ankles stay
+    about below the hips. Bends are the same throughout a window, and come on top of what it has.
 
     Args:
         bones_BTJD: from each joint's parent to it.
-        probability: of a window.
+        together, alone: probability of both legs, and of each leg for itself.
     """
-    if not probability:
+    if not together and not alone:
         return bones_BTJD
     batch, device = len(bones_BTJD), bones_BTJD.device
 
@@ -157,23 +156,27 @@ def crouch(bones_BTJD: torch.Tensor, probability: float, g: torch.Generator) -> 
         turns = rotation_of((to_left_BT3 * radians_BT[..., None]).flatten(0, 1)).unflatten(0, to_left_BT3.shape[:2])
         return torch.einsum("btij,btlj->btli", turns, bones_BTLD)
 
-    bent = bones_BTJD.clone()
-    chosen_B = chance((batch,), probability, g)
-    bend_B, of_hips_B1 = torch.deg2rad(anywhere(0, _CROUCHED)), anywhere(0.35, 0.65)[:, None]
-    for leg in (list(LEGS[:2]), list(LEGS[2:])):
-        own_B1 = ((bend_B + math.radians(10) * normal((batch,), g)).clamp_min(0) * chosen_B)[:, None]
-        thigh_BTD, shin_BTD = torch.nn.functional.normalize(bones_BTJD[:, :, leg], dim=-1).unbind(2)
+    folded = bones_BTJD.clone()
+
+    def fold(leg: list[int], degrees_B: torch.Tensor, of_hip_B: torch.Tensor) -> None:
+        thigh_BTD, shin_BTD = torch.nn.functional.normalize(folded[:, :, leg], dim=-1).unbind(2)
         room_BT = math.radians(_LEG.bend[1]) - (thigh_BTD * shin_BTD).sum(-1).clamp(-1, 1).acos()
-        own_BT = torch.minimum(own_B1, room_BT.clamp_min(0))
-        bent[:, :, leg[:1]] = turned(bones_BTJD[:, :, leg[:1]], -own_BT * of_hips_B1)
-        bent[:, :, leg[1:]] = turned(bones_BTJD[:, :, leg[1:]], own_BT * (1 - of_hips_B1))
-    lean_B = torch.deg2rad(anywhere(0, _LEANT)) * (chosen_B & chance((batch,), 0.6, g))
-    bent[:, :, SPINE:] = turned(bones_BTJD[:, :, SPINE:], lean_B[:, None].expand(bones_BTJD.shape[:2]))
-    return bent
+        bend_BT = torch.minimum(torch.deg2rad(degrees_B)[:, None], room_BT).clamp_min(0)
+        folded[:, :, leg[:1]] = turned(folded[:, :, leg[:1]], -bend_BT * of_hip_B[:, None])
+        folded[:, :, leg[1:]] = turned(folded[:, :, leg[1:]], bend_BT * (1 - of_hip_B[:, None]))
+
+    crouches_B, bend_B, of_hips_B = chance((batch,), together, g), anywhere(0, _CROUCHED), anywhere(0.35, 0.65)
+    for leg in (list(LEGS[:2]), list(LEGS[2:])):
+        fold(leg, (bend_B + 10 * normal((batch,), g)) * crouches_B, of_hips_B)
+        fold(leg, anywhere(0, _FOLDED) * chance((batch,), alone, g), anywhere(0.2, 0.8))
+    lean_B = torch.deg2rad(anywhere(0, _LEANT)) * (crouches_B & chance((batch,), 0.6, g))
+    folded[:, :, SPINE:] = turned(bones_BTJD[:, :, SPINE:], lean_B[:, None].expand(bones_BTJD.shape[:2]))
+    return folded
 
 
-_CROUCHED, _LEANT = 85.0, 25.0
-"""Degrees that crouching adds to the knees, and to the trunk's lean forward, at most."""
+_CROUCHED, _FOLDED, _LEANT = 85.0, 100.0, 25.0
+"""Degrees, at most: what crouching adds to both knees, what one leg adds to its own, and how far the trunk then leans
+forward."""
 
 
 def bend_bodies(bones_BTJD: torch.Tensor, probability: float, factor: float, spread: float, g: torch.Generator):

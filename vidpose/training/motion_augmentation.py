@@ -20,7 +20,7 @@ from vidpose.datasets.imitated_detector import ImitatedDetector, chance, detect,
 from vidpose.training.invented_poses import (
     bend_bodies,
     borrow_limbs,
-    crouch,
+    fold_legs,
     invent_limbs,
     ray_turns,
     turn_over,
@@ -45,6 +45,7 @@ class MotionAugmentation(ImitatedDetector):
         recombine_alone: probability of each limb taken from another window.
         invent: probability of each limb held any way that joints allow.
         crouch: probability of a body that bends both knees further, its feet below its hips.
+        fold: probability of each leg that bends its knee further for itself.
         turn_over: probability of a body turned any way: lying, crawling, upside down.
         perturb: probability of each bend by which a window's poses become poses that nobody recorded.
         bend: factor on how far the bends go.
@@ -66,6 +67,7 @@ class MotionAugmentation(ImitatedDetector):
     recombine_alone: Chance = 0.0
     invent: Chance = 0.0
     crouch: Chance = 0.0
+    fold: Chance = 0.0
     turn_over: Chance = 0.0
     perturb: Chance = 0.5
     bend: Amount = 1.0
@@ -156,7 +158,7 @@ def new_bodies(world_BTJD: torch.Tensor, augmentation: MotionAugmentation, g: to
     bones = world_BTJD - world_BTJD[:, :, parents]
     bones = borrow_limbs(bones, augmentation.recombine, augmentation.recombine_alone, g)
     bones = invent_limbs(bones, augmentation.invent, g)
-    bones = crouch(bones, augmentation.crouch, g)
+    bones = fold_legs(bones, augmentation.crouch, augmentation.fold, g)
     bones = bend_bodies(bones, augmentation.perturb, augmentation.bend, augmentation.bend_spread, g)
     bones = turn_over(bones, augmentation.turn_over, g)
 

@@ -22,7 +22,7 @@ import numpy as np
 from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17, Skeleton
 from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.lifters.lifter_table import DEFAULT
-from vidpose.lifters.zoo import load_weights
+from vidpose.lifters.zoo import open_lifter
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.refine.smoothing import Smoothing
@@ -90,7 +90,7 @@ def main(videos: tuple[Path, ...], lifters: tuple[str, ...]) -> None:
         if importlib.util.find_spec("mediapipe"):
             methods.append(("BlazePose's own", blazepose_world(video), BLAZEPOSE_33))
         for name in lifters:
-            weights, smoothing = load_weights(name), Smoothing.parse("butterworth:6")
+            weights, smoothing = open_lifter(name, "cpu"), Smoothing.parse("butterworth:6")
             started = time.monotonic()
             tracks = lift_people(found, weights, smoothing).tracks
             cost = 1000 * (time.monotonic() - started) / sum(map(len, tracks))

@@ -38,7 +38,7 @@ from vidpose.datasets.cmu_cameras import published_cameras
 from vidpose.datasets.store import Store, StoredClip
 from vidpose.evaluation.metrics import mpjpe, p_mpjpe
 from vidpose.lifters.lifter_table import DEFAULT
-from vidpose.lifters.zoo import Weights, load_weights
+from vidpose.lifters.zoo import Weights, open_lifter
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.refine.fit import fit
@@ -194,7 +194,7 @@ def measure_video(video: Path, weights: Weights) -> Table:
 def main(videos: tuple[Path, ...], prepared: Path | None, split: str, every: int, lifter: str) -> None:
     """Print a table a source."""
     logging.disable(logging.WARNING)
-    weights = load_weights(lifter)
+    weights = open_lifter(lifter, "cpu")
     print(f"  {'':34s} {'MPJPE':>7} {'P-MPJPE':>7} {'bones':>6} {'jitter':>7} {'px':>6} {'root':>7} frames/s")
     if prepared:
         print(f"CMU, {split} subjects")

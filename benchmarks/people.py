@@ -36,7 +36,7 @@ from vidpose.body.skeletons import H36M_17, get_conversion
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.evaluation.metrics import p_mpjpe
 from vidpose.lifters.lifter_table import DEFAULT
-from vidpose.lifters.zoo import load_weights
+from vidpose.lifters.zoo import open_lifter
 from vidpose.pipeline.choices import Finding
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
@@ -63,7 +63,7 @@ def keypoint_figures(track: Track, layout: str, reference: Reference) -> str:
 
 def pose_figure(found: PoseResult, lifter: str, reference: Reference) -> str:
     """P-MPJPE of the one track."""
-    lifted = fit(place(lift_people(found, load_weights(lifter), Smoothing.parse("butterworth:6")), Lens()))
+    lifted = fit(place(lift_people(found, open_lifter(lifter, "cpu"), Smoothing.parse("butterworth:6")), Lens()))
     track = lifted.tracks[0]
     rows = track.lifted
     error = p_mpjpe(track.joints[rows][:, reference.joints].astype(float), reference.joints_3d[track.frames[rows]])

@@ -23,7 +23,7 @@ from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.evaluation.metrics import mpjpe, p_mpjpe
 from vidpose.lifters.lifter_table import DEFAULT
-from vidpose.lifters.zoo import Weights, load_weights
+from vidpose.lifters.zoo import Weights, open_lifter
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.pipeline.view_stage import cameras_of, merge_views
@@ -111,7 +111,7 @@ def main(videos: tuple[Path, ...], calibration: Path, file: Path, lifter: str, h
     cameras, _ = cameras_of(calibration, videos)
     found = [find_people(video) for video in videos]
     for hidden in ("", *hide):
-        compare(found, cameras, load_weights(lifter), reference, hidden)
+        compare(found, cameras, open_lifter(lifter, "cpu"), reference, hidden)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from vidpose.datasets.clips_to_lift import with_scores
 from vidpose.datasets.cmu_cameras import published_cameras
 from vidpose.datasets.store import Store, StoredClip
 from vidpose.lifters.lifter_table import DEFAULT
-from vidpose.lifters.zoo import Weights, load_weights
+from vidpose.lifters.zoo import Weights, open_lifter
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.lifting import lift_people
 from vidpose.refine.focal import Lens
@@ -210,7 +210,7 @@ def _nearest(track: Track, truth: Truth) -> int:
 def main(videos: tuple[Path, ...], prepared: Path | None, lifter: str) -> None:
     """Print a table a source."""
     logging.disable(logging.WARNING)
-    weights = load_weights(lifter)
+    weights = open_lifter(lifter, "cpu")
     print(f"  {'':44s} {'error':>7} {'offset':>7} {'scale':>7} {'depth':>6} {'px':>6}")
     if prepared:
         print("CMU, test subjects")

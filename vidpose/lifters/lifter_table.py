@@ -216,8 +216,8 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=1,
             weights=ShippedWeights(
                 "martinez-cmu17-2.safetensors",
-                "a8f30989a64f3a1e24682139f96cf3220fe2a0866b549ffcca39c04f6b8e5e00",
-                graph_sha256="a0d2b6664d6f6ca15114d0db7cfabcf20539a9b8def29926caecffb4e6ef87ce",
+                "21d9acb6d0d51edda52fc1655faccd7633432cb011a8fa57e1e74cb150515374",
+                graph_sha256="d7371d690688ffb06862a7664024715a43857519a3843671e2b80132d9adee3a",
             ),
         ),
         LifterEntry(

@@ -80,7 +80,7 @@ def find_people(
         log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
     if end is None:
         finder.networks.detector.check_length(source.num_frames)
-    tracks = _tracks(Rows.joined(following.parts), source.times, finder)
+    tracks = _tracks(following.everyone(), source.times, finder)
     provenance = {
         "vidpose": __version__,
         **finder.networks.provenance,
@@ -103,7 +103,6 @@ class _Following:
     """Everyone followed through a video, from its beginning or from the end of what was done before.
 
     Attributes:
-        parts: everyone seen, in order.
         cuts: numbers of the frames that shots begin with.
     """
 
@@ -111,7 +110,7 @@ class _Following:
         self, reader: VideoReader, shots: ShotFinder, finder: PeopleFinder, before: Sequence[Segment], start: float
     ) -> None:
         self._reader, self._shots, self._finder, self._start = reader, shots, finder, start
-        self.parts = [segment.rows for segment in before]
+        self._parts = [segment.rows for segment in before]
         self.cuts: list[int] = []
         self._last, self._done = -1, 0
         if before:
@@ -135,8 +134,14 @@ class _Following:
                 if batch[-1][0].time >= ends:
                     yield self._segment(seen)
                     done_before, seen, ends = self._done, [], None
-        if self._done > done_before or not self.parts:
+        if self._done > done_before or not self._parts:
             yield self._segment(seen)
+
+    def everyone(self) -> Rows:
+        """All who were seen, in order; the segments are given up for it."""
+        rows = Rows.joined(self._parts)
+        self._parts.clear()
+        return rows
 
     def _step(
         self, batch: Sequence[tuple[VideoFrame, bool]], progress: Progress | None
@@ -155,7 +160,7 @@ class _Following:
         last = self._last
         self.cuts += [cut for cut in self._shots.cuts if max(self.cuts, default=-1) < cut <= last]
         rows = Rows.of(seen, len(self._finder.networks.keypoints.layout))
-        self.parts.append(rows)
+        self._parts.append(rows)
         since = max(self._reader.times[max(last - LOOKS_BACK, 0)], self._start)
         return Segment(SegmentFacts(last, self._done, since, [*self.cuts]), rows, self._finder.state())
 
@@ -170,13 +175,14 @@ def _shots_of(finding: Finding, has_ids: bool) -> ShotFinder:
 def _tracks(rows: Rows, times: np.ndarray, finder: PeopleFinder) -> tuple[Track, ...]:
     """Everyone who turned out to be somebody, in order of appearance, at the end of the video."""
     confirmed, layout = finder.confirmed, finder.networks.keypoints.layout
-    people = {}
-    for id_ in dict.fromkeys(rows.ids.tolist()):
-        if id_ in confirmed:
-            people[id_] = rows.where((rows.ids == id_) & (times[rows.frames] <= finder.gone_since(id_)))
+    people = [id_ for id_ in dict.fromkeys(rows.ids.tolist()) if id_ in confirmed]
     # The ids of people who turned out to be nobody leave gaps; those of a file are its own.
     numbers = people if finder.networks.detector.gives_ids else range(1, len(people) + 1)
-    return tuple(_track(number, own, times, layout) for number, own in zip(numbers, people.values(), strict=True))
+    tracks = []
+    for number, id_ in zip(numbers, people, strict=True):
+        own = (rows.ids == id_) & (times[rows.frames] <= finder.gone_since(id_))
+        tracks.append(_track(number, rows.where(own), times, layout))
+    return tuple(tracks)
 
 
 def _track(number: int, rows: Rows, times: np.ndarray, layout: Skeleton) -> Track:

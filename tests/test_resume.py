@@ -209,6 +209,10 @@ def test_a_run_that_ended_while_it_drew_says_where_its_result_is(run, walk_sampl
     assert "no more power; what is missing, vidpose render and vidpose export make of out/walk-wave.npz" in err
     assert run("render", "out/walk-wave.npz")[0] == 0
     with monkeypatch.context() as patched:
+        patched.setattr("vidpose.render.render_overlay", fails)
+        _, _, err = run("infer", "--from-keypoints", "out/walk-wave.npz", "--no-fit", "--out", "again")
+    assert "what is missing, vidpose render and vidpose export make of again/walk-wave.npz" in err
+    with monkeypatch.context() as patched:
         patched.setattr("vidpose.pipeline.lifting.lift_people", fails)
         _, _, err = run(*command, "--overwrite")
     assert "the 2D keypoints are kept: go on with --from-keypoints out/walk-wave_keypoints.npz" in err

@@ -222,11 +222,20 @@ class _Body:
         return _frames(skull_ND, left_ND) @ _back(_frames(self.rest["head_top"], _LEFT))
 
 
-def relative(orientations: np.ndarray, layout: Skeleton) -> np.ndarray:
-    """(N, J, 3, 3) orientations as turns against each joint's parent, as BVH and glTF want them; the root stays."""
-    turns_NJDD = orientations.copy()
-    for parent, child in _tree(layout):
-        turns_NJDD[:, child] = _back(orientations[:, parent]) @ orientations[:, child]
+def relative(orientations: np.ndarray, layout: Skeleton, chosen: Sequence[int] | None = None) -> np.ndarray:
+    """(N, J or chosen, 3, 3) orientations as turns against each joint's parent, as BVH and glTF want them.
+
+    The root stays.
+
+    Args:
+        orientations: (N, J, 3, 3).
+        chosen: joints that are asked for; None: all.
+    """
+    wanted = list(range(len(layout)) if chosen is None else chosen)
+    turns_NJDD = orientations[:, wanted]
+    for place, child in enumerate(wanted):
+        if layout.parents[child] >= 0:
+            turns_NJDD[:, place] = _back(orientations[:, layout.parents[child]]) @ turns_NJDD[:, place]
     return turns_NJDD
 
 

@@ -244,9 +244,13 @@ def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> Non
     except BaseException as error:
         from vidpose.pipeline.keeping import NotGoneOnError
 
-        is_told = bool(job.saved) or isinstance(error, NotGoneOnError)
         written = [files.result for files in outputs if _changed(files.result) >= clock]
-        hint = None if is_told else _how_to_go_on([files.keeping for files in outputs], written)
+        kept = [] if job.saved else [files.keeping for files in outputs]
+        hint: str | None = None
+        if len(written) == len(outputs):
+            hint = f"what is missing, vidpose render and vidpose export make of {' '.join(map(str, written))}"
+        elif not isinstance(error, NotGoneOnError):
+            hint = _how_to_go_on(kept)
         if hint and isinstance(error, VidposeError):
             error.args = (f"{error}; {hint}",)
         elif hint:
@@ -259,14 +263,8 @@ def _changed(path: Path) -> float:
     return path.stat().st_mtime if path.exists() else 0.0
 
 
-def _how_to_go_on(kept: Sequence[Keeping], written: Sequence[Path]) -> str | None:
-    """What to do with what was found before a run was interrupted; None where nothing was.
-
-    Args:
-        written: results of this run.
-    """
-    if len(written) == len(kept):
-        return f"what is missing, vidpose render and vidpose export make of {' '.join(map(str, written))}"
+def _how_to_go_on(kept: Sequence[Keeping]) -> str | None:
+    """What to do with what was found before a run was interrupted; None where nothing was."""
     files = [place.file for place in kept if place.file.exists()]
     if files:
         return "the 2D keypoints are kept: go on with " + " ".join(f"--from-keypoints {path}" for path in files)

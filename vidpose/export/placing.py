@@ -7,9 +7,12 @@ own file is about its format.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import wraps
+from typing import TypeVar
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -45,11 +48,29 @@ class Placement(Enum):
     ROOT = "metres from below each person's own pelvis, the feet at height 0; where they are is unknown"
 
 
+Answer = TypeVar("Answer")
+
+
+def _asked_once(question: Callable[[PoseResult], Answer]) -> Callable[[PoseResult], Answer]:
+    """Remember what was answered about the last result: a file a person asks about everybody, once a person."""
+    last: tuple[weakref.ref[PoseResult], Answer] | None = None
+
+    @wraps(question)
+    def ask(result: PoseResult) -> Answer:
+        nonlocal last
+        if last is None or last[0]() is not result:
+            last = weakref.ref(result), question(result)
+        return last[1]
+
+    return ask
+
+
 def has_pose(track: Track) -> bool:
     """Some frame of the track has a 3D pose."""
     return track.joints.shape[1] > 0 and bool(track.lifted.any())
 
 
+@_asked_once
 def place_of(result: PoseResult) -> Placement:
     """The most that is known of where everybody is: a world, where a floor was found; else the camera's frame.
 
@@ -106,10 +127,17 @@ def _origin(result: PoseResult, track: Track, up: str) -> np.ndarray:
     if place is Placement.WORLD:
         origin = _to_world(result)[:, 3]
         return Z_UP_TO_Y_UP @ origin if up == "y" else origin
-    # One floor for all who are in one space.
-    people = [track] if place is Placement.ROOT else [other for other in result.tracks if has_pose(other)]
-    floor = floor_below([-_from_camera(result, one, one.joints)[..., 1] for one in people])
+    floor = (
+        _floor_below_all(result) if place is Placement.CAMERA else floor_below([-track.joints[..., 1].astype(float)])
+    )
     return -floor * (np.array([0.0, 1, 0]) if up == "y" else np.array([0.0, 0, 1]))
+
+
+@_asked_once
+def _floor_below_all(result: PoseResult) -> float:
+    """The height of one floor for all who are in one space, above the camera."""
+    people = [track for track in result.tracks if has_pose(track)]
+    return floor_below([-(one.joints[..., 1].astype(float) + one.roots[:, None, 1]) for one in people])
 
 
 def root_of(result: PoseResult) -> int:

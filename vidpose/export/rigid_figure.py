@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 _SAME_TIME = 1e-6
 """Seconds."""
 
+_AT_ONCE = 4096
+"""Frames that are turned together, for memory's sake."""
+
 _LAST_MOMENT = 0.01
 """Seconds, at most, that a still figure takes to be elsewhere."""
 
@@ -66,7 +69,9 @@ class Figure:
         if fitted.any():
             there, turning = fitted, [*range(track.rotations.shape[1])]
             turning += layout.parents[len(turning) :]  # points of feet and hands turn with ankles and wrists
-            turns = axes_of(result, "y") @ matrices_of(track.rotations[there][:, turning])
+            turns = matrices_of(track.rotations[there][:, turning])
+            for start in range(0, len(turns), _AT_ONCE):
+                turns[start : start + _AT_ONCE] = axes_of(result, "y") @ turns[start : start + _AT_ONCE]
         else:
             turns = orientations(joints[there], layout)
         joints = joints[there]

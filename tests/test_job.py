@@ -16,6 +16,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.pipeline.choices import Finding, Lifting, Placing
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.keeping import Keeping
+from vidpose.pipeline.outputs import Writing
 from vidpose.refine.focal import Lens
 
 SHORT = {"end": 0.4, "device": "cpu"}
@@ -163,7 +164,7 @@ def test_messages_name_parameters_as_python_does_and_the_command_line_spells_the
     assert spelled("`fov=2` and `vidpose synth`", command) == "fov 2 and `vidpose synth`"
 
 
-def test_every_stage_tells_how_far_it_is(walk_sample):
+def test_every_stage_tells_how_far_it_is(walk_sample, tmp_path):
     told: dict[str, list[tuple[int, int]]] = {}
 
     @contextmanager
@@ -171,13 +172,18 @@ def test_every_stage_tells_how_far_it_is(walk_sample):
         calls = told.setdefault(f"{label}, {unit}", [])
         yield lambda done, total: calls.append((done, total))
 
-    (result,) = Job.of((walk_sample,), end=3, device="cpu").run(watched)
+    job = Job.of((walk_sample,), end=3, device="cpu")
+    (result,) = job.run(watched)
+    Writing(tmp_path, ("trc,csv",)).outputs("walk").write(result, walk_sample, job, watched)
     name, rows = walk_sample.name, sum(map(len, result.tracks))
-    assert list(told) == [f"{name}, frames", f"{name} to 3D, poses", f"{name} bodies, poses"]
+    stages = ["", " to 3D", " bodies", " to files", " overlay"]
+    units = ["frames", "poses", "poses", "formats", "frames"]
+    assert list(told) == [f"{name}{stage}, {unit}" for stage, unit in zip(stages, units, strict=True)]
     for calls in told.values():
         done = [one for one, _ in calls]
         assert done == sorted(done)
-    assert told[f"{name}, frames"][-1][0] == 75
+    assert told[f"{name}, frames"][-1][0] == told[f"{name} overlay, frames"][-1][0] == 75
+    assert told[f"{name} to files, formats"] == [(0, 2), (1, 2)]
     for stage in ("to 3D", "bodies"):
         calls = told[f"{name} {stage}, poses"]
         assert calls[-1] == (rows, rows)

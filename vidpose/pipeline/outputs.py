@@ -107,8 +107,10 @@ class Outputs:
         """Write a job's result; gives the files. The lossless one is first: what fails later can be made from it."""
         result.save(self.result)
         written = [self.result]
-        for format_ in self.formats:
-            written += format_.write(result, self.stem)
+        with progress(f"{video.name} to files", "formats") as report:
+            for number, format_ in enumerate(self.formats):
+                report(number, len(self.formats))
+                written += format_.write(result, self.stem)
         if self.film:
             from vidpose.render import bodies_of, render_overlay
 

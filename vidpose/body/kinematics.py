@@ -261,11 +261,13 @@ def quaternions_of(matrices: np.ndarray, before: np.ndarray | None = None) -> np
 
 def matrices_of(quaternions: np.ndarray) -> np.ndarray:
     """(..., 4) quaternions, the real part first, to (..., 3, 3) rotations; NaN stays NaN."""
-    flat = np.roll(quaternions.reshape(-1, 4).astype(np.float64), -1, axis=-1)
+    flat = quaternions.reshape(-1, 4)
     matrices = np.full((len(flat), 3, 3), np.nan)
-    there = np.isfinite(flat).all(axis=1)
-    if there.any():
-        matrices[there] = Rotation.from_quat(flat[there]).as_matrix()
+    for start in range(0, len(flat), _AT_ONCE):
+        some = np.roll(flat[start : start + _AT_ONCE].astype(np.float64), -1, axis=-1)
+        there = np.flatnonzero(np.isfinite(some).all(axis=1))
+        if len(there):
+            matrices[start + there] = Rotation.from_quat(some[there]).as_matrix()
     return matrices.reshape(*quaternions.shape[:-1], 3, 3)
 
 

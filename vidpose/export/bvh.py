@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from vidpose.body.bone_names import BONE_NAMES, bone_names
 from vidpose.body.kinematics import relative
 from vidpose.body.tracks import PoseResult, Track
@@ -40,10 +38,10 @@ def write_bvh(result: PoseResult, track: Track, path: Path, bones: str = BONE_NA
     names = bone_names(bones, figure.layout)
     lines = ["HIERARCHY", *_hierarchy(figure, names, figure.layout.parents.index(-1), 0), "MOTION"]
     lines += [f"Frames: {len(figure.times)}", f"Frame Time: {1 / clock.rate:.9f}"]
-    for row in np.concatenate([figure.roots, angles.reshape(len(angles), -1)], axis=1):
-        lines.append(" ".join(f"{value:.6f}" for value in row))
-    with replacing(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        for root, turned in zip(figure.roots, angles.reshape(len(angles), -1), strict=True):
+            file.write(" ".join(f"{value:.6f}" for value in (*root, *turned)) + "\n")
 
 
 def _children(figure: Figure, joint: int) -> list[int]:

@@ -109,7 +109,8 @@ def placed_joints(result: PoseResult, track: Track, up: str, *, guessed: bool = 
         unknown.
     """
     whole = whole_joints(track, whole_skeleton(result))
-    joints = _from_camera(result, track, whole) @ axes_of(result, up).T + _origin(result, track, up)
+    joints = _from_camera(result, track, whole) @ axes_of(result, up).T
+    joints += _origin(result, track, up)
     if not guessed:
         joints[~known_whole(result, track)] = np.nan
     return joints

@@ -132,6 +132,19 @@ def euler_angles(turns: np.ndarray) -> np.ndarray:
     Returns:
         (N, ..., 3), of the first frame from -180 to 180 and, about x, from -90 to 90.
     """
+    angles = np.empty((*turns.shape[:-2], 3))
+    for start in range(0, len(turns), _AT_ONCE):
+        ways = _both_ways(turns[start : start + _AT_ONCE])
+        for row in range(ways.shape[1]):
+            before = angles[start + row - 1] if start + row else ways[0, 0]
+            step = (ways[:, row] - before + 180) % 360 - 180
+            nearer = np.abs(step).sum(axis=-1).argmin(axis=0)
+            angles[start + row] = before + np.where(nearer[..., None] == 0, *step)
+    return angles
+
+
+def _both_ways(turns: np.ndarray) -> np.ndarray:
+    """(2, N, ..., 3) degrees, both ways to write (N, ..., 3, 3) rotations."""
     z = np.arctan2(-turns[..., 0, 1], turns[..., 1, 1])
     x = np.arcsin(turns[..., 2, 1].clip(-1, 1))
     y = np.arctan2(-turns[..., 2, 0], turns[..., 2, 2])
@@ -139,10 +152,4 @@ def euler_angles(turns: np.ndarray) -> np.ndarray:
     locked = np.hypot(turns[..., 0, 1], turns[..., 1, 1]) < 1e-9
     z, y = np.where(locked, np.arctan2(turns[..., 1, 0], turns[..., 0, 0]), z), np.where(locked, 0, y)
     one = np.degrees(np.stack([z, x, y], axis=-1))
-    ways = np.stack([one, one * (1, -1, 1) + 180])
-    angles = ways[0].copy()
-    for row in range(1, len(angles)):
-        step = (ways[:, row] - angles[row - 1] + 180) % 360 - 180
-        nearer = np.abs(step).sum(axis=-1).argmin(axis=0)
-        angles[row] = angles[row - 1] + np.where(nearer[..., None] == 0, *step)
-    return angles
+    return np.stack([one, one * (1, -1, 1) + 180])

@@ -32,7 +32,7 @@ def write_trc(result: PoseResult, track: Track, path: Path, heading: float | Non
     joints = clock.sample(track, placed_joints(result, track, "y") @ turn.T + shift)
     frames = clock.frames_of(track)
     rate = f"{clock.rate:.6g}"
-    lines: list[tuple[str, ...]] = [
+    head: list[tuple[str, ...]] = [
         ("PathFileType", "4", "(X/Y/Z)", path.name),
         ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
          "OrigNumFrames"),
@@ -41,11 +41,12 @@ def write_trc(result: PoseResult, track: Track, path: Path, heading: float | Non
         ("", "", *(f"{axis}{number + 1}" for number in range(len(names)) for axis in "XYZ")),
         (),
     ]  # fmt: skip
-    for frame, time, row in zip(frames, clock.times_of(frames), joints.reshape(len(frames), -1), strict=True):
-        cells = ["" if np.isnan(value) else f"{value:.6f}" for value in row]
-        # OpenSim counts no empty cell at the end of a line, unless a tab follows.
-        lines.append((str(frame + 1), f"{time:.6f}", *cells, *(() if cells[-1] else ("",))))
-    with replacing(path) as partial:
-        partial.write_text(
-            "".join("\t".join(line) + "\n" for line in lines), encoding="utf-8", errors="backslashreplace", newline="\n"
-        )
+    with (
+        replacing(path) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.writelines("\t".join(line) + "\n" for line in head)
+        for frame, time, row in zip(frames, clock.times_of(frames), joints.reshape(len(frames), -1), strict=True):
+            cells = ["" if np.isnan(value) else f"{value:.6f}" for value in row]
+            # OpenSim counts no empty cell at the end of a line, unless a tab follows.
+            file.write("\t".join((str(frame + 1), f"{time:.6f}", *cells, *(() if cells[-1] else ("",)))) + "\n")

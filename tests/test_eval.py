@@ -71,6 +71,17 @@ def test_errors_are_those_of_the_lifter(store):
     assert {row["subject"] for row in summary["subjects"]} == {"S0", "S1"}
 
 
+def test_errors_of_an_average_are_those_of_the_mean_answer(store):
+    truths = [np.array(store.joints(clip)) for clip in store.clips if clip.split == "test"]
+    one, other = (
+        Shifted([truth - truth[:, :1] for truth in truths], shift).eval()
+        for shift in ((0.03, 0.0, 0.04), (0.05, 0.0, -0.04))
+    )
+    summary = evaluate(store, PROTOCOLS["vidpose"], one, "gt", beside=[other], mirror=False).summary()
+    # (30 + 50) / 2 mm to the side; the depths cancel.
+    assert summary["averages"][0]["mpjpe"] == pytest.approx(40 * 16 / 17, rel=1e-4)
+
+
 def test_image_units_are_brought_to_metres_by_the_true_factor(store):
     clips = [clip for clip in store.clips if clip.split == "test"]
     flat = []
@@ -209,6 +220,27 @@ def test_eval_in_bfloat16_is_told_and_near(store, weights, tmp_path, monkeypatch
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
     with pytest.raises(UsageError, match="cpu has no instructions for it"):
         run(*known, "--precision", "bfloat16")
+
+
+def test_eval_averages_what_has_a_plus_between(store, weights, tmp_path):
+    zoo.save_lifter(
+        create_lifter("martinez", width=8, depth=1, channels=3, normalisation="person").eval(),
+        tmp_path / "other.safetensors",
+        {},
+    )
+    both = f"{weights}+{tmp_path / 'other.safetensors'}"
+    known = ("eval", "--dataset", "cmu", "--data", store.folder, "--device", "cpu", "--weights", both)
+    run(*known, "--json", tmp_path / "out.json")
+    (summary,) = json.loads((tmp_path / "out.json").read_text()).values()
+    assert summary["arch"] == "lstm+martinez"
+    loaded = zoo.load_weights(both, averages=True)
+    first, second = (one.lifter for one in loaded.each)
+    expected = evaluate(store, PROTOCOLS["vidpose"], first, "gt", beside=[second]).summary()
+    assert summary["averages"][0]["mpjpe"] == pytest.approx(expected["averages"][0]["mpjpe"], rel=1e-6)
+    with pytest.raises(UsageError, match="shows lifters one by one"):
+        run(*known, "--figures", tmp_path / "figures")
+    with pytest.raises(UsageError, match="one lifter is wanted here"):
+        zoo.load_lifter("single-branch+martinez")
 
 
 def test_eval_mistakes_are_one_line(store, weights, tmp_path):

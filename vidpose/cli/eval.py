@@ -23,8 +23,9 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
 @click.option("--dataset", required=True, metavar="|".join(DATASETS), help="The benchmark.")
 @click.option("--data", "folder", type=click.Path(file_okay=False, path_type=Path),
               help="Folder that `vidpose data prepare` wrote.  [default: data/DATASET]")  # fmt: skip
-@click.option("--weights", "lifters", multiple=True, metavar="NAME|FILE",
-              help="A lifter's name, or a .safetensors file. Give it again for more rows in the table.")  # fmt: skip
+@click.option("--weights", "lifters", multiple=True, metavar="NAME|FILE[+...]",
+              help="A lifter's name, or a .safetensors file; with + between, several are averaged. Give it again for "
+                   "more rows in the table.")  # fmt: skip
 @click.option("--keypoints", is_flag=True, help="Evaluate the 2D keypoints, not a lifter: AP, AR, PCK, MSE.")
 @click.option("--input", "input_name", metavar="NAME",
               help="The 2D keypoints that lifters get: gt, cpn, sh, ...  [default: the first there is]")  # fmt: skip
@@ -102,11 +103,14 @@ def eval(
         make_folder(figures)
 
     computing_on = choose_device(device)
-    loaded = {_label(name, lifters): load_weights(name) for name in lifters}
+    loaded = {_label(name, lifters): load_weights(name, averages=True) for name in lifters}
+    if figures and any(weights.averaged for weights in loaded.values()):
+        raise UsageError(f"`figures={figures}`: shows lifters one by one; give each its own --weights")
     for weights in loaded.values():
         weights.draw(hypotheses, draw_steps)
         if precision == "bfloat16":
-            use_bfloat16(weights.lifter, computing_on)
+            for one in weights.each:
+                use_bfloat16(one.lifter, computing_on)
     refiner = read_refiner(refine) if refine else None
     job = _Job(
         store, protocol, input_name, computing_on, tta, windows, smoothing, filter_name, aggregate, refiner, precision
@@ -154,10 +158,11 @@ class _Job:
         from vidpose.cli.progress import progress_of
         from vidpose.evaluation.evaluate import FILTERS, evaluate
 
+        lifter, *beside = (one.lifter.to(self.device) for one in weights.each)
         label = f"{weights.name}, {self.input_name}" + (f" + N(0, {noise:g})" if noise else "")
         with progress_of(label, unit="clips") as report:
             return evaluate(
-                self.store, self.protocol, weights.lifter.to(self.device), self.input_name,
+                self.store, self.protocol, lifter, self.input_name, beside=beside,
                 mirror=self.tta == "flip", overlap=self.windows == "blended", noise=noise,
                 aggregate=self.aggregate, refiner=self.refiner, post_filter=FILTERS[self.filter_name],
                 smoothing=None if self.smoothing.method == "none" else self.smoothing, report=report,
@@ -178,7 +183,10 @@ class _Job:
         }
         described = {}
         for row, (name, noise) in rows.items():
-            weights = {"weights_sha256": loaded[name].sha256, "arch": loaded[name].lifter.name}
+            weights = {
+                "weights_sha256": loaded[name].sha256,
+                "arch": "+".join(one.lifter.name for one in loaded[name].each),
+            }
             described[row] = weights | how | {"noise": noise} | summaries[row]
         write_json(path, described)
 

@@ -5,7 +5,7 @@ results = evaluate(Store(Path("data/h36m")), H36M_PROTOCOLS["videopose3d"], lift
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ def evaluate(
     lifter: Lifter,
     input_name: str,
     *,
+    beside: Sequence[Lifter] = (),
     mirror: bool = True,
     overlap: bool = True,
     post_filter: Filter = FILTERS["none"],
@@ -56,6 +57,7 @@ def evaluate(
     Args:
         lifter: in eval mode, on any device.
         input_name: which of the store's 2D keypoints the lifter gets.
+        beside: further lifters of the same joints, whose answers are averaged with its.
         mirror: average with the mirrored prediction of the mirrored input.
         overlap: of the windows, see `lift`.
         post_filter: what is done to the lifted joints of each clip.
@@ -75,10 +77,14 @@ def evaluate(
     clips = counted(store, protocol, input_name)
     results = Results(protocol, store.layout, store.name, input_name)
     for number, clip in enumerate(clips):
-        predicted = lift_clip(
-            store, clip, lifter, input_name, mirror=mirror, overlap=overlap, noise=noise, seed=number,
-            aggregate=aggregate,
-        )  # fmt: skip
+        answers = [
+            lift_clip(
+                store, clip, one, input_name, mirror=mirror, overlap=overlap, noise=noise, seed=number,
+                aggregate=aggregate,
+            )
+            for one in (lifter, *beside)
+        ]  # fmt: skip
+        predicted = np.mean(answers, axis=0)
         if refiner:
             predicted = refined(refiner, predicted, store, clip, input_name)
         if smoothing:

@@ -6,7 +6,7 @@ were trained on, data, recipe, metrics, licence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -97,7 +97,7 @@ def open_lifter(
         UsageError, VidposeError: as of `load_weights` and `use_bfloat16`.
     """
     name = str(name_or_file)
-    if "+" in name and not Path(name).exists():
+    if is_average(name):
         return _averaged(name, [open_lifter(one, device, threads, precision) for one in name.split("+")])
     entry = ZOO.get(name)
     if device != "cpu" or precision != "float32" or entry is None or entry.shipped.graph is None:
@@ -112,7 +112,12 @@ def open_lifter(
     return Weights(entry.name, lifter, about, entry.shipped.sha256)
 
 
-def _averaged(name: str, each: list[Weights[Lifter | GraphLifter]]) -> Weights[Lifter | GraphLifter]:
+def is_average(name: str) -> bool:
+    """Whether it is a name of several lifters, whose answers are averaged, not of one or of a file."""
+    return "+" in name and not Path(name).exists()
+
+
+def _averaged(name: str, each: Sequence[Weights[L]]) -> Weights[L]:
     """Lifters whose answers can be averaged, as one. Raises UsageError where they do not answer for the same."""
     first = each[0]
     for other in each[1:]:
@@ -124,14 +129,22 @@ def _averaged(name: str, each: list[Weights[Lifter | GraphLifter]]) -> Weights[L
     return replace(first, name=name, sha256="+".join(one.sha256 for one in each), averaged=tuple(each))
 
 
-def load_weights(name_or_file: str | Path) -> Weights[Lifter]:
+def load_weights(name_or_file: str | Path, *, averages: bool = False) -> Weights[Lifter]:
     """Read weights by zoo name or from a file; the lifter is a torch module, in eval mode, on the CPU.
 
+    Args:
+        averages: several with "+" between are taken, too, as one.
+
     Raises:
-        UsageError: neither a known name nor an existing file.
+        UsageError: neither a known name nor an existing file; or several, where one is wanted.
         VidposeError: the file is not what it should be: another hash than the zoo's, a pickle, foreign or wrong keys.
     """
-    entry = ZOO.get(str(name_or_file))
+    name = str(name_or_file)
+    if is_average(name):
+        if not averages:
+            raise UsageError(f"{name}: one lifter is wanted here; give one of {', '.join(name.split('+'))}")
+        return _averaged(name, [load_weights(one) for one in name.split("+")])
+    entry = ZOO.get(name)
     shipped = entry.weights if entry else None
     path = shipped.checked() if shipped else Path(name_or_file)
     if not path.is_file():

@@ -4,7 +4,7 @@
 #   runs/shipped_weights.sh SOURCE [LIFTER...]
 #
 # SOURCE is a folder with what http://mocap.cs.cmu.edu gives out: subjects/NN/NN.asf and NN_MM.amc, or BVH conversions
-# named NN_MM.bvh. LIFTERs are rows of recipes/cmu17.toml; without any, the default one. Each is trained, and then its
+# named NN_MM.bvh. LIFTERs are rows of recipes/cmu17.toml; without any, the two of the default. Each is trained, and then its
 # doubt: what is shipped is both. What is done already is left alone, and a training that was interrupted goes on: run it
 # again.
 #
@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 source=${1:?usage: runs/shipped_weights.sh SOURCE [LIFTER...]}
 shift
 lifters=("$@")
-((${#lifters[@]})) || lifters=(single-branch)
+((${#lifters[@]})) || lifters=(single-branch martinez)
 
 train() { # LIFTER RUN [OPTION...]
     local lifter=$1 run=$2 again=()

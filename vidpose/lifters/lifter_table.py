@@ -58,8 +58,8 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=81,
             weights=ShippedWeights(
                 "single-branch-cmu17-2.safetensors",
-                "5896b03b6f630506c5671d695668d254a1f6bdc17ff9a7b897f2349510e99d71",
-                graph_sha256="4ebcf461293aeaad5d5afbd0b60a34f24fde6e02a449895e71e34dcbe5d46c90",
+                "a721f516da0c7874b2c05767c5a020d0ab7931b53619f0b9bf3eb8357c4fa7af",
+                graph_sha256="d04f52a0fbcda93500c63b10d06ca465bbced66d101df792b67c02a2291f12ba",
             ),
         ),
         LifterEntry(

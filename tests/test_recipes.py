@@ -93,6 +93,12 @@ def test_what_is_reported_is_of_the_same_setting(name):
         assert row.input == recipe.data.input or (row.input == "detected" and recipe.data.input != "gt")
 
 
+@pytest.mark.parametrize("name", ["cmu17/martinez", "ssr-stf-table7/ssr-stf", "seq2seq"])
+def test_what_a_weights_file_says_of_its_recipe_is_read_back(name):
+    written = json.dumps(read_recipe(name).to_dict())
+    assert json.dumps(Recipe.from_dict(json.loads(written), "w.safetensors").to_dict()) == written
+
+
 def test_every_lifter_has_a_recipe_of_its_name():
     for arch in lifter_names():
         assert read_recipe(arch).arch == arch

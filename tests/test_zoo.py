@@ -1,5 +1,7 @@
 """Weights files in float16, and those that are shipped."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -61,6 +63,10 @@ def test_shipped_weights_are_small_and_say_what_made_them():
         weights = load_weights(name)
         recipe = Recipe.from_dict(weights.about["recipe"], name)
         if weights.about["data"].startswith(RELEASE):
-            assert recipe.to_dict() == read_recipe(f"cmu17/{name}").to_dict()
+            row = read_recipe(f"cmu17/{name}")
+            if recipe.init:
+                # Trained further from what was shipped before (docs/experiments.md): for how long, and how fast, is its own.
+                row = replace(row, init=recipe.init, steps=recipe.steps, lr=recipe.lr)
+            assert recipe.to_dict() == row.to_dict()
         assert recipe.arch == weights.lifter.name == name
         assert weights.about["step"] == recipe.steps

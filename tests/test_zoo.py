@@ -65,7 +65,7 @@ def test_shipped_weights_are_small_and_say_what_made_them():
         if weights.about["data"].startswith(RELEASE):
             row = read_recipe(f"cmu17/{name}")
             if recipe.init:
-                # Trained further from what was shipped before (docs/experiments.md): for how long, and how fast, is its own.
+                # Trained further from what was shipped before (docs/experiments.md), in steps of its own.
                 row = replace(row, init=recipe.init, steps=recipe.steps, lr=recipe.lr)
             assert recipe.to_dict() == row.to_dict()
         assert recipe.arch == weights.lifter.name == name

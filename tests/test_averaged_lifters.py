@@ -1,12 +1,13 @@
 """Several lifters whose answers are averaged: `--lifter a+b`."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from vidpose.body.skeletons import BLAZEPOSE_33
+from vidpose.body.skeletons import BLAZEPOSE_33, get_conversion
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.cli import cli
 from vidpose.common.errors import UsageError, VidposeError
@@ -74,6 +75,16 @@ def test_what_cannot_be_averaged_is_refused(tmp_path):
         open_lifter("single-branch+martinex", "cpu")
     with pytest.raises(VidposeError, match="unknown lifter ''"):
         open_lifter("single-branch+", "cpu")
+
+
+def test_keypoints_that_neither_knows_are_told_of_once(found, caplog):
+    coco = get_conversion("blazepose33", "coco17")
+    track = found.tracks[0]
+    keypoints, scores = coco(track.keypoints, track.scores)
+    of_coco = Track.of_keypoints(1, track.frames, track.times, track.boxes, keypoints, scores)
+    lifted(replace(found, tracks=(of_coco,), keypoint_layout="coco17"), "single-branch+martinez")
+    (told,) = [record for record in caplog.records if "expect larger errors" in record.message]
+    assert told.message.startswith("single-branch+martinez was trained on keypoints from blazepose33-h36m17-crown")
 
 
 def test_live_takes_one_lifter(walk_sample):

@@ -105,13 +105,12 @@ class TrackLifter:
         self._taken = self.conversion.target if self.conversion else seen_as
         self._size, self._smoothing, self._max_gap = size, smoothing, max_gap
         self._doubts = all(one.lifter.config.doubt for one in weights.each)
-        for one in weights.each:
-            trained_on = one.about.get("conversion")
-            if self.conversion and self.conversion.name != trained_on:
-                log.warning(
-                    "%s was trained on keypoints from %s, not from %s; expect larger errors",
-                    one.name, trained_on or "another detector", self.conversion.name,
-                )  # fmt: skip
+        trained_on = [one.about.get("conversion") for one in weights.each]
+        if self.conversion and set(trained_on) != {self.conversion.name}:
+            log.warning(
+                "%s was trained on keypoints from %s, not from %s; expect larger errors",
+                weights.name, trained_on[0] or "another detector", self.conversion.name,
+            )  # fmt: skip
 
     def __call__(self, track: Track, add: Callable[[float], None] = lambda poses: None) -> Track:
         """The track with joints, and without what was found out about an earlier lifting.

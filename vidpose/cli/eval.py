@@ -99,13 +99,12 @@ def eval(
         return
     if not lifters:
         raise UsageError("no lifter to evaluate: give --weights, or --keypoints for the 2D keypoints themselves")
-    if figures:
-        make_folder(figures)
-
     computing_on = choose_device(device)
     loaded = {_label(name, lifters): load_weights(name, averages=True) for name in lifters}
     if figures and any(weights.averaged for weights in loaded.values()):
         raise UsageError(f"`figures={figures}`: shows lifters one by one; give each its own --weights")
+    if figures:
+        make_folder(figures)
     for weights in loaded.values():
         weights.draw(hypotheses, draw_steps)
         if precision == "bfloat16":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+Progress = Callable[[int, int | None], None]
+"""Called with the number of units done, and the number expected, which is a hint or None."""
+
 
 class Tally:
     """Adds up what is done, in whatever shares it comes, and tells of whole units.
@@ -13,7 +16,7 @@ class Tally:
         progress: called with the units done and the total each time that there are more; None: nobody watches.
     """
 
-    def __init__(self, total: int, progress: Callable[[int, int | None], None] | None) -> None:
+    def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._progress = total, progress
         self._finished, self._done = 0, 0.0
 

@@ -128,17 +128,19 @@ def _origin(result: PoseResult, track: Track, up: str) -> np.ndarray:
     if place is Placement.WORLD:
         origin = _to_world(result)[:, 3]
         return Z_UP_TO_Y_UP @ origin if up == "y" else origin
-    floor = (
-        _floor_below_all(result) if place is Placement.CAMERA else floor_below([-track.joints[..., 1].astype(float)])
-    )
+    floor = floor_below([_heights(result, track)]) if place is Placement.ROOT else _floor_below_all(result)
     return -floor * (np.array([0.0, 1, 0]) if up == "y" else np.array([0.0, 0, 1]))
 
 
 @_asked_once
 def _floor_below_all(result: PoseResult) -> float:
     """The height of one floor for all who are in one space, above the camera."""
-    people = [track for track in result.tracks if has_pose(track)]
-    return floor_below([-(one.joints[..., 1].astype(float) + one.roots[:, None, 1]) for one in people])
+    return floor_below([_heights(result, track) for track in result.tracks if has_pose(track)])
+
+
+def _heights(result: PoseResult, track: Track) -> np.ndarray:
+    """(N, J) metres of a track's joints above the camera, or above the root where that is all there is."""
+    return -_from_camera(result, track, track.joints)[..., 1]
 
 
 def root_of(result: PoseResult) -> int:

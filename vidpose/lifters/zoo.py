@@ -97,7 +97,7 @@ def open_lifter(
         UsageError, VidposeError: as of `load_weights` and `use_bfloat16`.
     """
     name = str(name_or_file)
-    if is_average(name):
+    if _is_average(name):
         return _averaged(name, [open_lifter(one, device, threads, precision) for one in name.split("+")])
     entry = ZOO.get(name)
     if device != "cpu" or precision != "float32" or entry is None or entry.shipped.graph is None:
@@ -112,7 +112,7 @@ def open_lifter(
     return Weights(entry.name, lifter, about, entry.shipped.sha256)
 
 
-def is_average(name: str) -> bool:
+def _is_average(name: str) -> bool:
     """Whether it is a name of several lifters, whose answers are averaged, not of one or of a file."""
     return "+" in name and not Path(name).exists()
 
@@ -140,7 +140,7 @@ def load_weights(name_or_file: str | Path, *, averages: bool = False) -> Weights
         VidposeError: the file is not what it should be: another hash than the zoo's, a pickle, foreign or wrong keys.
     """
     name = str(name_or_file)
-    if is_average(name):
+    if _is_average(name):
         if not averages:
             raise UsageError(f"{name}: one lifter is wanted here; give one of {', '.join(name.split('+'))}")
         return _averaged(name, [load_weights(one) for one in name.split("+")])

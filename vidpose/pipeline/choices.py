@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vidpose.body.stretches import MAX_GAP
 from vidpose.common.errors import UsageError
+from vidpose.common.tally import Progress
 from vidpose.lifters.lifter_config import PRECISIONS
 from vidpose.lifters.lifter_table import DEFAULT
 from vidpose.refine.focal import Lens
@@ -19,9 +20,6 @@ from vidpose.refine.scale import Heights, check_height, parse_heights
 
 if TYPE_CHECKING:
     from vidpose.pipeline.networks import Networks
-
-Progress = Callable[[int, int | None], None]
-"""Called with the number of frames done, and the number expected, which is a hint or None."""
 
 ProgressOf = Callable[[str, str], AbstractContextManager[Progress]]
 """Gives, for a label and what is counted ("frames"), a block in which to call what it yields."""

@@ -11,7 +11,7 @@ frame; a view that has none there is missing for that moment. Frames stream, one
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
+from vidpose.common.tally import Progress
 from vidpose.keypoints.clips.clip_finder import Appearance, ClipFinder
 from vidpose.keypoints.poses import seen_inside
 from vidpose.pipeline.choices import Finding
@@ -43,7 +44,7 @@ def look_again(
     *,
     start: float | None = None,
     end: float | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[PoseResult, ...]:
     """The same tracks with the keypoints that a network sees in clips, cut out where the others were found.
 
@@ -155,7 +156,7 @@ def _pictures(
 def _counted(
     moments: range,
     pictures: Sequence[Iterator[np.ndarray | None]],
-    progress: Callable[[int, int | None], None] | None,
+    progress: Progress | None,
 ) -> Iterator[tuple[int, Sequence[np.ndarray | None]]]:
     for done, (moment, *some) in enumerate(zip(moments, *pictures, strict=True), start=1):
         yield moment, some

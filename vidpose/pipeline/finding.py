@@ -16,7 +16,8 @@ from vidpose import __version__
 from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.inputs import reading
-from vidpose.pipeline.choices import Filming, Finding, Progress
+from vidpose.common.tally import Progress
+from vidpose.pipeline.choices import Filming, Finding
 from vidpose.pipeline.followers import Sighting
 from vidpose.pipeline.keeping import Keeping, Rows, Segment, SegmentFacts, search_of
 from vidpose.pipeline.networks import Networks

@@ -13,7 +13,7 @@ from vidpose.body.skeletons import Conversion, Skeleton, get_conversion, get_ske
 from vidpose.body.stretches import MAX_GAP, bridgeable, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
-from vidpose.common.tally import Tally
+from vidpose.common.tally import Progress, Tally
 from vidpose.lifters.running import Advance, doubts_of, lift
 from vidpose.lifters.zoo import Weights
 from vidpose.refine.completing import complete
@@ -23,7 +23,6 @@ from vidpose.refine.smoothing import Smoothing
 if TYPE_CHECKING:
     from vidpose.lifters import Lifter
     from vidpose.lifters.graph_lifter import GraphLifter
-    from vidpose.pipeline.choices import Progress
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +161,10 @@ class TrackLifter:
                     "diverged"
                 )
             joints.append(lifted)
-            doubts.append(doubts_of(one.lifter, keypoints, scores, size, lifted)[:, : len(lifted[0]) * self._doubts])
-        return np.mean(joints, axis=0), np.mean(doubts, axis=0)
+            if self._doubts:
+                doubts.append(doubts_of(one.lifter, keypoints, scores, size, lifted))
+        nothing = np.empty((len(times), 0, 2), np.float32)
+        return np.mean(joints, axis=0), np.mean(doubts, axis=0) if doubts else nothing
 
 
 def _warn_of_rate(weights: Weights[Lifter | GraphLifter], times: np.ndarray) -> None:

@@ -253,8 +253,10 @@ def _held(
 def _windows(run: slice) -> list[tuple[slice, int]]:
     """Rows of windows, and how many of them are those of the window before. The last one is up to twice as long."""
     starts = [run.start, *range(run.start + _TOGETHER, run.stop - _TOGETHER, _TOGETHER)]
-    ends = [start + _SHARED for start in starts[1:]] + [run.stop]
-    return [(slice(*ends), _SHARED if row else 0) for row, ends in enumerate(zip(starts, ends, strict=True))]
+    stops = [start + _SHARED for start in starts[1:]] + [run.stop]
+    return [
+        (slice(start, stop), 0 if start == run.start else _SHARED) for start, stop in zip(starts, stops, strict=True)
+    ]
 
 
 class _Holding:

@@ -21,7 +21,7 @@ from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
 from vidpose.common.errors import UsageError
-from vidpose.common.tally import Tally
+from vidpose.common.tally import Progress, Tally
 from vidpose.refine.agreement import Evidence, best_body
 from vidpose.refine.contacts import foot_speeds, resting
 from vidpose.refine.extremities import with_extremities
@@ -44,7 +44,7 @@ def fit(
     result: PoseResult,
     height: Heights | None = None,
     max_gap: float = MAX_GAP,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> PoseResult:
     """Replace everybody's joints by those of a body that moves as bodies do.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.body.stretches import MAX_GAP
 from vidpose.body.tracks import PlacingFacts, PoseResult, Track
+from vidpose.common.tally import Progress
 from vidpose.refine.fit import fit as fit_bodies
 from vidpose.refine.focal import Lens
 from vidpose.refine.ground import find_ground
@@ -34,7 +34,7 @@ def place(
     fit: bool = False,
     ground: bool = False,
     max_gap: float = MAX_GAP,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> PoseResult:
     """Find out where people are.
 
@@ -76,7 +76,7 @@ def fit_given(
     height: Heights | None = None,
     fit: bool = True,
     max_gap: float = MAX_GAP,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> PoseResult:
     """What `place` does for joints that came in 3D, with their places: make each person one body.
 

@@ -27,7 +27,7 @@ from torch import nn
 
 from vidpose.people.nanodet_network import NanoDet
 from vidpose.runtimes.blazepose import LANDMARK_CONFIGS, Encoder, PersonRegions, PoseLandmarks
-from vidpose.runtimes.embedded import KIND
+from vidpose.runtimes.embedded import KIND, PICTURES
 from vidpose.runtimes.graph_file import write_graph
 from vidpose.weights.weights_file import write_weights
 
@@ -314,7 +314,7 @@ def export(network: nn.Module, name: str, weights: Path) -> None:
         name, ["landmarks", "presence", "heatmaps", "world"]
     )
     pictures = torch.zeros(2, 3, size, size + 32 if name == "nanodet" else size)
-    write_graph(network, weights, {"pictures": (pictures, axes)}, outputs)
+    write_graph(network, weights, {PICTURES: (pictures, axes)}, outputs)
 
 
 if __name__ == "__main__":

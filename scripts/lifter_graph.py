@@ -17,7 +17,7 @@ from vidpose.lifters.graph_lifter import DOUBTS, JOINTS, PIXELS, POSED, SEEN, SI
 from vidpose.lifters.window_network import WindowNetwork
 from vidpose.lifters.zoo import load_weights
 from vidpose.runtimes.graph_file import write_graph
-from vidpose.weights.downloads import file_hash
+from vidpose.weights.hashing import file_hash
 
 
 class Doubting(WindowNetwork):

@@ -14,7 +14,8 @@ from file_server import Server, serving
 
 from vidpose.common.errors import VidposeError
 from vidpose.weights import downloads
-from vidpose.weights.downloads import fetch, has_hash, remove
+from vidpose.weights.downloads import fetch, remove
+from vidpose.weights.hashing import has_hash
 
 CONTENT = np.random.default_rng(0).bytes(300_001)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

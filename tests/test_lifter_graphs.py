@@ -46,18 +46,31 @@ def test_a_graph_answers_as_torch_does(name):
 INFER = """
 import sys
 from vidpose.cli import main
+from vidpose.runtimes.onnx_network import OnnxGraph
+
+opened, before = [], OnnxGraph.__init__
+
+def open_it(graph, path, threads):
+    opened.append((path.stem, "scipy" in sys.modules))
+    before(graph, path, threads)
+
+OnnxGraph.__init__ = open_it
 try:
     main()
 finally:
-    print("torch" in sys.modules)
+    print(*(name for name, _ in opened))
+    print(*(name for name, is_late in opened if is_late))
+    print(*{"torch", "http.client", "PIL"} & set(sys.modules))
 """
 
 
-def test_a_run_as_it_comes_loads_no_torch(tmp_path):
+def test_a_run_as_it_comes_opens_its_graphs_before_it_imports_much(tmp_path):
     video = shipped("samples") / "walk-wave.mp4"
     command = [sys.executable, "-c", INFER, "infer", video, "--end", "0.2", "--device", "cpu", "--out", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False"
+    opened, late, unwanted = done.stdout.split("\n")[-4:-1]
+    assert len(opened.split()) == 5
+    assert (late, unwanted) == ("", "")
     assert (tmp_path / "walk-wave_overlay.mp4").is_file()
 
 

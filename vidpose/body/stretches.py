@@ -19,6 +19,14 @@ def stretches(there: np.ndarray) -> list[slice]:
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
+def lasting(there: np.ndarray, rows: int) -> np.ndarray:
+    """(N,) mask: True only in those runs of True that are at least so many rows long."""
+    kept = np.zeros(len(there), bool)
+    for run in stretches(there):
+        kept[run] = run.stop - run.start >= rows
+    return kept
+
+
 def jumps(times: np.ndarray, max_seconds: float = MAX_GAP) -> np.ndarray:
     """Whether time jumps after each frame but the last: further than may be bridged, and than frames usually lie apart.
 

@@ -358,7 +358,7 @@ class PoseResult:
         Raises:
             VidposeError: the page cannot be written.
         """
-        from vidpose.export import write_page
+        from vidpose.export.html import write_page
 
         write_page(self, Path(path))
         return Path(path)

@@ -22,7 +22,6 @@ from vidpose.cli.infer_options import (
     placing_options,
     resumed_writing_options,
 )
-from vidpose.cli.progress import progress_of
 from vidpose.cli.spelling import spelled
 from vidpose.cli.terminal import complain, say
 from vidpose.common.errors import UsageError, VidposeError
@@ -235,6 +234,8 @@ def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks
 
 
 def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> None:
+    from vidpose.cli.progress import progress_of
+
     started, clock = time.monotonic(), time.time()
     try:
         results = job.run(progress_of, networks=networks, keeping=[files.keeping for files in outputs])

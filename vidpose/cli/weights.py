@@ -124,7 +124,7 @@ def verify() -> None:
 def _checked() -> Iterator[tuple[str, Path, str]]:
     """Name, path, and "ok", "damaged" or "no hash", of all weights at hand."""
     from vidpose.pipeline.table import WEIGHTS
-    from vidpose.weights.downloads import has_hash
+    from vidpose.weights.hashing import has_hash
     from vidpose.weights.shipped import ShippedWeights
 
     for name, entry in WEIGHTS.items():
@@ -170,7 +170,7 @@ def _facts(path: Path) -> dict[str, Any]:
     from vidpose.keypoints.keypoint_network import KEYPOINT_CLASSES
     from vidpose.lifters.lifter import LIFTER_CLASSES
     from vidpose.runtimes import embedded
-    from vidpose.weights.downloads import file_hash
+    from vidpose.weights.hashing import file_hash
     from vidpose.weights.header import count_parameters, read_header
     from vidpose.weights.weights_file import read_network
 

@@ -1,4 +1,4 @@
-"""Results for other programs: one file a format, all of them in `FORMATS`.
+"""Results for other programs: one file a format, all of them in `FORMATS`, which imports one when it is written.
 
 docs/exports.md says what each format holds and how it was checked.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,8 @@ from vidpose.body.bone_names import BONE_NAMES, bone_names
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError, did_you_mean
-from vidpose.export.bvh import write_bvh
-from vidpose.export.c3d import c3d_paths, write_c3d
-from vidpose.export.coco import write_coco
-from vidpose.export.csv import write_csv
-from vidpose.export.gltf import write_gltf
-from vidpose.export.html import write_html
-from vidpose.export.json import write_json
-from vidpose.export.mot import write_mot
-from vidpose.export.openpose import write_openpose
-from vidpose.export.opensim import write_opensim
+from vidpose.common.lazy import imported
 from vidpose.export.placing import Placement, has_pose, place_of
-from vidpose.export.trc import write_trc
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +28,17 @@ class ExportFormat:
 
     Attributes:
         suffix: what the names of its files end in.
-        write_all: writes everybody to a path; None for a format with a file a person.
-        write_person: writes one person to a path, for a format with a file a person.
-        paths_of: the files that `write_person` then makes; None: the one.
+        write_all: "module:function" that writes everybody to a path; "" for a format with a file a person.
+        write_person: the same that writes one person to a path, for a format with a file a person.
+        paths_of: the same that gives the files that `write_person` then makes; "": the one.
         joints: it is of 3D joints, and there is nothing to write of somebody without.
         choices: names of what a user may choose about it: keyword arguments that its function takes.
     """
 
     suffix: str
-    write_all: Callable[..., None] | None = None
-    write_person: Callable[..., None] | None = None
-    paths_of: Callable[[PoseResult, Track, Path], list[Path]] | None = None
+    write_all: str = ""
+    write_person: str = ""
+    paths_of: str = ""
     joints: bool = False
     choices: frozenset[str] = frozenset()
 
@@ -57,7 +47,8 @@ class ExportFormat:
         people = _people(result, self.joints)
         if self.write_person:
             if self.paths_of:
-                return [path for track in people for path in self.paths_of(result, track, self._path(stem, track.id))]
+                paths_of = imported(self.paths_of)
+                return [path for track in people for path in paths_of(result, track, self._path(stem, track.id))]
             return [self._path(stem, track.id) for track in people]
         return [_with(stem, self.suffix)] if people or not self.joints else []
 
@@ -86,10 +77,9 @@ class ExportFormat:
                 log.warning("person %d has no 3D pose, and is left out of %s", track.id, self.suffix)
         if self.write_person:
             for track in people:
-                self.write_person(result, track, self._path(stem, track.id), **chosen)
+                imported(self.write_person)(result, track, self._path(stem, track.id), **chosen)
         elif paths:
-            assert self.write_all is not None
-            self.write_all(result, paths[0], **chosen)
+            imported(self.write_all)(result, paths[0], **chosen)
         return paths
 
     def stem_of(self, path: Path) -> Path:
@@ -100,28 +90,26 @@ class ExportFormat:
         return _with(stem, f"_person{person}{self.suffix}")
 
 
-def write_page(result: PoseResult, path: Path) -> None:
-    """Write the page of a result, with the video if it is still where the result has it.
-
-    Raises:
-        VidposeError: the video cannot be read or is not the one of the result; the page cannot be written.
-    """
-    video = Path(result.source.path)
-    write_html(result, path, video=video if result.source.pictures and video.exists() else None)
-
-
 FORMATS: dict[str, ExportFormat] = {
-    "bvh": ExportFormat(".bvh", write_person=write_bvh, joints=True, choices=frozenset({"bones"})),
-    "c3d": ExportFormat(".c3d", write_person=write_c3d, paths_of=c3d_paths, joints=True),
-    "coco": ExportFormat("_coco.json", write_all=write_coco),
-    "csv": ExportFormat(".csv", write_all=write_csv),
-    "gltf": ExportFormat(".glb", write_all=write_gltf, joints=True, choices=frozenset({"bones"})),
-    "html": ExportFormat(".html", write_all=write_page),
-    "json": ExportFormat(".json", write_all=write_json),
-    "mot": ExportFormat(".mot", write_person=write_mot, joints=True, choices=frozenset({"heading"})),
-    "openpose": ExportFormat("_openpose", write_all=write_openpose),
-    "opensim": ExportFormat("_opensim", write_person=write_opensim, joints=True, choices=frozenset({"heading"})),
-    "trc": ExportFormat(".trc", write_person=write_trc, joints=True, choices=frozenset({"heading"})),
+    "bvh": ExportFormat(".bvh", write_person="vidpose.export.bvh:write_bvh", joints=True, choices=frozenset({"bones"})),
+    "c3d": ExportFormat(
+        ".c3d", write_person="vidpose.export.c3d:write_c3d", paths_of="vidpose.export.c3d:c3d_paths", joints=True
+    ),
+    "coco": ExportFormat("_coco.json", write_all="vidpose.export.coco:write_coco"),
+    "csv": ExportFormat(".csv", write_all="vidpose.export.csv:write_csv"),
+    "gltf": ExportFormat(".glb", write_all="vidpose.export.gltf:write_gltf", joints=True, choices=frozenset({"bones"})),
+    "html": ExportFormat(".html", write_all="vidpose.export.html:write_page"),
+    "json": ExportFormat(".json", write_all="vidpose.export.json:write_json"),
+    "mot": ExportFormat(
+        ".mot", write_person="vidpose.export.mot:write_mot", joints=True, choices=frozenset({"heading"})
+    ),
+    "openpose": ExportFormat("_openpose", write_all="vidpose.export.openpose:write_openpose"),
+    "opensim": ExportFormat(
+        "_opensim", write_person="vidpose.export.opensim:write_opensim", joints=True, choices=frozenset({"heading"})
+    ),
+    "trc": ExportFormat(
+        ".trc", write_person="vidpose.export.trc:write_trc", joints=True, choices=frozenset({"heading"})
+    ),
 }
 """Name on the command line -> the format."""
 
@@ -176,7 +164,4 @@ __all__ = [
     "get_formats",
     "has_pose",
     "place_of",
-    "write_csv",
-    "write_json",
-    "write_page",
 ]

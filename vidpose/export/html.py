@@ -87,6 +87,16 @@ def write_html(
         partial.write_text(whole, encoding="utf-8", errors="backslashreplace")
 
 
+def write_page(result: PoseResult, path: Path) -> None:
+    """Write the page of a result, with the video if it is still where the result has it.
+
+    Raises:
+        VidposeError: the video cannot be read or is not the one of the result; the page cannot be written.
+    """
+    video = Path(result.source.path)
+    write_html(result, path, video=video if result.source.pictures and video.exists() else None)
+
+
 def assembled(
     markup: str,
     *,

@@ -15,7 +15,6 @@ from functools import wraps
 from typing import TypeVar
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from vidpose.body.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
 from vidpose.body.skeletons import get_skeleton
@@ -160,6 +159,8 @@ def facing_x(result: PoseResult, joints: np.ndarray, heading: float | None) -> t
     Returns:
         (3, 3) and (3,): `joints @ turn.T + shift`.
     """
+    from scipy.spatial.transform import Rotation
+
     if heading is not None:
         return Rotation.from_euler("y", heading, degrees=True).as_matrix(), np.zeros(3)
     layout = get_skeleton(result.joint_layout)

@@ -29,7 +29,7 @@ class GraphLifter:
     """What `lift` and who calls it need of a `Lifter`, whose attributes these are; it looks into mirrors always.
 
     Attributes:
-        run: gives one of the graph's outputs, see `OnnxGraph`.
+        run: gives the graph's outputs, see `OnnxGraph`.
 
     Args:
         name: of the lifter.
@@ -83,4 +83,4 @@ class GraphWindows:
 
     def _run(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         given = {name: array.astype(np.float32) for name, array in inputs.items()}
-        return self._lifter.run(output, {**given, SIZE: self._size})
+        return self._lifter.run([output], {**given, SIZE: self._size})[0]

@@ -59,7 +59,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "single-branch-cmu17-2.safetensors",
                 "a721f516da0c7874b2c05767c5a020d0ab7931b53619f0b9bf3eb8357c4fa7af",
-                graph_sha256="d04f52a0fbcda93500c63b10d06ca465bbced66d101df792b67c02a2291f12ba",
+                graph_sha256="44f14a05ae676c8b2c9ab16145d1ab2724d75591204e8d01c9bb667c0289047b",
             ),
         ),
         LifterEntry(
@@ -74,7 +74,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "dual-branch-cmu17-2.safetensors",
                 "706143a7f77606bcbbc0dca56cd0dfacc27b8b8b677c47d759cf87e648f4f400",
-                graph_sha256="4495c27601c2806999b10332c32c0a97c6885e95edcd61bc0780c8c240a7012d",
+                graph_sha256="d42117e84eeb880242665801e57a0a2488370d009ef2b346fd007afb6e9957f8",
             ),
         ),
         LifterEntry(
@@ -89,7 +89,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "lstm-cmu17-2.safetensors",
                 "3913d01a11d1d741269975a201a08a1a69a7ecb93933d07c06d177716a8fd23b",
-                graph_sha256="5982c253e8fd7ee96481d39b11697109cbd54501aa4b72557733151ac30a8605",
+                graph_sha256="2e5bf7faabd70e804e713183df4f4dd84ebb354c9679405e0be20f4c6bead7d0",
             ),
         ),
         LifterEntry(
@@ -105,7 +105,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "seq2seq-cmu17-2.safetensors",
                 "4a13b3b40a666da66f43e12385f138556923b2ffc67f167c6c4ee7e9214b4fcc",
-                graph_sha256="f5480679001ddc65a32987008956cef1c2eace13cc8438121c043b00ae12f148",
+                graph_sha256="6fc7178004eccd815e75e9d45522d36032236c89c3b0a623240318e83a101566",
             ),
         ),
         LifterEntry(
@@ -197,7 +197,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "videopose3d-cmu17-2.safetensors",
                 "c96ba4c330304966168a8540a2938bc5325de91f9bb0233e2cc3dc9bacc88500",
-                graph_sha256="9bdbc4e9f1af9d0b6050ace199b5e03f06564c9aadd5c37fecd23d7a1a045969",
+                graph_sha256="c124054f33f29f1c80b56480ed9877cd57843fef668d7d898a881370533558ff",
             ),
         ),
         LifterEntry(
@@ -217,7 +217,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             weights=ShippedWeights(
                 "martinez-cmu17-2.safetensors",
                 "21d9acb6d0d51edda52fc1655faccd7633432cb011a8fa57e1e74cb150515374",
-                graph_sha256="d7371d690688ffb06862a7664024715a43857519a3843671e2b80132d9adee3a",
+                graph_sha256="8c64b5a5eb1a07d9d829f6fcfd4a8d0be898796e3daf2306aff846b0c1fc085c",
             ),
         ),
         LifterEntry(

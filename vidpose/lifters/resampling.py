@@ -6,7 +6,6 @@ Shape suffixes: N frames of the clip, M of the resampled one, J joints.
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import CubicSpline, interp1d
 
 _SAME_RATE = 0.02
 """Relative difference of two frame rates that a lifter does not notice."""
@@ -62,6 +61,8 @@ def resampled(
 
 def cubic(times_N: np.ndarray, values_N: np.ndarray, times_M: np.ndarray) -> np.ndarray:
     """(M, ...) values at other times within the given ones, by a cubic spline as far as there are points for one."""
+    from scipy.interpolate import CubicSpline, interp1d
+
     values_N = np.asarray(values_N, np.float64)
     if len(times_N) == 1:
         return np.repeat(values_N, len(times_M), axis=0)

@@ -15,7 +15,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import short
 from vidpose.lifters.graph_lifter import GraphLifter
 from vidpose.lifters.lifter_table import ZOO
-from vidpose.weights.downloads import file_hash
+from vidpose.weights.hashing import file_hash
 from vidpose.weights.header import read_header
 
 if TYPE_CHECKING:

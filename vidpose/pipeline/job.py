@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,6 +266,9 @@ class Job:
         from vidpose.pipeline.lifting import conversion_for
 
         conversion_for(weights.lifter, networks.layout)
+        # The networks are still being opened, in threads. What comes after the search is imported meanwhile.
+        for later in ("scipy.interpolate", "vidpose.refine.place"):
+            import_module(later)
         # A clip network of one view looks at calibrated views each alone.
         clips = networks.clips
         if clips and not (self.finding.in_step or (cameras and clips.views > 1)):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import Struct
@@ -24,7 +24,9 @@ from vidpose.common.files import write_npz
 from vidpose.common.inputs import convert, strict_json
 from vidpose.common.npz import open_npz
 from vidpose.pipeline.choices import Filming, Finding
-from vidpose.pipeline.followers import Sighting
+
+if TYPE_CHECKING:
+    from vidpose.pipeline.followers import Sighting
 
 SEGMENT_SECONDS = 600.0
 """Of video, after which what was found is kept."""

@@ -7,9 +7,9 @@ do not stay together. How the body was lifted does not matter here.
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import binary_opening, gaussian_filter1d
 
 from vidpose.body.skeletons import EXTREMITIES_10, get_skeleton
+from vidpose.body.stretches import lasting
 from vidpose.body.tracks import PinholeCamera, Track
 from vidpose.body.whole_body import extremity_keypoints
 
@@ -51,7 +51,7 @@ def foot_speeds(track: Track, keypoint_layout: str, camera: PinholeCamera) -> np
         points = np.concatenate([ends[:, own], track.keypoints[:, [ankle]]], axis=1)
         scores = np.concatenate([end_scores[:, own], track.scores[:, [ankle]]], axis=1)
         rays = (points.astype(np.float64) - camera.centre) / camera.focal
-        calm = gaussian_filter1d(np.nan_to_num(rays), _SMOOTHED / step, axis=0, mode="nearest")
+        calm = _blurred(np.nan_to_num(rays), _SMOOTHED / step)
         moving = np.linalg.norm(np.gradient(calm, track.times, axis=0), axis=-1).max(axis=1)
         speeds[:, foot] = np.where((scores >= _SEEN).all(axis=1) & np.isfinite(rays).all(axis=(1, 2)), moving, np.inf)
     return speeds
@@ -69,5 +69,16 @@ def resting(speeds: np.ndarray, depths: np.ndarray, times: np.ndarray) -> np.nda
     if len(times) < 2:
         return np.zeros_like(still)
     step = float(np.median(np.diff(times)))
-    rests = np.stack([binary_opening(one, np.ones(max(2, round(_BRIEFEST / step)))) for one in still.T], axis=1)
-    return rests & ~binary_opening(rests.all(axis=1), np.ones(max(3, round(STANDING / step))))[:, None]
+    rests = np.stack([lasting(one, max(2, round(_BRIEFEST / step))) for one in still.T], axis=1)
+    return rests & ~lasting(rests.all(axis=1), max(3, round(STANDING / step)))[:, None]
+
+
+def _blurred(values: np.ndarray, deviation: float) -> np.ndarray:
+    """(N, ...) values averaged over their neighbours by a Gaussian of so many rows; the ends go on as they are.
+
+    `scipy.ndimage` has it too, and takes longer to import than the rest of a short clip's bodies takes.
+    """
+    reach = int(4 * deviation + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    padded = np.pad(values, [(reach, reach)] + [(0, 0)] * (values.ndim - 1), mode="edge")
+    return np.apply_along_axis(np.convolve, 0, padded, weights / weights.sum(), "valid")

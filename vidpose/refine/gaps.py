@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from vidpose.body.stretches import bridgeable
 
@@ -23,6 +22,8 @@ def fill_gaps(curves: np.ndarray, times: np.ndarray, max_seconds: float) -> np.n
     fill = bridgeable(there, times, max_seconds) & ~there
     if not fill.any():
         return curves
+    from scipy.interpolate import PchipInterpolator
+
     filled = curves.copy()
     filled[fill] = PchipInterpolator(times[there], curves[there], axis=0)(times[fill])
     return filled

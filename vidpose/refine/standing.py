@@ -17,10 +17,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.ndimage import binary_opening
 
 from vidpose.body.skeletons import EXTREMITIES_10, get_skeleton
-from vidpose.body.stretches import MAX_GAP, unbroken
+from vidpose.body.stretches import MAX_GAP, lasting, unbroken
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.refine.block_band import solve_block_band
 from vidpose.refine.contacts import STANDING
@@ -94,7 +93,7 @@ def standing(ankles_NAD: np.ndarray, roots_ND: np.ndarray, times: np.ndarray) ->
     rests_NA = np.linalg.norm(across_NAD, axis=-1) < _STILL
     rests_NA &= np.linalg.norm(velocity_NAD, axis=-1) < _FAR_AND_NEAR
     frames = max(3, round(STANDING / float(np.median(np.diff(times)))))
-    return binary_opening(rests_NA.all(axis=1), np.ones(frames))
+    return lasting(rests_NA.all(axis=1), frames)
 
 
 def _moves(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidpose.runtimes.onnx_network import OnnxNetwork
+from vidpose.runtimes.onnx_network import OnnxGraph
 from vidpose.weights.shipped import ShippedWeights
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 KIND = "vidpose-embedded-network"
 """What the header of the weights calls them."""
+
+PICTURES = "pictures"
+"""What their graphs call their input."""
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
 """(N, 3, H, W) float32 pictures to the network's outputs."""
@@ -55,7 +58,7 @@ class EmbeddedNetwork:
         if device == "cpu":
             graph = weights.graph
             assert graph is not None, weights.file
-            self.run: Run = OnnxNetwork(graph.checked(), outputs, threads=threads, weights_beside=True)
+            self.run: Run = _by_onnx(graph.checked(), outputs, threads)
         else:
             self.run = _by_torch(path, make, device)
 
@@ -63,6 +66,11 @@ class EmbeddedNetwork:
         """The outputs for N pictures, one at least: (N, 3, H, W) float32 -> float32."""
         parts = [self.run(pictures_NCHW[i : i + _MOST_AT_ONCE]) for i in range(0, len(pictures_NCHW), _MOST_AT_ONCE)]
         return parts[0] if len(parts) == 1 else [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _by_onnx(path: Path, outputs: Sequence[str], threads: int | None) -> Run:
+    graph = OnnxGraph(path, threads)
+    return lambda pictures_NCHW: graph(outputs, {PICTURES: pictures_NCHW})
 
 
 def _by_torch(weights: Path, make: Callable[[], nn.Module], device: str) -> Run:

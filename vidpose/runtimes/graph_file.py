@@ -9,13 +9,16 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from vidpose.common.files import replacing
+
+if TYPE_CHECKING:
+    import onnx
 
 _SMALL = 256
 """Numbers of a constant that may stand in a graph: sizes, orders of joints, statistics."""
@@ -35,7 +38,8 @@ def write_graph(
     Args:
         inputs: by name, an example of each, and its axes that may vary.
         prefix: of the parameters' names in the network, which the file of weights does not have.
-        plain: write the operations as they are. Otherwise constants are folded, parameters too where they are small.
+        plain: parameters stay as they are, and what follows from constants alone is worked out here, not whenever the
+            graph is opened. Otherwise small parameters are folded, too.
     """
     import onnx
 
@@ -50,6 +54,11 @@ def write_graph(
         model = onnx.load(raw)
     length = int.from_bytes(weights.read_bytes()[:8], "little")
     stored_as = json.loads(weights.read_bytes()[8 : 8 + length])
+    # Sizes and the like; of equal tensors, one is kept.
+    own = [t for t in model.graph.initializer if t.name.removeprefix(prefix) not in stored_as]
+    assert all(np.prod(t.dims) < _SMALL for t in own)
+    if plain:
+        model = _folded(model, [t for t in model.graph.initializer if t not in own])
     casts = []
     for tensor in list(model.graph.initializer):
         entry = stored_as.get(tensor.name.removeprefix(prefix))
@@ -77,9 +86,30 @@ def write_graph(
         if hasattr(part, "doc_string"):
             part.doc_string = ""
     del model.graph.value_info[:]
-    # What is left are sizes and the like; of equal tensors, one is kept.
-    assert all(np.prod(t.dims) < _SMALL for t in model.graph.initializer if not t.external_data)
     path = weights.with_suffix(".onnx")
     with replacing(path) as partial:
         partial.write_bytes(model.SerializeToString())
     return path
+
+
+def _folded(model: onnx.ModelProto, parameters: Sequence[onnx.TensorProto]) -> onnx.ModelProto:
+    """The same network with its constants folded, and the parameters as they are: meanwhile, they are inputs."""
+    import onnx
+    import onnxruntime
+
+    inputs = list(model.graph.input)
+    for tensor in parameters:
+        model.graph.initializer.remove(tensor)
+        model.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    options = onnxruntime.SessionOptions()
+    # Further levels write operations that only ONNX Runtime knows.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
+        onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        folded = onnx.load(options.optimized_model_filepath)
+    del folded.graph.input[:], folded.opset_import[:]
+    folded.graph.input.extend(inputs)
+    folded.graph.initializer.extend(parameters)
+    folded.opset_import.extend(model.opset_import)
+    return folded

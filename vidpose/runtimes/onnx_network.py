@@ -36,9 +36,6 @@ class OnnxNetwork:
         path: Path,
         outputs: Sequence[str],
         device: str = "cpu",
-        *,
-        threads: int | None = None,
-        weights_beside: bool = False,
     ) -> None:
         """Load the network.
 
@@ -46,16 +43,13 @@ class OnnxNetwork:
             path: an .onnx file, or an SDK archive (.zip) with one in it.
             outputs: the names of its outputs, in the order in which a call gives them.
             device: `cuda` where ONNX Runtime can use it; it runs on the CPU where it cannot.
-            threads: of the CPU to use; None: as many as there are.
-            weights_beside: it is a file of ours whose weights lie in another file of its folder. A file of somebody
-                else's may not read other files.
 
         Raises:
             VidposeError: ONNX Runtime is not installed; the file cannot be read, or is of a network with other inputs
                 or outputs.
         """
         self.path = path
-        self._session = _session(path, device, threads, weights_beside)
+        self._session = _session(path, device)
         inputs = {i.name: i.shape for i in self._session.get_inputs()}
         given = [o.name for o in self._session.get_outputs()]
         if not (len(inputs) == 1 and all(map(_is_picture, inputs.values())) and set(outputs) <= set(given)):
@@ -88,7 +82,7 @@ class OnnxNetwork:
 class OnnxGraph:
     """A graph that comes with vidpose, whose weights lie in another file of its folder; on the CPU.
 
-    A lifter's takes a quarter of a second to open, and is called long after: it is opened in a thread.
+    It is opened in a thread: that needs little of Python, so that meanwhile the rest is imported and frames are read.
 
     Args:
         path: the .onnx file.
@@ -96,21 +90,28 @@ class OnnxGraph:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
+        self._path = path
         opener = ThreadPoolExecutor(1)
-        self._opening = opener.submit(_session, path, "cpu", threads, weights_beside=True)
+        self._opening = opener.submit(_session, path, "cpu", threads, ours=True)
         opener.shutdown(wait=False)
 
-    def __call__(self, output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """One of its outputs, for all its inputs by name.
+    def __call__(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs of these names, for all its inputs by name.
 
         Raises:
-            VidposeError: it or its weights are damaged.
+            VidposeError: it or its weights are damaged, or it fails on these inputs.
         """
-        return self._opening.result().run([output], inputs)[0]
+        session = self._opening.result()
+        try:
+            return session.run(list(outputs), inputs)
+        except Exception as error:  # as of `_session`
+            raise VidposeError(f"{self._path}: fails ({one_line(error)})") from None
 
 
-def _session(path: Path, device: str, threads: int | None, weights_beside: bool) -> onnxruntime.InferenceSession:
-    """ONNX Runtime with a network; as of `OnnxNetwork`."""
+def _session(
+    path: Path, device: str, threads: int | None = None, *, ours: bool = False
+) -> onnxruntime.InferenceSession:
+    """ONNX Runtime with a network; as of `OnnxNetwork`, or of `OnnxGraph` where the file is ours."""
     # It would send its maker what it runs, and keep a number of the machine; it reads this when it is loaded.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -120,11 +121,15 @@ def _session(path: Path, device: str, threads: int | None, weights_beside: bool)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
+    # To plan which tensors share memory takes half the time of opening a graph of many small operations, and spares
+    # none: what is no longer needed goes back in any case.
+    options.enable_mem_reuse = not ours
     # Threads that wait in a loop take the processor from decoding and drawing, and halve the speed of a busy one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     on_gpu = device.startswith("cuda") and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     providers = ["CUDAExecutionProvider"] * on_gpu + ["CPUExecutionProvider"]
-    content = str(path) if weights_beside else _read(path)
+    # A file of somebody else's may not read other files.
+    content = str(path) if ours else _read(path)
     try:
         return onnxruntime.InferenceSession(content, options, providers)
     except Exception as error:  # its exceptions have no common base

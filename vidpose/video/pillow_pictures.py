@@ -9,11 +9,14 @@ import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from vidpose.common.errors import VidposeError, one_line
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _ANIMATED = (".webp", ".avif", ".tif", ".tiff")
 _DEFAULT_FPS = Fraction(30)
@@ -22,6 +25,7 @@ _DEFAULT_FPS = Fraction(30)
 def open_picture(file: Path | io.BytesIO) -> Image.Image:
     """A picture, open; raises OSError, ValueError and what else Pillow has where it is none."""
     import pi_heif
+    from PIL import Image
 
     pi_heif.register_heif_opener()
     with warnings.catch_warnings():
@@ -31,6 +35,8 @@ def open_picture(file: Path | io.BytesIO) -> Image.Image:
 
 def pixels(picture: Image.Image) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an open picture, turned as its EXIF says; raises as `open_picture`."""
+    from PIL import ImageOps
+
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I;16"):  # of which Pillow would keep what is below 256
         return np.repeat((np.asarray(upright) >> 8).astype(np.uint8)[..., None], 3, axis=2)

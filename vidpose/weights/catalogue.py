@@ -1,7 +1,8 @@
 """What the tables of networks and weights are made of, and whether weights are at hand.
 
 Each room declares its own beside its networks: `people/detector_table.py`, `keypoints/network_table.py`,
-`lifters/lifter_table.py` and `lifters/authors_weights.py`. A table imports no network, so that it is read at once.
+`lifters/lifter_table.py` and `lifters/authors_weights.py`. A table imports no network, nor what fetches its weights, so
+that it is read at once.
 
     path = weights_file(KEYPOINTS["hrnet-w32"])
 
@@ -14,14 +15,17 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from platformdirs import user_cache_path
 
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import replacing
-from vidpose.weights.downloads import Report, fetch, file_hash, has_hash, remove
+from vidpose.weights.hashing import file_hash, has_hash
 from vidpose.weights.shipped import ShippedWeights
+
+if TYPE_CHECKING:
+    from vidpose.weights.downloads import Report
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,8 @@ def fetch_weights(entry: Entry, *, unchecked: bool = False, report: Report = lam
         UsageError: there is no address to fetch it from, or no hash and not `unchecked`.
         VidposeError: see `downloads.fetch`.
     """
+    from vidpose.weights.downloads import fetch
+
     file = _fetchable(entry)
     expected = file.expected_sha256
     if not (expected or unchecked):
@@ -242,6 +248,8 @@ def remove_weights(file: Published) -> bool:
     Raises:
         VidposeError: they may not be deleted.
     """
+    from vidpose.weights.downloads import remove
+
     return bool(file.url) and remove(file.path, _note(file.path))
 
 

@@ -8,7 +8,6 @@ checked, and nothing that was fetched is read as anything but bytes here.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from filelock import FileLock
 
 from vidpose import __version__
 from vidpose.common.errors import VidposeError, one_line
-from vidpose.common.inputs import open_input
+from vidpose.weights.hashing import file_hash, has_hash
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes that are there and those expected, None where the server does not say."""
@@ -87,24 +86,6 @@ def remove(*targets: Path) -> bool:
             except OSError as error:
                 raise VidposeError(f"{path}: cannot be deleted ({error.strerror})") from None
     return found
-
-
-def has_hash(path: Path, sha256: str) -> bool:
-    """Whether there is a file with that sha256, of which the first digits do."""
-    return path.is_file() and file_hash(path).startswith(sha256)
-
-
-def file_hash(path: Path) -> str:
-    """The sha256 of a file.
-
-    Raises:
-        VidposeError: it cannot be read.
-    """
-    try:
-        with open_input(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise VidposeError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _partial(target: Path) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidpose.common.errors import VidposeError
-from vidpose.weights.downloads import file_hash
+from vidpose.weights.hashing import file_hash
 
 _PACKAGE = Path(__file__).parents[1]
 

@@ -141,6 +141,18 @@ def test_settings_that_an_older_version_did_not_know_are_as_they_were(done, vide
     assert len(str(caught.value)) < 1000
 
 
+def test_settings_that_came_later_were_at_their_defaults(done, videos, tmp_path):
+    out, records = done
+    shutil.copytree(out, tmp_path / "out")
+    path = tmp_path / "out" / "batch.json"
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({name: stored[name] for name in stored if name not in ("hwaccel", "min_score")}))
+    how = {"formats": ["csv"], "overlay": "none", "workers": 1, "device": "cpu"}
+    with pytest.raises(UsageError, match=r"holds results with `min_score=0\.3`, not 0\.5"):
+        vidpose.batch(videos, tmp_path / "out", **how, min_score=0.5)
+    assert len(vidpose.batch(videos, tmp_path / "out", **how)) == len(records)
+
+
 def test_files_of_something_else_are_not_replaced(videos, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "empty.npz").write_text("mine")

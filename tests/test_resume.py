@@ -1,6 +1,8 @@
 """A run that was interrupted goes on: it finds what it would have found without a break, and nothing is done twice."""
 
 import errno
+import json
+import os
 import shutil
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
+from vidpose.common.files import write_npz
 from vidpose.pipeline.choices import Finding
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.keeping import Keeping
@@ -122,6 +125,29 @@ def test_a_search_of_something_else_is_not_gone_on_with(interrupted, networks):
         find_people(TWO_PEOPLE, replace(SHORT, min_score=0.5), networks=networks, keeping=interrupted)
     with pytest.raises(VidposeError, match="in another video, or in one that was changed since"):
         find_people(shipped("samples") / "walk-wave.mp4", SHORT, networks=networks, keeping=interrupted)
+
+
+def test_settings_that_came_later_were_at_their_defaults(interrupted, networks, uninterrupted):
+    for path in interrupted.folder.iterdir():
+        with np.load(path) as file:
+            arrays = dict(file)
+        header = json.loads(str(arrays.pop("header")))
+        del header["search"]["hwaccel"], header["search"]["min_score"]
+        write_npz(path, header=np.array(json.dumps(header)), **arrays)
+    with pytest.raises(VidposeError, match=r"0001\.npz: of a search with `min_score=0\.3`, not 0\.5; leave out"):
+        find_people(TWO_PEOPLE, replace(SHORT, min_score=0.5), networks=networks, keeping=interrupted)
+    assert same(find_people(TWO_PEOPLE, SHORT, networks=networks, keeping=interrupted), uninterrupted)
+
+
+@pytest.mark.parametrize("stored", [None, [1], {}])
+def test_a_segment_that_does_not_say_of_what_search_it_is_is_one_line(stored, interrupted, networks):
+    path = interrupted.folder / "0001.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays.pop("header"))) | {"search": stored}
+    write_npz(path, header=np.array(json.dumps(header)), **arrays)
+    with pytest.raises(VidposeError, match=r"0001\.npz: .*; leave out `resume`"):
+        find_people(TWO_PEOPLE, SHORT, networks=networks, keeping=interrupted)
 
 
 def test_a_damaged_segment_is_one_line(interrupted, networks):

@@ -138,6 +138,8 @@ def _check_way(tasks: Sequence[Task]) -> None:
     if before is None:
         check_outputs([path for some in files for path in some.in_the_way()], writing.overwrite)
         return
+    # What came after the results were made was then as it is where nothing is said.
+    before = settings_of(replace(tasks[0], job=Job(), writing=Writing(writing.out), split=None)) | before
     for name in (*settings, *before):
         theirs, ours = before.get(name), settings.get(name)
         if theirs != ours and not writing.overwrite:

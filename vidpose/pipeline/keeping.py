@@ -180,7 +180,8 @@ class Keeping:
             header = strict_json(str(file.read("header", (), "U")))
             if not isinstance(header, dict) or header.get("format") != _FORMAT:
                 raise ValueError("its header is of something else")
-            theirs = header.get("search")
+            # What came after the file was written was then as it is where nothing is said.
+            theirs = {**_plain(Finding(), Filming()), **convert(header.get("search"), dict[str, Any])}
             if theirs != json.loads(json.dumps(search)):
                 raise VidposeError(
                     f"{path}: of a search {_difference(theirs, search)}; leave out `resume`, and the search begins anew"
@@ -210,16 +211,20 @@ _ROWS, _STATE = "rows_", "state_"
 
 def search_of(video: Path, finding: Finding, filming: Filming) -> dict[str, Any]:
     """What a search depends on, as JSON has it: another search gives something else."""
+    about = video.stat()
+    seen = {"video_bytes": about.st_size, "video_changed": about.st_mtime_ns, "vidpose": __version__}
+    return {**_plain(finding, filming), **seen}
+
+
+def _plain(finding: Finding, filming: Filming) -> dict[str, Any]:
+    """The settings that a search depends on."""
     how = {**asdict(finding), **asdict(filming)}
     del how["threads"]
-    about = video.stat()
-    how |= {"video_bytes": about.st_size, "video_changed": about.st_mtime_ns, "vidpose": __version__}
     return {name: str(value) if isinstance(value, Path) else value for name, value in how.items()}
 
 
-def _difference(theirs: Any, ours: Mapping[str, Any]) -> str:
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """In what two searches differ."""
-    theirs = theirs if isinstance(theirs, dict) else {}
     name = next(name for name in (*ours, *theirs) if theirs.get(name) != json.loads(json.dumps(ours.get(name))))
     if name.startswith("video_"):
         return "in another video, or in one that was changed since"

@@ -236,20 +236,20 @@ def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks
 def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> None:
     from vidpose.cli.progress import progress_of
 
-    started, clock = time.monotonic(), time.time()
+    started = time.monotonic()
+    saved: list[Path] = []
     try:
         results = job.run(progress_of, networks=networks, keeping=[files.keeping for files in outputs])
         for result, video, files in zip(results, job.sources, outputs, strict=True):
-            written = files.write(result, video, job, progress_of)
-            _summarise(result, video, written, time.monotonic() - started)
+            paths = files.write(result, video, job, progress_of, saved.append)
+            _summarise(result, video, paths, time.monotonic() - started)
     except BaseException as error:
         from vidpose.pipeline.keeping import NotGoneOnError
 
-        written = [files.result for files in outputs if _changed(files.result) >= clock]
         kept = [] if job.saved else [files.keeping for files in outputs]
         hint: str | None = None
-        if len(written) == len(outputs):
-            hint = f"what is missing, vidpose render and vidpose export make of {' '.join(map(str, written))}"
+        if len(saved) == len(outputs):
+            hint = f"what is missing, vidpose render and vidpose export make of {' '.join(map(str, saved))}"
         elif not isinstance(error, NotGoneOnError):
             hint = _how_to_go_on(kept)
         if hint and isinstance(error, VidposeError):
@@ -257,11 +257,6 @@ def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> Non
         elif hint:
             say(hint, err=True)
         raise
-
-
-def _changed(path: Path) -> float:
-    """When a file was written, in seconds of the clock; 0 where there is none."""
-    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _how_to_go_on(kept: Sequence[Keeping]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,9 +103,22 @@ class Outputs:
         for format_ in self.formats:
             yield from format_.present(self.stem)
 
-    def write(self, result: PoseResult, video: Path, job: Job, progress: ProgressOf = unseen) -> list[Path]:
-        """Write a job's result; gives the files. The lossless one is first: what fails later can be made from it."""
+    def write(
+        self,
+        result: PoseResult,
+        video: Path,
+        job: Job,
+        progress: ProgressOf = unseen,
+        saved: Callable[[Path], None] = lambda path: None,
+    ) -> list[Path]:
+        """Write a job's result; gives the files. The lossless one is first: what fails later can be made from it.
+
+        Args:
+            progress: of the formats, and of the overlay.
+            saved: called with the lossless file as soon as it is written.
+        """
         result.save(self.result)
+        saved(self.result)
         written = [self.result]
         with progress(f"{video.name} to files", "formats") as report:
             for number, format_ in enumerate(self.formats):

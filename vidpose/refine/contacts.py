@@ -70,7 +70,7 @@ def resting(speeds: np.ndarray, depths: np.ndarray, times: np.ndarray) -> np.nda
         return np.zeros_like(still)
     step = float(np.median(np.diff(times)))
     rests = np.stack([lasting(one, max(2, round(_BRIEFEST / step))) for one in still.T], axis=1)
-    return rests & ~lasting(rests.all(axis=1), max(3, round(STANDING / step)))[:, None]
+    return rests & ~lasting(rests[:, 0] & rests[:, 1], max(3, round(STANDING / step)))[:, None]
 
 
 def _blurred(values: np.ndarray, deviation: float) -> np.ndarray:

@@ -184,6 +184,16 @@ def test_what_nobody_saw_is_left_empty(result: PoseResult):
     assert np.isfinite(angles["right_ankle_flexion"][1:]).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_rows_without_a_body_are_empty_and_raise_no_warning(truth: tuple[Track, np.ndarray]):
+    track, _ = truth
+    away = np.where((np.arange(len(TIMES)) // 10 == 4)[:, None, None], np.float32(np.nan), np.float32(1))
+    gone = replace(track, joints=track.joints * away, roots=track.roots * away[:, 0], rotations=track.rotations * away)
+    found = with_extremities(gone, BLAZEPOSE_33.name, CAMERA)
+    empty = np.isnan(found.extremities).all(axis=(1, 2))
+    np.testing.assert_array_equal(empty, np.isnan(away[:, 0, 0]))
+
+
 @pytest.mark.parametrize("layout", [COCO_17, HALPE_26], ids=lambda one: one.name)
 def test_other_detectors_show_no_foot_or_no_hand(truth: tuple[Track, np.ndarray], layout: Skeleton):
     track, whole = truth

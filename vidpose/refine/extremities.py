@@ -172,7 +172,7 @@ class _Side:
         bones_ND = [track.joints[:, joint] - track.joints[:, LAYOUT.parents[joint]] for joint in (start, end)]
         cosine_N = (_unit(bones_ND[0]) * _unit(bones_ND[1])).sum(axis=-1)
         straight_N = 1 / (1 + (1 - np.square(cosine_N)) / _BENT**2)
-        spread_NA = np.tile(part.spread, (len(track), 1))
+        spread_NA = np.tile(np.array(part.spread, float), (len(track), 1))
         spread_NA[:, 1] = np.hypot(spread_NA[:, 1], part.loose * straight_N)
         ends_ND, count = track.joints[:, end].astype(np.float64) + track.roots, len(part.points)
         own = get_skeleton(keypoint_layout).index(f"{side}_{part.bone[1]}")

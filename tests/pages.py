@@ -6,9 +6,11 @@ from pathlib import Path
 
 import clips
 import numpy as np
+import pytest
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
+from vidpose.export import page_length
 
 WIDTH, HEIGHT = 160, 120
 
@@ -48,3 +50,9 @@ def write_video(folder: Path, times: np.ndarray) -> Path:
 def two_people_in(video: Path, times: np.ndarray) -> PoseResult:
     """Person 1 stands on the right, person 2 on the left."""
     return result_of(video, times, person(1, times, 110), person(2, times, 40))
+
+
+def make_long(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
+    """Have pages of the test's videos made as those of long ones, with no more frames than this."""
+    monkeypatch.setattr(page_length, "_SHORT", 0)
+    monkeypatch.setattr(page_length, "_MOST_FRAMES", frames)

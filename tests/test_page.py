@@ -3,7 +3,9 @@ import json
 import re
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,20 @@ import pytest
 from click.testing import CliRunner, Result
 from exports import result_of as placed_result
 from exports import track_of, turned, world_joints
-from pages import person, result_of, two_people_in, write_video
+from pages import make_long, person, result_of, two_people_in, write_video
 from scipy.spatial.transform import Rotation
 
 from vidpose.body.skeletons import H36M_17
-from vidpose.body.tracks import PinholeCamera, PoseResult, Source
+from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.body_models.anny_model import anny
 from vidpose.body_models.embodying import embody
 from vidpose.cli import view as view_module
 from vidpose.cli.view import view
 from vidpose.common.errors import VidposeError
+from vidpose.export import html as html_module
 from vidpose.export.html import write_html
-from vidpose.export.page_film import film_size, frames_to_show, small_film
+from vidpose.export.page_film import small_film
+from vidpose.export.page_length import PageLength, frames_to_show, only
 from vidpose.export.placing import Placement
 from vidpose.export.scene import ViewerScene
 from vidpose.video import VideoReader
@@ -182,7 +186,7 @@ def test_a_page_begins_a_second_before_the_first_person_and_ends_one_after_the_l
 
 
 def test_the_film_has_the_frames_and_times_of_the_video(tmp_path, two_people, video, vfr_times):
-    (tmp_path / "film.mp4").write_bytes(small_film(two_people, video))
+    (tmp_path / "film.mp4").write_bytes(small_film(two_people, video, PageLength.of(two_people)))
     with VideoReader(tmp_path / "film.mp4") as reader:
         greys = [int(frame.image[60, 80, 0]) for frame in reader]
     assert [min(clips.GREYS, key=lambda grey: abs(grey - seen)) for seen in greys] == list(clips.GREYS) * 2
@@ -194,7 +198,75 @@ def test_the_film_has_the_frames_and_times_of_the_video(tmp_path, two_people, vi
     [((3840, 2160), (640, 360)), ((1080, 1920), (360, 640)), ((97, 63), (96, 64)), ((4000, 2), (640, 2))],
 )
 def test_a_film_is_small_and_even(size, small):
-    assert film_size(Source("x.mp4", *size, np.zeros(1), None)) == small
+    assert PageLength(range(1)).film_size(Source("x.mp4", *size, np.zeros(1), None)) == small
+
+
+# Long videos
+
+
+def untight(packed: dict[str, Any], *shape: int) -> np.ndarray:
+    """As `unpacked`, of what a long page has."""
+    halves = np.frombuffer(zlib.decompress(base64.b64decode(packed["deflated"])), np.uint8)
+    low, high = halves.reshape(2, -1, packed["columns"]).astype(np.uint16)
+    steps = np.cumsum(low + 256 * high, axis=0, dtype=np.uint16).view(np.int16).reshape(shape)
+    return np.where(steps == -32768, np.nan, steps * packed["step"])
+
+
+def test_a_long_video_leaves_frames_out_for_film_and_people_alike(tmp_path, monkeypatch, vfr_times, video, caplog):
+    make_long(monkeypatch, frames=6)
+    away = person(1, vfr_times)
+    joints, keypoints = away.joints.copy(), away.keypoints.copy()
+    joints[4], keypoints[4, 2] = np.nan, np.nan
+    away = replace(away, joints=joints, keypoints=keypoints)
+    result = result_of(video, vfr_times, away, person(2, vfr_times, first=3))
+    write_html(result, tmp_path / "p.html", video=video)
+    data = data_of(tmp_path / "p.html")
+    assert (data["firstFrame"], data["frameStep"]) == (0, 2)
+    assert base64.b64decode(data["times"]) == vfr_times[::2].tobytes()
+    first, second = data["people"]
+    assert (second["first"], second["rows"]) == (2, 4)
+    np.testing.assert_allclose(untight(first["keypoints"], 6, 17, 2), away.keypoints[::2], atol=1 / 4)
+    np.testing.assert_allclose(untight(first["joints"], 6, 17, 3)[..., 2], 0.9 - away.joints[::2, :, 1], atol=2e-3)
+    np.testing.assert_allclose(untight(second["keypoints"], 4, 17, 2), result.tracks[1].keypoints[1::2], atol=1 / 4)
+    assert "12 frames" not in data["facts"]
+    assert data["facts"].endswith("one frame in 2 shown")
+    assert "one frame in 2" in caplog.text
+    film = re.search(r'id="film">(.*?)</script>', (tmp_path / "p.html").read_text(encoding="utf-8"))[1]
+    (tmp_path / "film.mp4").write_bytes(base64.b64decode(film))
+    with VideoReader(tmp_path / "film.mp4") as reader:
+        greys = [int(frame.image[60, 80, 0]) for frame in reader]
+    assert [min(clips.GREYS, key=lambda grey: abs(grey - seen)) for seen in greys] == [*clips.GREYS, *clips.GREYS][::2]
+    assert reader.times == pytest.approx(vfr_times[::2], abs=1e-4)
+
+
+def test_a_page_may_be_larger_than_a_piece_of_its_film(tmp_path, monkeypatch, two_people, video):
+    write_html(two_people, tmp_path / "whole.html", video=video)
+    monkeypatch.setattr(html_module, "_BLOCK", 30)
+    write_html(two_people, tmp_path / "pieces.html", video=video)
+    assert (tmp_path / "pieces.html").read_bytes() == (tmp_path / "whole.html").read_bytes()
+
+
+def test_somebody_in_frames_that_are_left_out_is_left_out(vfr_times):
+    brief = person(2, vfr_times[:6], first=5)
+    shown = only(result_of("x.mp4", vfr_times, person(1, vfr_times), brief), range(0, 12, 2))
+    assert [(track.id, track.frames.tolist()) for track in shown.tracks] == [(1, [0, 1, 2, 3, 4, 5])]
+    np.testing.assert_array_equal(shown.tracks[0].times, shown.source.times)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "people", "step", "size"),
+    [(5, 10, 1, (640, 362)), (5.1, 2, 1, (640, 362)), (30, 2, 1, (418, 236)), (60, 1, 2, (418, 236)),
+     (60, 5, 5, (640, 362)), (600, 2, 18, (396, 224))],
+)  # fmt: skip
+def test_a_page_holds_what_a_browser_opens(minutes, people, step, size):
+    times = np.arange(round(minutes * 60 * 30)) / 30
+    nothing = np.broadcast_to(np.float32(0), (len(times), 1))
+    one = Track.of_keypoints(1, np.arange(len(times)), times, nothing, nothing[..., None], nothing)
+    result = PoseResult(Source("x.mp4", 848, 480, times, Fraction(30)), (one,) * people, "", "")
+    length = PageLength.of(result)
+    assert length.frames == range(0, len(times), step)
+    assert length.is_long == (minutes > 5)
+    assert length.film_size(result.source) == size
 
 
 def test_another_video_is_refused(tmp_path, two_people, cfr_clip):

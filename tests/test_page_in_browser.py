@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from exports import result_of as placed_result
 from exports import track_of, turned, world_joints
-from pages import person, result_of, two_people_in, write_video
+from pages import make_long, person, result_of, two_people_in, write_video
 
 from vidpose.body.colours import LEFT, RIGHT
 from vidpose.body.tracks import PinholeCamera, PoseResult
@@ -303,6 +303,40 @@ def test_the_nearer_body_hides_the_other(browser, tmp_path):
     pixels = np.array(tab.js(picture)).reshape(10, 10, 4)
     np.testing.assert_array_equal(pixels[:, :5], np.tile([0, 0, 255, 255], (10, 5, 1)))
     np.testing.assert_array_equal(pixels[:, 5:], np.tile([255, 0, 0, 255], (10, 5, 1)))
+
+
+def test_a_long_page_shows_what_a_short_one_does_in_fewer_frames(browser, tmp_path, monkeypatch, video, vfr_times):
+    result = two_people_in(video, vfr_times)
+    make_long(monkeypatch, frames=6)
+    write_html(result, tmp_path / "p.html", video=video)
+    tab = Tab(browser, tmp_path / "p.html")
+    tab.wait_for_film()
+    for frame in (0, 5, 2):
+        tab.choose("#scrub", frame)
+        tab.wait_for_film()
+        tab.settle()
+        shown = tab.js("(() => { const c = document.createElement('canvas').getContext('2d');"
+                       "c.drawImage(video, 0, 0); return c.getImageData(80, 60, 1, 1).data[0] })()")  # fmt: skip
+        assert min(clips.GREYS, key=lambda grey: abs(grey - shown)) == clips.grey_of(2 * frame)
+        assert tab.clock() == f"00:{vfr_times[2 * frame]:05.2f} · frame {2 * frame}"
+    for person_, track in enumerate(result.tracks):
+        keypoints = np.array(tab.js(f"[...people[{person_}].keypoints]")).reshape(6, 17, 2)
+        np.testing.assert_allclose(keypoints, track.keypoints[::2], atol=1 / 4)
+        assert tab.js(f"[...people[{person_}].scores].every((score) => score === 255)")
+    assert tab.pixels(PICTURE, LEFT) > 50
+    assert tab.pixels(SCENE, RIGHT) > 50
+    assert tab.complaints() == []
+
+
+def test_a_browser_that_cannot_read_the_page_says_so(browser, tmp_path, monkeypatch, two_people):
+    make_long(monkeypatch, frames=6)
+    write_html(two_people, tmp_path / "p.html")
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    (tmp_path / "p.html").write_text(page.replace("new DecompressionStream", "new NothingOfTheKind"), encoding="utf-8")
+    browser.get((tmp_path / "p.html").as_uri())
+    browser.execute_async_script("setTimeout(arguments[0], 100)")
+    said = browser.execute_script("return document.querySelector('#facts').textContent")
+    assert "cannot be shown by this browser (NothingOfTheKind is not defined)" in said
 
 
 def test_a_page_without_the_video_plays_by_the_computers_clock(browser, tmp_path, two_people, vfr_times):

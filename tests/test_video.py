@@ -142,6 +142,12 @@ def test_a_time_range_keeps_the_frame_numbers(cfr_clip, start, end, indices):
     assert not video.truncated
 
 
+def test_every_third_frame_from_the_first_that_is_asked_for(cfr_clip):
+    with VideoReader(cfr_clip, start=0.06, end=0.3, every=3) as video:
+        assert [frame.index for frame in video] == [2, 5, 8]
+        assert len(video.times) == 9
+
+
 def test_a_time_range_without_frames(cfr_clip):
     with VideoReader(cfr_clip, start=5, end=6) as video, pytest.raises(UsageError, match=r"from 5 s to 6 s.*0\.367 s"):
         list(video)
@@ -362,6 +368,16 @@ def test_variable_times_survive(tmp_path, vfr_times):
         list(video)
         assert not video.truncated
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_largest_rate_holds_whatever_is_shown(tmp_path):
+    for name, most_bits in (("free.mp4", None), ("held.mp4", 12_000)):
+        with VideoWriter(tmp_path / name, (96, 64), most_bits=most_bits) as writer:
+            for index, picture in enumerate(noise_pictures(60)):
+                writer.write(picture, index)
+    assert (tmp_path / "free.mp4").stat().st_size > 300_000
+    assert (tmp_path / "held.mp4").stat().st_size < 1.2 * 60 * 12_000 / 8
+    assert times(tmp_path / "held.mp4") == pytest.approx(range(60))
 
 
 def test_what_is_written_plays_in_a_browser(tmp_path):

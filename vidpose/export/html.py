@@ -2,7 +2,7 @@
 
 One HTML file that holds everything and fetches nothing, so that a double click opens it anywhere. `page/` has its
 parts: markup, style and scripts, which run as they are. Data goes in as base64 of 16-bit steps: small, and quick to
-read.
+read. `page_length.py` says what of a long video is in it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,19 @@ from vidpose.body.whole_body import known_whole, whole_skeleton
 from vidpose.body_models.anny_model import anny
 from vidpose.common.files import replacing
 from vidpose.export.page_bodies import RigidParts, page_body
-from vidpose.export.page_film import frames_to_show, small_film
+from vidpose.export.page_film import small_film
+from vidpose.export.page_length import PageLength, only
+from vidpose.export.page_packing import Packing, plain
 from vidpose.export.placing import Placement
 from vidpose.export.scene import ViewerScene
+
+log = logging.getLogger(__name__)
 
 _PARTS = Path(__file__).parent / "page"
 _SCRIPTS = ("data", "picture", "scene", "bodies", "curves", "player", "shell", "page")
 
-_ABSENT = -32768
+_BLOCK = 3 << 18
+"""Bytes that are turned into base64 at a time, which ends even after every third."""
 
 _MOST_CUTS = 8
 """That one line has room for."""
@@ -75,16 +81,19 @@ def write_html(
     Raises:
         VidposeError: the video cannot be read or is not the one of the result; the page cannot be written.
     """
-    film = b"" if video is None else small_film(result, video, progress)
-    whole = assembled(
+    length = PageLength.of(result)
+    film = b"" if video is None else small_film(result, video, length, progress)
+    pieces = _pieces(
         _part("page.html"),
         title=Path(result.source.path).name,
         scripts=_SCRIPTS,
-        data=_data(result, meshes),
-        film=base64.b64encode(film).decode("ascii"),
+        data=_data(result, length, meshes),
+        film=(base64.b64encode(film[at : at + _BLOCK]).decode("ascii") for at in range(0, len(film), _BLOCK)),
     )
-    with replacing(path) as partial:
-        partial.write_text(whole, encoding="utf-8", errors="backslashreplace")
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(pieces)
+    if length.frames.step > 1:
+        log.warning("%s: the video is long, and the page shows %s", path, _spared(length))
 
 
 def write_page(result: PoseResult, path: Path) -> None:
@@ -105,7 +114,6 @@ def assembled(
     data: Mapping[str, Any],
     more_style: str = "",
     more_script: str = "",
-    film: str = "",
 ) -> str:
     """A page that needs no other file.
 
@@ -114,6 +122,26 @@ def assembled(
         scripts: names of those in `page/`.
         data: what they read.
         more_style, more_script: to be added behind ours.
+    """
+    pieces = _pieces(
+        markup, title=title, scripts=scripts, data=data, more_style=more_style, more_script=more_script, film=()
+    )
+    return "".join(pieces)
+
+
+def _pieces(
+    markup: str,
+    *,
+    title: str,
+    scripts: Sequence[str],
+    data: Mapping[str, Any],
+    more_style: str = "",
+    more_script: str = "",
+    film: Iterable[str],
+) -> Iterator[str]:
+    """What `assembled` joins, piece by piece: a long page is never whole in memory.
+
+    Args:
         film: base64 of a video.
     """
     variables = "".join(f" --{name}: rgb({r} {g} {b});" for name, (r, g, b) in COLOURS.items())
@@ -123,32 +151,37 @@ def assembled(
         "script": "\n".join([*(_part(f"{name}.js") for name in scripts), more_script]),
         # Inside a script element, only "<" could end it early.
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "film": film,
         "legend": _part("legend.html"),
         "space": _part("space.html"),
     }
-    # In one pass, so that nothing that was put in is taken for a place to fill.
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: contents[match[1]], markup)
+    # In one pass, so that nothing that was put in is taken for a place to fill: every second piece is the name of one.
+    for i, piece in enumerate(re.split(r"\{\{(\w+)\}\}", markup)):
+        if i % 2 and piece == "film":
+            yield from film
+        else:
+            yield contents[piece] if i % 2 else piece
 
 
 def _part(name: str) -> str:
     return (_PARTS / name).read_text(encoding="utf-8")
 
 
-def _data(result: PoseResult, meshes: bool) -> dict[str, Any]:
+def _data(whole: PoseResult, length: PageLength, meshes: bool) -> dict[str, Any]:
     """Everything the scripts read; page/data.js is the other end."""
-    source, frames, scene = result.source, frames_to_show(result), ViewerScene.of(result)
-    people = [_person(result, track, scene, frames.start) for track in result.tracks]
+    result, pack = only(whole, length.frames), Packing(tight=length.is_long)
+    source, scene = result.source, ViewerScene.of(result)
+    people = [_person(result, track, scene, pack) for track in result.tracks]
     return {
-        "facts": _facts(result, frames),
+        "facts": _facts(whole, length),
         "width": source.width,
         "height": source.height,
-        "firstFrame": frames.start,
-        "times": _base64(source.times[frames.start : frames.stop].astype("<f8")),
+        "firstFrame": length.frames.start,
+        "frameStep": length.frames.step,
+        "times": plain(source.times.astype("<f8")),
         "layout2d": drawn_layout(SKELETONS.get(result.keypoint_layout)),
         "layout3d": drawn_layout(whole_skeleton(result) if result.joint_layout in SKELETONS else None),
         "people": people,
-        "model": _add_bodies(people, result, scene) if meshes else None,
+        "model": _add_bodies(people, result, scene, pack) if meshes else None,
         "bounds": [scene.low.tolist(), scene.high.tolist()],
         "floors": [asdict(floor) | {"spacing": floor.spacing} for floor in scene.floors],
         "placeNote": _place_note(scene),
@@ -180,53 +213,61 @@ def _placing_in_words(result: PoseResult) -> dict[str, str | None]:
     return {}
 
 
-def _person(result: PoseResult, track: Track, scene: ViewerScene, first_frame: int) -> dict[str, Any]:
+def _person(result: PoseResult, track: Track, scene: ViewerScene, pack: Packing) -> dict[str, Any]:
     angles = track_angles(result, track) if track.id in scene.joints else {}
     return {
         "id": track.id,
         "colour": style.id_colour(track.id),
-        "first": int(track.frames[0]) - first_frame,
+        "first": int(track.frames[0]),
         "rows": len(track),
-        "keypoints": _packed(track.keypoints, 1 / 8),
-        "scores": _base64(np.rint(255 * np.nan_to_num(track.scores)).clip(0, 255).astype(np.uint8)),
-        "joints": _packed(scene.joints.get(track.id, np.full((*track.joints.shape[:2], 3), np.nan)), 1e-3),
-        "known": _base64(known_whole(result, track).astype(np.uint8)),
-        "angles": {name: _packed(curve, 0.1) for name, curve in angles.items()},
+        "keypoints": pack.numbers(track.keypoints, 1 / 8, 1 / 2),
+        "scores": pack.bytes(np.rint(255 * np.nan_to_num(track.scores)).clip(0, 255)),
+        "joints": pack.numbers(scene.joints.get(track.id, np.full((*track.joints.shape[:2], 3), np.nan)), 1e-3, 2e-3),
+        "known": pack.bytes(known_whole(result, track)),
+        "angles": {name: pack.numbers(curve, 0.1, 0.5) for name, curve in angles.items()},
     }
 
 
-def _add_bodies(people: list[dict[str, Any]], result: PoseResult, scene: ViewerScene) -> dict[str, Any] | None:
+def _add_bodies(
+    people: list[dict[str, Any]], result: PoseResult, scene: ViewerScene, pack: Packing
+) -> dict[str, Any] | None:
     """Give people their bodies, and return the mesh that these share; None where nobody has one."""
     model = anny()
     parts = RigidParts.of(model)
     for person, track in zip(people, result.tracks, strict=True):
         if track.id in scene.joints and (body := page_body(result, track, scene.joints[track.id], model, parts)):
             person["body"] = {
-                "rest": _packed(body.rest, 1e-4),
-                "heads": _packed(body.heads, 1e-4),
-                "turns": _packed(body.turns, 1 / 32767),
-                "roots": _packed(body.roots, 1e-3),
+                "rest": pack.numbers(body.rest, 1e-4),
+                "heads": pack.numbers(body.heads, 1e-4),
+                "turns": pack.numbers(body.turns, 1 / 32767, 1 / 1024),
+                "roots": pack.numbers(body.roots, 1e-3, 2e-3),
             }
     if not any("body" in person for person in people):
         return None
     return {
         "parents": parts.parents,
-        "faces": _base64(model.faces.astype("<u2")),
-        "weights": _base64(np.rint(255 * parts.weights).astype(np.uint8)),
+        "faces": plain(model.faces.astype("<u2")),
+        "weights": plain(np.rint(255 * parts.weights).astype(np.uint8)),
     }
 
 
-def _facts(result: PoseResult, frames: range) -> str:
+def _facts(result: PoseResult, length: PageLength) -> str:
     """One line about the video and who is in it."""
-    source = result.source
+    source, frames = result.source, length.frames
     people = {0: "nobody found", 1: "1 person"}.get(len(result.tracks), f"{len(result.tracks)} people")
-    seconds = source.times[frames.stop - 1] - source.times[frames.start]
+    seconds = source.times[frames[-1]] - source.times[frames[0]]
     count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
     rate = f", {float(source.fps):.4g} a second" if source.fps else ""
     cuts = ", ".join(f"{source.times[frame]:.2f} s" for frame in source.cuts[:_MOST_CUTS])
     cuts += ", ..." if len(source.cuts) > _MOST_CUTS else ""
+    spared = f" · {_spared(length)} shown" if frames.step > 1 else ""
     said = f" · {'cut' if len(source.cuts) == 1 else 'cuts'} at {cuts}" if cuts else ""
-    return f"{people} · {seconds:.1f} s, {count}{rate} · {source.width} x {source.height}{said}"
+    return f"{people} · {seconds:.1f} s, {count}{rate} · {source.width} x {source.height}{said}{spared}"
+
+
+def _spared(length: PageLength) -> str:
+    """What of a long video is shown, in words."""
+    return f"one frame in {length.frames.step}"
 
 
 def _place_note(scene: ViewerScene) -> str:
@@ -253,15 +294,3 @@ def drawn_layout(skeleton: Skeleton | None) -> dict[str, Any]:
         "dots": style.main_joints(skeleton),
         "head": sorted(head),
     }
-
-
-def _packed(values: np.ndarray, step: float) -> dict[str, Any]:
-    """Numbers as 16-bit multiples of a step, which grows where they would not fit."""
-    known = values[np.isfinite(values)]
-    step = max(step, float(np.abs(known).max(initial=0)) / 32767)
-    steps = np.where(np.isfinite(values), np.rint(np.nan_to_num(values) / step), _ABSENT)
-    return {"step": step, "data": _base64(steps.astype("<i2"))}
-
-
-def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(array.tobytes()).decode("ascii")

@@ -22,7 +22,8 @@ from vidpose.body.tracks import PoseResult, Track
 from vidpose.body.whole_body import whole_skeleton
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import replacing
-from vidpose.export.page_film import film_size, frames_to_show, small_film
+from vidpose.export.page_film import small_film
+from vidpose.export.page_length import PageLength, frames_to_show
 from vidpose.export.scene import ViewerScene
 
 _LEAST_SCORE = 0.2
@@ -59,7 +60,7 @@ def write_rrd(
         recording.save(partial)
         recording.log("scene", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
         if video:
-            _log_film(rr, recording, result, small_film(result, video, progress))
+            _log_film(rr, recording, result, small_film(result, video, PageLength(frames_to_show(result)), progress))
         scene = ViewerScene.of(result)
         for track in result.tracks:
             _log_person(rr, recording, result, track, scene)
@@ -103,7 +104,7 @@ def _log_film(rr: ModuleType, recording: Any, result: PoseResult, film: bytes) -
 
 
 def _log_person(rr: ModuleType, recording: Any, result: PoseResult, track: Track, scene: ViewerScene) -> None:
-    to_film = film_size(result.source)[0] / result.source.width
+    to_film = PageLength(frames_to_show(result)).film_size(result.source)[0] / result.source.width
     keypoints = np.where(track.scores[..., None] < _LEAST_SCORE, np.nan, track.keypoints) * to_film
     seen_as = SKELETONS[result.keypoint_layout]
     _log_bones(recording, f"picture/person_{track.id}", rr.LineStrips2D, track, keypoints, seen_as, _RADIUS_2D)

@@ -49,6 +49,7 @@ class VideoReader:
         path: a local file, or a folder of pictures in natural order (`2.png` before `10.png`).
         start, end: seconds; only frames with start <= time < end are given. Their numbers remain those of the whole
             video, which is decoded from its beginning in any case.
+        every: of the frames in that time, only each nth is given, the first among them.
         fps: frames a second that the frames were taken at, whatever a file's own times are. None: those times; 30 for
             pictures.
         slow_motion: how many times slower than life a file shows what happens. Times are divided by it.
@@ -74,6 +75,7 @@ class VideoReader:
         *,
         start: float | None = None,
         end: float | None = None,
+        every: int = 1,
         fps: float | Fraction | None = None,
         slow_motion: float | Fraction = 1,
         times: Sequence[float] | np.ndarray | None = None,
@@ -81,7 +83,7 @@ class VideoReader:
     ) -> None:
         check_readable(path)
         self.path = Path(path)
-        self._start, self._end, self._known_times = start, end, times
+        self._start, self._end, self._every, self._known_times = start, end, every, times
         self._fps = None if fps is None else _positive(fps, "`fps`")
         self._slow_motion = _positive(slow_motion, "`slow_motion`")
         self._frames: Pictures | PictureFrames | VideoFile
@@ -130,11 +132,14 @@ class VideoReader:
             )
 
     def _decode(self) -> Iterator[tuple[float, np.ndarray | None]]:
-        """Time and picture of every frame before `end`; no picture before `start`."""
+        """Time and picture of every frame before `end`; no picture of those that are not given."""
+        inside = 0
         for time, picture in self._timed():
             if self._end is not None and time >= self._end:
                 return
-            yield time, self._frames.image(picture) if self._start is None or time >= self._start else None
+            is_inside = self._start is None or time >= self._start
+            yield time, self._frames.image(picture) if is_inside and inside % self._every == 0 else None
+            inside += is_inside
 
     def _timed(self) -> Iterator[tuple[float, Any]]:
         """Seconds as the caller counts them, and what `image` turns into a picture."""

@@ -36,6 +36,13 @@ _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 _X264_OPTIONS: dict[str, object] = {
     "preset": "superfast", "qp": "23", "coder": "0", "sc_threshold": "0", "bf": "0", "weightp": "0", "subq": "0"
 }  # fmt: skip
+# Where a file may not become large, quality that is constant over the pictures is worth its time.
+_X264_WITHIN: dict[str, object] = {"preset": "veryfast", "crf": "23", "bf": "0"}
+_RATE_OVER = 10
+"""Seconds over which a largest rate holds: a picture that is hard to encode may borrow from those around it."""
+_MOST_RATE = 10**8
+"""Bits a second; FFmpeg counts in 31 bits."""
+
 _BITS_PER_PIXEL = 0.15
 """For the encoders that take a bit rate instead of a quality."""
 
@@ -50,6 +57,7 @@ class VideoWriter:
         path: the video to write; its suffix is one of `SUFFIXES`.
         size: (width, height) of the images in pixels.
         fps: the nominal frame rate to state; the frames' own times hold.
+        most_bits: that a second may take on average, whatever it does to the quality; None: what the quality takes.
         hwaccel: device that encodes, where it can: as FFmpeg names it, "auto" or "none".
 
     Raises:
@@ -58,13 +66,20 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], fps: Fraction | None = None, *, hwaccel: str = SOFTWARE
+        self,
+        path: Path,
+        size: tuple[int, int],
+        fps: Fraction | None = None,
+        *,
+        most_bits: float | None = None,
+        hwaccel: str = SOFTWARE,
     ) -> None:
         if path.suffix.lower() not in SUFFIXES:
             raise UsageError(f"{path}: cannot write a video of this kind; name it {', '.join(SUFFIXES)}")
         self.path = path
         self._size = size
         self._fps = fps or Fraction(30)
+        self._most_bits = most_bits
         self._hwaccel = hwaccel
         self._first_time: float | None = None
 
@@ -105,7 +120,7 @@ class VideoWriter:
         with replacing(self.path) as partial, _clear_errors(self.path):
             options: dict[str, str] = {} if partial.suffix.lower() == ".mkv" else {"movflags": "faststart"}
             with av.open(f"file:{partial}", "w", options=options) as self._container:
-                self._stream = _add_stream(self._container, encoder, even, self._fps)
+                self._stream = _add_stream(self._container, encoder, even, self._fps, self._most_bits)
                 yield
                 self._mux(self._stream.encode(None))
 
@@ -115,7 +130,11 @@ class VideoWriter:
 
 
 def _add_stream(
-    container: av.container.OutputContainer, encoder: str, size: tuple[int, int], fps: Fraction
+    container: av.container.OutputContainer,
+    encoder: str,
+    size: tuple[int, int],
+    fps: Fraction,
+    most_bits: float | None = None,
 ) -> av.VideoStream:
     device = where_pictures_go(encoder)
     # Not every PyAV that is supported knows the word.
@@ -128,10 +147,14 @@ def _add_stream(
     stream.codec_context.time_base = _TIME_BASE
     stream.codec_context.colorspace = Colorspace.ITU601
     stream.codec_context.color_range = ColorRange.MPEG
-    if encoder == "libx264":
+    if encoder != "libx264":
+        bits = size[0] * size[1] * fps * _BITS_PER_PIXEL
+        stream.bit_rate = int(bits if most_bits is None else min(bits, most_bits))
+    elif most_bits is None:
         stream.options = _X264_OPTIONS
     else:
-        stream.bit_rate = int(size[0] * size[1] * fps * _BITS_PER_PIXEL)
+        rate = min(int(most_bits), _MOST_RATE)
+        stream.options = _X264_WITHIN | {"maxrate": str(rate), "bufsize": str(_RATE_OVER * rate)}
     return stream
 
 

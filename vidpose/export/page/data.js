@@ -9,9 +9,26 @@ function bytesOf(base64) {
   return bytes;
 }
 
+// As `bytesOf`, of what a long video's page has deflated: differences from row to row, their low bytes before the high.
+async function inflated({ deflated, columns }, size) {
+  const stream = new Blob([bytesOf(deflated)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const halves = new Uint8Array(await new Response(stream).arrayBuffer());
+  const count = halves.length / size;
+  const values = size === 2 ? new Int16Array(count) : new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const change = size === 2 ? halves[i] + 256 * halves[count + i] : halves[i];
+    values[i] = i < columns ? change : change + values[i - columns]; // wraps around, as it was written
+  }
+  return values;
+}
+
+async function wholeOf(packed) {
+  return packed.deflated ? inflated(packed, 1) : bytesOf(packed);
+}
+
 // Steps of 16 bits become numbers; what is absent becomes NaN.
-function numbersOf(packed) {
-  const steps = new Int16Array(bytesOf(packed.data).buffer);
+async function numbersOf(packed) {
+  const steps = packed.deflated ? await inflated(packed, 2) : new Int16Array(bytesOf(packed.data).buffer);
   const values = new Float32Array(steps.length);
   for (let i = 0; i < steps.length; i++) values[i] = steps[i] === ABSENT ? NaN : steps[i] * packed.step;
   return values;
@@ -28,17 +45,17 @@ function sharesOf(whole, count) {
   return shares;
 }
 
-function readData(json) {
+async function readData(json) {
   const data = JSON.parse(json);
   data.times = new Float64Array(bytesOf(data.times).buffer);
   for (const person of data.people) {
-    person.keypoints = numbersOf(person.keypoints);
-    person.scores = bytesOf(person.scores);
-    person.joints = numbersOf(person.joints);
-    person.known = bytesOf(person.known);
+    person.keypoints = await numbersOf(person.keypoints);
+    person.scores = await wholeOf(person.scores);
+    person.joints = await numbersOf(person.joints);
+    person.known = await wholeOf(person.known);
     person.shown = true;
-    for (const name of Object.keys(person.angles)) person.angles[name] = numbersOf(person.angles[name]);
-    for (const name of Object.keys(person.body ?? {})) person.body[name] = numbersOf(person.body[name]);
+    for (const name of Object.keys(person.angles)) person.angles[name] = await numbersOf(person.angles[name]);
+    for (const name of Object.keys(person.body ?? {})) person.body[name] = await numbersOf(person.body[name]);
   }
   if (data.model) {
     data.model.faces = new Uint16Array(bytesOf(data.model.faces).buffer);

@@ -1,7 +1,6 @@
 // What the page is wired together from: the views, the clock, and the controls.
 
-const data = readData(one("#data").textContent);
-const { times, people } = data;
+let data, times, people, player, picture, scene, curves;
 const film = one("#film").textContent.trim();
 const video = one("#picture video");
 
@@ -11,6 +10,9 @@ const seconds = (time) => {
   const [minutes, whole, rest] = parts.map((part) => String(part).padStart(2, "0"));
   return `${minutes}:${whole}.${rest}`;
 };
+
+// In the video, of a frame of the page: that of a long one leaves some out.
+const numberOf = (frame) => data.firstFrame + data.frameStep * frame;
 
 let due = false;
 function redraw() {
@@ -27,16 +29,11 @@ function show(frame, playing) {
   document.body.classList.toggle("playing", playing);
   one("#play").setAttribute("aria-label", playing ? "Pause" : "Play");
   one("#scrub").value = frame;
-  one("#scrub").setAttribute("aria-valuetext", `${seconds(times[frame])}, frame ${data.firstFrame + frame}`);
-  one("#clock").textContent = `${seconds(times[frame])} · frame ${data.firstFrame + frame}`;
+  one("#scrub").setAttribute("aria-valuetext", `${seconds(times[frame])}, frame ${numberOf(frame)}`);
+  one("#clock").textContent = `${seconds(times[frame])} · frame ${numberOf(frame)}`;
   curves.draw(frame);
   redraw();
 }
-
-const player = new Player(film ? video : null, times, show);
-const picture = new Picture(one("#picture canvas"), data);
-const scene = new Scene(one("#scene canvas"), data, redraw);
-const curves = new Curves(one("#curves"), data, (time) => player.seek(frameAt(times, time + INSIDE)));
 
 function describe() {
   one("#facts").textContent = data.facts;
@@ -135,9 +132,22 @@ function loadFilm() {
   video.currentTime = times[player.frame] - times[0] + INSIDE;
 }
 
-describe();
-listPeople();
-listen();
-chooseLooks();
-player.set(0);
-requestAnimationFrame(() => setTimeout(loadFilm));
+async function begin() {
+  data = await readData(one("#data").textContent);
+  ({ times, people } = data);
+  player = new Player(film ? video : null, times, show);
+  picture = new Picture(one("#picture canvas"), data);
+  scene = new Scene(one("#scene canvas"), data, redraw);
+  curves = new Curves(one("#curves"), data, (time) => player.seek(frameAt(times, time + INSIDE)));
+  describe();
+  listPeople();
+  listen();
+  chooseLooks();
+  player.set(0);
+  requestAnimationFrame(() => setTimeout(loadFilm));
+}
+
+begin().catch((error) => {
+  one("#facts").textContent = `This page cannot be shown by this browser (${error.message}).`;
+  throw error;
+});

@@ -79,15 +79,16 @@ class Scene {
     });
   }
 
-  // Where joints are at a hundred moments, without outliers.
+  // Where joints are at a hundred moments, fewer of each of very many people, without outliers.
   samples() {
     const { bounds, people, layout3d } = this.data;
+    const moments = Math.max(1, Math.min(100, Math.floor(2000 / people.length)));
     const [low, high] = bounds;
     const inside = (point) => point.every((value, i) => value >= low[i] && value <= high[i]);
     const found = [];
     for (const person of people) {
       const width = 3 * layout3d.colours.length;
-      for (let row = 0; row < person.rows; row += Math.ceil(person.rows / 100)) {
+      for (let row = 0; row < person.rows; row += Math.ceil(person.rows / moments)) {
         for (let at = row * width; at < (row + 1) * width; at += 3) {
           const point = [...person.joints.subarray(at, at + 3)];
           if (inside(point)) found.push(point);

@@ -83,7 +83,7 @@ def write_html(
     """
     length = PageLength.of(result)
     film = b"" if video is None else small_film(result, video, length, progress)
-    pieces = _pieces(
+    pieces = assembled(
         _part("page.html"),
         title=Path(result.source.path).name,
         scripts=_SCRIPTS,
@@ -114,34 +114,15 @@ def assembled(
     data: Mapping[str, Any],
     more_style: str = "",
     more_script: str = "",
-) -> str:
-    """A page that needs no other file.
+    film: Iterable[str] = (),
+) -> Iterator[str]:
+    """A page that needs no other file, piece by piece: a long one is never whole in memory.
 
     Args:
         markup: HTML with places to fill, `{{title}}` and so on.
         scripts: names of those in `page/`.
         data: what they read.
         more_style, more_script: to be added behind ours.
-    """
-    pieces = _pieces(
-        markup, title=title, scripts=scripts, data=data, more_style=more_style, more_script=more_script, film=()
-    )
-    return "".join(pieces)
-
-
-def _pieces(
-    markup: str,
-    *,
-    title: str,
-    scripts: Sequence[str],
-    data: Mapping[str, Any],
-    more_style: str = "",
-    more_script: str = "",
-    film: Iterable[str],
-) -> Iterator[str]:
-    """What `assembled` joins, piece by piece: a long page is never whole in memory.
-
-    Args:
         film: base64 of a video.
     """
     variables = "".join(f" --{name}: rgb({r} {g} {b});" for name, (r, g, b) in COLOURS.items())

@@ -59,11 +59,12 @@ def write_rrd(
         recording = rr.RecordingStream("vidpose")
         recording.save(partial)
         recording.log("scene", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
+        length = PageLength(frames_to_show(result))
         if video:
-            _log_film(rr, recording, result, small_film(result, video, PageLength(frames_to_show(result)), progress))
-        scene = ViewerScene.of(result)
+            _log_film(rr, recording, result, length.frames, small_film(result, video, length, progress))
+        scene, to_film = ViewerScene.of(result), length.film_size(result.source)[0] / result.source.width
         for track in result.tracks:
-            _log_person(rr, recording, result, track, scene)
+            _log_person(rr, recording, result, track, scene, to_film)
         recording.flush()
         recording.disconnect()
 
@@ -91,8 +92,7 @@ def _rerun() -> ModuleType:
     return rerun
 
 
-def _log_film(rr: ModuleType, recording: Any, result: PoseResult, film: bytes) -> None:
-    frames = frames_to_show(result)
+def _log_film(rr: ModuleType, recording: Any, result: PoseResult, frames: range, film: bytes) -> None:
     times = result.source.times[frames.start : frames.stop]
     recording.log("picture/video", rr.AssetVideo(contents=film, media_type="video/mp4"), static=True)
     # The film begins with the first frame that is shown.
@@ -103,8 +103,9 @@ def _log_film(rr: ModuleType, recording: Any, result: PoseResult, film: bytes) -
     )  # fmt: skip
 
 
-def _log_person(rr: ModuleType, recording: Any, result: PoseResult, track: Track, scene: ViewerScene) -> None:
-    to_film = PageLength(frames_to_show(result)).film_size(result.source)[0] / result.source.width
+def _log_person(
+    rr: ModuleType, recording: Any, result: PoseResult, track: Track, scene: ViewerScene, to_film: float
+) -> None:
     keypoints = np.where(track.scores[..., None] < _LEAST_SCORE, np.nan, track.keypoints) * to_film
     seen_as = SKELETONS[result.keypoint_layout]
     _log_bones(recording, f"picture/person_{track.id}", rr.LineStrips2D, track, keypoints, seen_as, _RADIUS_2D)

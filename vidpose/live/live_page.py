@@ -33,7 +33,7 @@ def page(nobody: PoseResult) -> str:
         "colours": COLOURS,
         "provenance": dict(nobody.provenance),
     }
-    return assembled(
+    pieces = assembled(
         (_PARTS / "live.html").read_text(encoding="utf-8"),
         title=source.path,
         more_style=(_PARTS / "live.css").read_text(encoding="utf-8"),
@@ -41,6 +41,7 @@ def page(nobody: PoseResult) -> str:
         more_script=(_PARTS / "live.js").read_text(encoding="utf-8"),
         data=data,
     )
+    return "".join(pieces)
 
 
 def page_message(frame: LiveFrame) -> str:

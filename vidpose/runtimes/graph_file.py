@@ -54,11 +54,12 @@ def write_graph(
         model = onnx.load(raw)
     length = int.from_bytes(weights.read_bytes()[:8], "little")
     stored_as = json.loads(weights.read_bytes()[8 : 8 + length])
+    tensors = model.graph.initializer
+    parameters = [t for t in tensors if t.name.removeprefix(prefix) in stored_as]
     # Sizes and the like; of equal tensors, one is kept.
-    own = [t for t in model.graph.initializer if t.name.removeprefix(prefix) not in stored_as]
-    assert all(np.prod(t.dims) < _SMALL for t in own)
+    assert all(np.prod(t.dims) < _SMALL for t in tensors if t.name.removeprefix(prefix) not in stored_as)
     if plain:
-        model = _folded(model, [t for t in model.graph.initializer if t not in own])
+        model = _folded(model, parameters)
     casts = []
     for tensor in list(model.graph.initializer):
         entry = stored_as.get(tensor.name.removeprefix(prefix))

@@ -255,7 +255,7 @@ def test_infer_draws_meshes_over_the_video(walker: PoseResult, monkeypatch: pyte
         Writing(tmp_path, ("json",), overlay, overwrite=True).outputs("a").write(walker, tmp_path / "a.mp4", job)
     assert drawn[0] is None
     assert len(drawn) == 2  # and none for "none"
-    np.testing.assert_array_equal(drawn[1][1].heads, embody(walker, anny())[1].heads)
+    np.testing.assert_array_equal(drawn[1][1].roots, embody(walker, anny())[1].roots)
 
 
 def test_an_overlay_that_cannot_be_is_said_before_the_work(walker: PoseResult, tmp_path: Path):

@@ -55,22 +55,23 @@ class MovingBody:
         model: what the body is one of.
         shape: where its dials stand.
         rest: the body before it moves.
-        turns: (N, B, 3, 3) rotations of its bones from the rest pose into the camera's frame.
-        heads: (N, B, 3) metres, where its bones begin, from the track's root joint, in the camera's axes.
+        turned: (N, K, 3, 3) rotations of what turns its bones (`BodyModel.movers`), from the rest pose into the
+            camera's frame.
+        roots: (N, 3) metres, where its first bone begins, from the track's root joint, in the camera's axes.
         errors: (N, J) metres between the track's joints and the body's landmarks; NaN for a joint that has none.
     """
 
     model: BodyModel
     shape: Mapping[str, float]
     rest: RestBody
-    turns: np.ndarray
-    heads: np.ndarray
+    turned: np.ndarray
+    roots: np.ndarray
     errors: np.ndarray
 
     @property
     def posed(self) -> np.ndarray:
         """(N,) bool: the rows that have a pose."""
-        return np.isfinite(self.heads[:, 0, 0])
+        return np.isfinite(self.roots[:, 0])
 
     @property
     def stature(self) -> float:
@@ -82,9 +83,18 @@ class MovingBody:
         """Metres, over all joints and rows."""
         return float(np.nanmean(self.errors))
 
+    def turns(self, rows: slice | np.ndarray) -> np.ndarray:
+        """(M, B, 3, 3) of all bones in some rows, as `turned` are; those of a long track would fill the memory."""
+        return self.turned[rows][:, self.model.mover_of]
+
+    def heads(self, rows: slice | np.ndarray) -> np.ndarray:
+        """(M, B, 3) metres, where all bones begin in some rows, as `roots` are."""
+        return pose(self.rest.offsets(self.model.layout), self.turns(rows), self.roots[rows], self.model.layout)
+
     def vertices(self, row: int) -> np.ndarray:
-        """(V, 3) float32 of a row that has a pose, as `heads` are."""
-        return skinned(self.model, self.rest, self.turns[row, None], self.heads[row, None])[0]
+        """(V, 3) float32 of a row that has a pose, as `roots` are."""
+        rows = slice(row, row + 1)
+        return skinned(self.model, self.rest, self.turns(rows), self.heads(rows))[0]
 
 
 def embody(result: PoseResult, model: BodyModel, shape: Mapping[str, float] | None = None) -> dict[int, MovingBody]:
@@ -111,11 +121,12 @@ def _moving_body(track: Track, layout: Skeleton, model: BodyModel, chosen: Mappi
         raise VidposeError(f"person {track.id} has no rotations, which a mesh starts from; lift again, with `fit`")
     turned_NJDD = matrices_of(track.rotations[there])
     fitted = fit_motion(track.joints[there], turned_NJDD, layout, model, chosen, f"person {track.id}")
-    turns = np.full((len(track), len(model.layout), 3, 3), np.nan)
-    heads = np.full((len(track), len(model.layout), 3), np.nan)
-    errors = np.full((len(track), len(layout)), np.nan)
-    turns[there], heads[there], errors[there] = fitted.turns, fitted.heads, fitted.errors
-    return MovingBody(model, fitted.shape, fitted.rest, turns, heads, errors)
+    columns = []
+    for values in (fitted.turned, fitted.roots, fitted.errors):
+        column = np.full((len(track), *values.shape[1:]), np.nan)
+        column[there] = values
+        columns.append(column)
+    return MovingBody(model, fitted.shape, fitted.rest, *columns)
 
 
 def fit_motion(
@@ -201,17 +212,18 @@ class _Fitting:
         self.ways_JD = np.zeros((len(marks), 3))
 
     def fit(self, joints_NJD: np.ndarray, turned_NJDD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Turns (N, B, 3, 3) and heads (N, B, 3) of the bones, and errors (N, J) of all joints of the layout.
+        """What turns the bones (N, K, 3, 3), where the first begins (N, 3), errors (N, J) of all joints of the layout.
 
         Args:
             joints_NJD: of the layout, from its root joint.
             turned_NJDD: of the same joints, from the T pose.
         """
         due_NJD = joints_NJD[:, self.joints]
-        start_NKDD = self._start(turned_NJDD)
-        turned_NKDD, roots_ND = start_NKDD.copy(), np.zeros((len(joints_NJD), 3))
+        start_NKDD = np.empty((len(joints_NJD), len(self.model.movers), 3, 3))
+        turned_NKDD, roots_ND = np.empty_like(start_NKDD), np.zeros((len(joints_NJD), 3))
         blocks = [slice(at, at + _AT_ONCE) for at in range(0, len(joints_NJD), _AT_ONCE)]
         for rows in blocks:
+            start_NKDD[rows] = turned_NKDD[rows] = self._start(turned_NJDD[rows])
             heads = self._heads(turned_NKDD[rows][:, self.mover_of], roots_ND[rows])
             missing = due_NJD[rows] - heads[:, self.heads_J]
             roots_ND[rows] = missing[:, ~self.middle_J].mean(axis=1)
@@ -220,11 +232,12 @@ class _Fitting:
             for rows in blocks:
                 for _ in range(_STEPS):
                     self._step(due_NJD[rows], start_NKDD[rows], turned_NKDD[rows], roots_ND[rows])
-        turns = turned_NKDD[:, self.mover_of]
-        heads = self._heads(turns, roots_ND)
         errors = np.full(joints_NJD.shape[:2], np.nan)
-        errors[:, self.joints] = np.linalg.norm(self._landmarks(turns, heads) - due_NJD, axis=-1)
-        return turns, heads, errors
+        for rows in blocks:
+            turns = turned_NKDD[rows][:, self.mover_of]
+            found = self._landmarks(turns, self._heads(turns, roots_ND[rows]))
+            errors[rows, self.joints] = np.linalg.norm(found - due_NJD[rows], axis=-1)
+        return turned_NKDD, roots_ND, errors
 
     def _start(self, turned_NJDD: np.ndarray) -> np.ndarray:
         """(N, K, 3, 3) of what turns the bones, as the track's joints are turned, from the model's rest pose."""

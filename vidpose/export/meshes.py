@@ -71,8 +71,8 @@ def _figure(result: PoseResult, track: Track, body: MovingBody, up: str = "y") -
         body.model.layout,
         body.rest.offsets(body.model.layout),
         track.times[there],
-        axes @ body.turns[there],
-        roots + body.heads[there, 0] @ axes.T,
+        axes @ body.turns(there),
+        roots + body.roots[there] @ axes.T,
     )
 
 

@@ -20,6 +20,9 @@ from vidpose.export.placing import axes_of, root_of
 
 log = logging.getLogger(__name__)
 
+_AT_ONCE = 4096
+"""Frames that are turned together: on the way, each takes ten times what is left of it."""
+
 
 @dataclass(frozen=True)
 class RigidParts:
@@ -78,9 +81,21 @@ def page_body(
     except VidposeError as error:
         log.warning("%s; the page shows the skeleton", error)
         return None
-    there, axes = body.posed, axes_of(result, "z")
-    turns = np.full((len(track), len(parts.bones), 4), np.nan)
-    turns[there] = quaternions_of(axes @ body.turns[there][:, list(parts.bones)])
-    roots = joints[:, root_of(result)] + body.heads[:, 0] @ axes.T
-    root = body.rest.heads[0]
-    return PageBody(body.rest.vertices - root, body.rest.heads[list(parts.bones)] - root, turns, roots)
+    axes, root = axes_of(result, "z"), body.rest.heads[0]
+    return PageBody(
+        body.rest.vertices - root,
+        body.rest.heads[list(parts.bones)] - root,
+        _turns(body, axes, parts),
+        joints[:, root_of(result)] + body.roots @ axes.T,
+    )
+
+
+def _turns(body: MovingBody, axes: np.ndarray, parts: RigidParts) -> np.ndarray:
+    """(N, P, 4) of a page's body."""
+    turns, before = np.full((len(body.posed), len(parts.bones), 4), np.nan), None
+    posed = np.flatnonzero(body.posed)
+    for start in range(0, len(posed), _AT_ONCE):
+        rows = posed[start : start + _AT_ONCE]
+        turns[rows] = quaternions_of(axes @ body.turns(rows)[:, list(parts.bones)], before)
+        before = turns[rows[-1]]
+    return turns

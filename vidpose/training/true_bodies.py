@@ -82,8 +82,8 @@ class TrueMotion:
             VidposeError: bones that nobody has.
         """
         dials = [name for name, dial in model.dials.items() if dial.fitted]
-        firsts = [model.mover_of.index(mover) for mover in range(len(model.movers))]
-        axes_FKDD = np.tile(np.eye(3, dtype=np.float32)[1:], (len(self.joints), len(firsts), 1, 1))
+        every = slice(None)
+        axes_FKDD = np.tile(np.eye(3, dtype=np.float32)[1:], (len(self.joints), len(model.movers), 1, 1))
         shapes_FP = np.zeros((len(self.joints), len(dials)), np.float32)
         marks = [model.landmarks[joint] for joint in self.layout.joints]
         heads, held = ([model.layout.index(getattr(m, end)) for m in marks] for end in ("head", "held_by"))
@@ -93,10 +93,10 @@ class TrueMotion:
             joints_NJD = self.joints[rows]
             turned = orientations(joints_NJD.astype(np.float64), self.layout)
             body = fit_motion(joints_NJD, turned, self.layout, model, {}, f"{self.source}, row {first}")
-            axes_FKDD[rows] = body.turns[:, firsts, :, 1:].swapaxes(-1, -2)
+            axes_FKDD[rows] = body.turned[..., 1:].swapaxes(-1, -2)
             shapes_FP[first : last + 1] = [body.shape[name] for name in dials]
-            beside_NJD = (joints_NJD - body.heads[:, heads])[..., None]
-            ways.append((body.turns[:, held].swapaxes(-1, -2) @ beside_NJD)[..., 0].mean(axis=0))
+            beside_NJD = (joints_NJD - body.heads(every)[:, heads])[..., None]
+            ways.append((body.turns(every)[:, held].swapaxes(-1, -2) @ beside_NJD)[..., 0].mean(axis=0))
         return TrueBodies(axes_FKDD, shapes_FP, np.stack(ways).mean(axis=0).astype(np.float32))
 
 

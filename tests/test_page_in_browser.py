@@ -102,7 +102,7 @@ class Tab:
     def click(self, selector: str) -> None:
         self.browser.find_element("css selector", selector).click()
 
-    def choose(self, selector: str, value: float) -> None:
+    def choose(self, selector: str, value: float | str) -> None:
         script = "const e = document.querySelector(arguments[0]); e.value = arguments[1];"
         script += "for (const kind of ['input', 'change']) e.dispatchEvent(new Event(kind))"
         self.browser.execute_script(script, selector, value)
@@ -233,6 +233,41 @@ def test_curves_follow_and_lead(browser, page, vfr_times):
     # The other person's curves.
     tab.choose("#whose", 2)
     assert tab.js("curves.person.id") == 2
+
+
+def test_of_a_long_video_curves_show_the_minute_that_it_is_at(browser, tmp_path):
+    """All of it would be a block of colour. Whoever is not there is shown in the minute that is nearest."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    times = np.arange(1200) / 3
+    result = result_of("x.mp4", times, person(1, times, 110), person(2, times[:230], 40))
+    write_html(result, tmp_path / "p.html")
+    tab = Tab(browser, tmp_path / "p.html")
+    panel = ".curve:nth-child(8)"
+    canvas = browser.find_element("css selector", f"{panel} canvas")
+    assert tab.js("curves.span()") == [0, 60]
+    drawn = {tab.pixels(f"{panel} canvas")}
+    tab.choose("#scrub", 1000)
+    assert tab.js("curves.span()") == [300, 360]
+    drawn.add(tab.pixels(f"{panel} canvas"))
+    half = canvas.size["width"] // 2
+    ActionChains(browser).click_and_hold(canvas).move_by_offset(half, 0).move_by_offset(3, 0).perform()
+    assert (tab.js("player.frame"), tab.js("curves.span()")) == (1080, [300, 360])
+    ActionChains(browser).release().perform()
+    tab.settle()
+    assert tab.js("curves.span()") == pytest.approx([times[-1] - 60, times[-1]])
+    tab.choose("#whose", 2)
+    assert tab.js("curves.span()") == [60, 120]
+    assert not browser.find_element("css selector", f"{panel} .now").is_displayed()
+    tab.choose("#stretch", "Infinity")
+    assert tab.js("curves.span()") == [0, pytest.approx(times[-1])]
+    assert browser.find_element("css selector", f"{panel} .now").is_displayed()
+    drawn.add(tab.pixels(f"{panel} canvas"))
+    assert len(drawn) == 3
+    assert tab.js("[...document.querySelectorAll('.person small')].map((small) => small.textContent)") == [
+        "00:00 to 06:39", "00:00 to 01:16",
+    ]  # fmt: skip
+    assert tab.complaints() == []
 
 
 def test_the_scene_turns_and_the_speed_changes(browser, page):

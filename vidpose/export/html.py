@@ -237,13 +237,14 @@ def _facts(result: PoseResult, length: PageLength) -> str:
     source, frames = result.source, length.frames
     people = {0: "nobody found", 1: "1 person"}.get(len(result.tracks), f"{len(result.tracks)} people")
     seconds = source.times[frames[-1]] - source.times[frames[0]]
-    count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+    count = frames.stop - frames.start
+    counted = "1 frame" if count == 1 else f"{count} frames"
     rate = f", {float(source.fps):.4g} a second" if source.fps else ""
     cuts = ", ".join(f"{source.times[frame]:.2f} s" for frame in source.cuts[:_MOST_CUTS])
     cuts += ", ..." if len(source.cuts) > _MOST_CUTS else ""
     spared = f" · {_spared(length)} shown" if frames.step > 1 else ""
     said = f" · {'cut' if len(source.cuts) == 1 else 'cuts'} at {cuts}" if cuts else ""
-    return f"{people} · {seconds:.1f} s, {count}{rate} · {source.width} x {source.height}{said}{spared}"
+    return f"{people} · {seconds:.1f} s, {counted}{rate} · {source.width} x {source.height}{said}{spared}"
 
 
 def _spared(length: PageLength) -> str:

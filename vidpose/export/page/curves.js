@@ -1,7 +1,10 @@
-// Angles over time: a panel for each, left and right in it. The curves are drawn once, only the line at "now" moves.
+// Angles over time: a panel for each, left and right in it. The curves are drawn once, and of a long video again for
+// each stretch that it comes to; in between, only the line at "now" moves.
 
 const MARGIN = { left: 38, right: 12, top: 8, bottom: 22 };
 const LEAST = 20; // degrees from the bottom of a panel to its top, or a still joint would seem to move
+const STRETCHES = [600, 60, 10]; // seconds that panels can show at a time, besides all there are
+const READABLE = 300; // seconds, of which panels show all unless asked: of more, curves become a block of colour
 
 class Curves {
   constructor(box, data, seek) {
@@ -9,6 +12,9 @@ class Curves {
     this.data = data;
     this.seek = seek;
     this.panels = [];
+    this.frame = 0;
+    this.held = null; // the stretch that is shown as long as somebody drags, which may lead out of it
+    this.stretch = lengthOf(data.times) > READABLE ? 60 : Infinity;
     new ResizeObserver(() => this.drawAll()).observe(box);
   }
 
@@ -49,17 +55,36 @@ class Curves {
     };
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
+      this.held = this.span();
       drag(event);
     });
     canvas.addEventListener("pointermove", drag);
-    return { canvas, now, lines };
+    canvas.addEventListener("lostpointercapture", () => {
+      this.held = null;
+      this.draw(this.frame);
+    });
+    const known = lines.flatMap(({ values }) => [...values].filter((value) => !Number.isNaN(value)));
+    return { canvas, now, lines, limits: known.length ? limits(known) : [0, LEAST] };
   }
 
-  // Seconds at the left and the right border.
+  // Shows so many seconds at a time; Infinity: all.
+  reach(stretch) {
+    this.stretch = stretch;
+    this.drawAll();
+  }
+
+  // Seconds at the left and the right border: all there are, or the stretch of them that holds "now", or what is nearest
+  // to it of this person.
   span() {
+    if (this.held) return this.held;
     const { times } = this.data;
-    const [first, last] = [times[0], times[times.length - 1]];
-    return [first, Math.max(last, first + 0.1)];
+    const first = times[0];
+    const last = Math.max(times[times.length - 1], first + 0.1);
+    if (!this.person || last - first <= this.stretch) return [first, last];
+    const { first: from, rows } = this.person;
+    const time = times[Math.min(from + rows - 1, Math.max(from, this.frame))];
+    const start = first + this.stretch * Math.floor((time - first + INSIDE) / this.stretch);
+    return [start, start + this.stretch].map((border) => border - Math.max(0, start + this.stretch - last));
   }
 
   timeAt(canvas, x) {
@@ -68,22 +93,24 @@ class Curves {
     return first + Math.min(1, Math.max(0, share)) * (last - first);
   }
 
-  xOf(canvas, time) {
+  // A function from seconds to where they are in a panel of some width.
+  across(width) {
     const [first, last] = this.span();
-    return MARGIN.left + ((time - first) / (last - first)) * (canvas.clientWidth - MARGIN.left - MARGIN.right);
+    return (time) => MARGIN.left + ((time - first) / (last - first)) * (width - MARGIN.left - MARGIN.right);
   }
 
   drawAll() {
+    this.drawn = this.span();
     for (const panel of this.panels) this.drawPanel(panel);
-    if (this.frame !== undefined) this.draw(this.frame);
+    this.tell();
   }
 
-  drawPanel({ canvas, lines }) {
+  drawPanel({ canvas, lines, limits: [low, high] }) {
     const context = wiped(canvas);
     const { clientWidth: width, clientHeight: height } = canvas;
     const { times, colours } = this.data;
-    const known = lines.flatMap(({ values }) => [...values].filter((value) => !Number.isNaN(value)));
-    const [low, high] = known.length ? limits(known) : [0, LEAST];
+    const [start, end] = this.span();
+    const xOf = this.across(width);
     const yOf = (value) => height - MARGIN.bottom - ((value - low) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "middle";
@@ -94,12 +121,18 @@ class Curves {
       context.fillText(String(value).replace("-", "−"), MARGIN.left - 7, yOf(value));
     }
     context.textAlign = "center";
-    for (const value of ticks(...this.span(), 5)) context.fillText(`${value} s`, this.xOf(canvas, value), height - 9);
+    const unit = end - start > READABLE ? 60 : 1;
+    for (const value of ticks(start / unit, end / unit, 5)) {
+      const words = moment(unit * value, times);
+      const rightmost = width - context.measureText(words).width / 2 - 3;
+      context.fillText(words, Math.min(rightmost, xOf(unit * value)), height - 9);
+    }
+    const [from, to] = [start, end].map((time) => frameAt(times, time + INSIDE) - this.person.first);
     for (const { side, values } of lines) {
       context.beginPath();
       let drawing = false;
-      for (let row = 0; row < values.length; row++) {
-        const [x, y] = [this.xOf(canvas, times[this.person.first + row]), yOf(values[row])];
+      for (let row = Math.max(0, from); row <= Math.min(to, values.length - 1); row++) {
+        const [x, y] = [xOf(times[this.person.first + row]), yOf(values[row])];
         if (Number.isNaN(y)) drawing = false;
         else if (drawing) context.lineTo(x, y);
         else {
@@ -116,9 +149,20 @@ class Curves {
 
   draw(frame) {
     this.frame = frame;
-    for (const { canvas, now, lines } of this.panels) {
-      now.style.transform = `translateX(${this.xOf(canvas, this.data.times[frame])}px)`;
-      const row = rowOf(this.person, frame);
+    const [start, end] = this.span();
+    if (start !== this.drawn?.[0] || end !== this.drawn[1]) this.drawAll();
+    else this.tell();
+  }
+
+  // Where "now" is, and what the angles are then.
+  tell() {
+    const [start, end] = this.span();
+    const time = this.data.times[this.frame];
+    const row = this.person ? rowOf(this.person, this.frame) : -1;
+    const width = this.panels[0]?.canvas.clientWidth;
+    for (const { now, lines } of this.panels) {
+      now.hidden = !this.held && (time < start - INSIDE || time > end + INSIDE);
+      now.style.transform = `translateX(${this.across(width)(time)}px)`;
       for (const { output, values } of lines) {
         const value = row < 0 ? NaN : values[row];
         output.textContent = Number.isNaN(value) ? "–" : `${Math.round(value)}°`.replace("-", "−");

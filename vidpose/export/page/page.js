@@ -4,13 +4,6 @@ let data, times, people, player, picture, scene, curves;
 const film = one("#film").textContent.trim();
 const video = one("#picture video");
 
-const seconds = (time) => {
-  const hundredths = Math.round(time * 100);
-  const parts = [Math.floor(hundredths / 6000), Math.floor(hundredths / 100) % 60, hundredths % 100];
-  const [minutes, whole, rest] = parts.map((part) => String(part).padStart(2, "0"));
-  return `${minutes}:${whole}.${rest}`;
-};
-
 // In the video, of a frame of the page: that of a long one leaves some out.
 const numberOf = (frame) => data.firstFrame + data.frameStep * frame;
 
@@ -58,7 +51,8 @@ function listPeople() {
     number.textContent = person.id;
     number.style.background = css(person.colour);
     const when = document.createElement("small");
-    when.textContent = `${times[person.first].toFixed(1)} to ${times[person.first + person.rows - 1].toFixed(1)} s`;
+    const [from, to] = [person.first, person.first + person.rows - 1].map((frame) => moment(times[frame], times, 1));
+    when.textContent = `${from.replace(" s", "")} to ${to}`;
     label.append(box, number, when);
     one("#picker").append(label);
     if (Object.keys(person.angles).length) one("#whose").append(new Option(`person ${person.id}`, person.id));
@@ -71,6 +65,17 @@ function listPeople() {
   };
   one("#whose").addEventListener("change", chooseWhose);
   if (!one(".angles").hidden) chooseWhose();
+}
+
+// How much of a longer video the curves show at a time.
+function chooseStretch() {
+  const length = lengthOf(times);
+  for (const stretch of STRETCHES.filter((stretch) => stretch < length)) {
+    one("#stretch").append(new Option(stretch < 60 ? `${stretch} s` : `${stretch / 60} min`, stretch));
+  }
+  one(".stretch").hidden = one("#stretch").options.length === 1;
+  one("#stretch").value = curves.stretch;
+  one("#stretch").addEventListener("change", (event) => curves.reach(Number(event.target.value)));
 }
 
 function listen() {
@@ -141,6 +146,7 @@ async function begin() {
   curves = new Curves(one("#curves"), data, (time) => player.seek(frameAt(times, time + INSIDE)));
   describe();
   listPeople();
+  chooseStretch();
   listen();
   chooseLooks();
   player.set(0);

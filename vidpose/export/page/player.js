@@ -3,6 +3,22 @@
 
 const INSIDE = 0.0005; // seconds into a frame to seek to: its own time may be rounded to the wrong side
 
+// Minutes, seconds, and hundredths of a second.
+const seconds = (time) => {
+  const hundredths = Math.round(time * 100);
+  const parts = [Math.floor(hundredths / 6000), Math.floor(hundredths / 100) % 60, hundredths % 100];
+  const [minutes, whole, rest] = parts.map((part) => String(part).padStart(2, "0"));
+  return `${minutes}:${whole}.${rest}`;
+};
+
+const lengthOf = (times) => times[times.length - 1] - times[0];
+
+// A moment in few letters: as the clock has it, or, where the clock has no minutes yet, in seconds.
+const moment = (time, times, digits = 0) => {
+  if (times[times.length - 1] >= 100) return seconds(time).slice(0, -3);
+  return `${digits ? time.toFixed(digits) : time} s`;
+};
+
 class Player {
   constructor(video, times, show) {
     this.video = video;

@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from vidpose.body.joint_angles import joint_angles
 from vidpose.body.kinematics import HINGES, bone_lengths, matrices_of, orientations, pose, relative, rest_offsets
 from vidpose.body.skeletons import COCO_17, H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
@@ -126,6 +127,13 @@ def test_quick_movements_are_kept_too(scene: Scene):
     track = scene.fitted()
     assert error(track, scene).mean() < 0.006
     assert np.linalg.norm(track.roots - scene.roots, axis=-1).mean() < 0.02
+
+
+def test_the_knees_of_a_quick_squat_are_kept():
+    squat = scene_at(np.arange(75) / 50, ProceduralMotion(Stand((0, 5), -1.0), (Squat(0.3, 0.6),)))
+    bends = [joint_angles(joints, H36M_17)["left_knee_flexion"] for joints in (squat.fitted().joints, squat.joints)]
+    assert np.ptp(bends[1]) > 100
+    assert np.abs(bends[0] - bends[1]).mean() < 1.3
 
 
 def test_bones_never_change_their_lengths_and_are_alike_on_both_sides(scene: Scene):

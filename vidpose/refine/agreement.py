@@ -54,7 +54,7 @@ class Spread:
         robust: standard deviations from which on a lifted bone counts less.
         keypoint: a keypoint of score 1, in metres at the person.
         wild: in metres at the person; a keypoint that far off counts half, and further off ever less.
-        acceleration: of a bone's end against its start.
+        acceleration: of a bone's end against its start, times what is usual for that bone.
         root_acceleration: of the root.
         sliding: speed of an ankle whose foot rests while somebody walks.
         roll: acceleration of a bone's roll about itself.
@@ -69,7 +69,7 @@ class Spread:
     robust: float = 2.0
     keypoint: float = 0.03
     wild: float = 0.12
-    acceleration: float = 14.0
+    acceleration: float = 4.5
     root_acceleration: float = 6.0
     sliding: float = 0.2
     roll: float = 50.0
@@ -91,6 +91,13 @@ _TRIANGULATED = 0.01
 SHOWN = tuple(i for i, joint in enumerate(LAYOUT.joints) if joint not in ("pelvis", "spine", "thorax"))
 """Joints that keypoints show. Detectors have none inside the trunk; conversions make these of hips and shoulders, which
 is not quite where they are."""
+
+_USUAL = {"hip": 0.9, "knee": 4.5, "ankle": 6.1, "spine": 1.4, "thorax": 1.4, "nose": 1.1, "head_top": 1.2,
+          "shoulder": 1.5, "elbow": 3.5, "wrist": 3.8}  # fmt: skip
+"""m/s^2 by which the end of a bone accelerates against its start, along an axis: root mean square over the motion that
+lifters learn from, at 25 frames a second."""
+
+_USUAL_J1 = np.array([[_USUAL[joint.removeprefix("left_").removeprefix("right_")]] for joint in LAYOUT.joints[1:]])
 
 _ROLL_AXES = {LAYOUT.index(joint): axis for joint, axis in {
     "spine": (1, 0, 0), "nose": (1, 0, 0), "left_hip": (1, 0, 0), "right_hip": (1, 0, 0), "left_shoulder": (0, 1, 0),
@@ -244,9 +251,10 @@ class Agreement:
     def _moving(self, body: Body) -> np.ndarray:
         """(N, R) what should accelerate little, each in standard deviations: bones, axes across them, the root."""
         axes_NRD = (body.orientations()[:, list(_ROLL_AXES)] @ np.array(list(_ROLL_AXES.values()))[..., None])[..., 0]
-        bones, axes = (vectors.reshape(len(body), -1) for vectors in (body.bones()[:, 1:], axes_NRD))
         s = self.spread
-        return np.concatenate([bones / s.acceleration, axes / s.roll, body.roots / s.root_acceleration], axis=1)
+        vectors = body.bones()[:, 1:] / (s.acceleration * _USUAL_J1), axes_NRD / s.roll
+        bones, axes = (each.reshape(len(body), -1) for each in vectors)
+        return np.concatenate([bones, axes, body.roots / s.root_acceleration], axis=1)
 
     def _ankles(self, body: Body) -> np.ndarray:
         """(N, 2, 3) where they are, in the camera's frame."""
@@ -306,8 +314,9 @@ class Agreement:
             axes_by_NADU[:, place, :, turn_of(joint)] = -cross_matrices(orientations_NJDD[:, joint] @ np.array(axis))
         root_by = np.zeros((frames, 3, UNKNOWNS))
         root_by[:, range(3), range(ROOT.start, ROOT.stop)] = 1 / s.root_acceleration
-        bones_by, axes_by = (by.reshape(frames, -1, UNKNOWNS) for by in (bones_by_NJDU[:, 1:], axes_by_NADU))
-        return np.concatenate([bones_by / s.acceleration, axes_by / s.roll, root_by], axis=1)
+        vectors = bones_by_NJDU[:, 1:] / (s.acceleration * _USUAL_J1)[..., None], axes_by_NADU / s.roll
+        bones_by, axes_by = (by.reshape(frames, -1, UNKNOWNS) for by in vectors)
+        return np.concatenate([bones_by, axes_by, root_by], axis=1)
 
 
 def twists(body: Body) -> tuple[np.ndarray, np.ndarray]:

@@ -378,6 +378,8 @@ def test_a_largest_rate_holds_whatever_is_shown(tmp_path):
     assert (tmp_path / "free.mp4").stat().st_size > 300_000
     assert (tmp_path / "held.mp4").stat().st_size < 1.2 * 60 * 12_000 / 8
     assert times(tmp_path / "held.mp4") == pytest.approx(range(60))
+    # x264 writes how it was set: of more threads, two runs may make two films.
+    assert b" threads=1 " in (tmp_path / "held.mp4").read_bytes()
 
 
 def test_what_is_written_plays_in_a_browser(tmp_path):

@@ -155,6 +155,8 @@ def _add_stream(
     else:
         rate = min(int(most_bits), _MOST_RATE)
         stream.options = _X264_WITHIN | {"maxrate": str(rate), "bufsize": str(_RATE_OVER * rate)}
+        # Within a largest rate, what several threads make depends on which is first.
+        stream.codec_context.thread_count = 1
     return stream
 
 

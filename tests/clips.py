@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from vidpose.video import VideoReader
+
 GREYS = (20, 60, 100, 140, 180, 220)
 """Far enough apart that no lossy codec confuses two frames."""
 
@@ -92,3 +94,20 @@ def cut(path: Path, share: float) -> Path:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     return path
+
+
+def greys(path: Path, **options) -> list[int]:
+    """The grey of each frame, as the nearest that `clips` draws."""
+    with VideoReader(path, **options) as video:
+        levels = [int(frame.image[frame.image.shape[0] // 2, 4, 0]) for frame in video]
+    return [min(GREYS, key=lambda grey: abs(grey - level)) for level in levels]
+
+
+def times(path: Path, **options) -> list[float]:
+    with VideoReader(path, **options) as video:
+        return [frame.time for frame in video]
+
+
+def noise_pictures(count: int) -> list[np.ndarray]:
+    """Pictures that take many bytes, so that a cut falls among them."""
+    return list(np.random.default_rng(0).integers(0, 255, (count, 64, 96, 3), dtype=np.uint8))

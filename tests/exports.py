@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from vidpose.body.kinematics import orientations, quaternions_of
 from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
+from vidpose.export import FORMATS
 from vidpose.keypoint_files.bvh_reader import read_bvh
 
 FPS = 30
@@ -199,3 +200,18 @@ def gltf_numbers(file: pygltflib.GLTF2, index: int) -> np.ndarray:
     width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor.type]
     data = file.binary_blob()[view.byteOffset : view.byteOffset + view.byteLength]
     return np.frombuffer(data, kind).reshape(accessor.count, width)
+
+
+def write(result: PoseResult, name: str, folder: Path) -> Path:
+    (path,) = FORMATS[name].write(result, folder / "Straße 走.v2", heading=0)
+    return path
+
+
+def joints_of(path: Path, name: str) -> np.ndarray:
+    """(N, 17, 3) metres, y up, of any format that has joints."""
+    if name == "trc":
+        return read_trc(path)[2]
+    if name == "c3d":
+        x, y, z = np.moveaxis(read_c3d(path)[1] / 1000, -1, 0)
+        return np.stack([x, z, -y], axis=-1)
+    return bvh_joints(path) if name == "bvh" else gltf_joints(path)[1]

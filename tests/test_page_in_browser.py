@@ -1,8 +1,6 @@
 """What a page does in a browser: headless Chromium, without a network."""
 
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ import numpy as np
 import pytest
 from exports import result_of as placed_result
 from exports import track_of, turned, world_joints
-from pages import make_long, person, result_of, two_people_in, write_video
+from pages import person, result_of, two_people_in, write_video
+from tabs import PICTURE, SCENE, Tab
 
 from vidpose.body.colours import LEFT, RIGHT
 from vidpose.body.tracks import PinholeCamera, PoseResult
@@ -37,90 +36,6 @@ def page(tmp_path_factory: pytest.TempPathFactory, video: Path, two_people: Pose
     path = tmp_path_factory.mktemp("page") / "Läufer 走.html"
     write_html(two_people, path, video=video)
     return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium without a network."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no chromium and chromedriver here (Debian: apt-get install chromium chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1300,1000",
-                     "--proxy-server=127.0.0.1:9"):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    chrome.execute_cdp_cmd("Network.enable", {})
-    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-    chrome.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
-    chrome.set_script_timeout(20)
-    yield chrome
-    chrome.quit()
-
-
-class Tab:
-    """A page that is open, and whether it has said anything on the console."""
-
-    def __init__(self, browser: Any, page: Path) -> None:
-        self.browser = browser
-        browser.get_log("browser")
-        browser.get(page.as_uri())
-        self.wait_for("document.querySelector('#clock').textContent !== ''")
-
-    def js(self, script: str) -> Any:
-        return self.browser.execute_script(f"return {script}")
-
-    def wait_for(self, condition: str, seconds: float = 10) -> None:
-        until = time.monotonic() + seconds
-        while not self.js(condition):
-            assert time.monotonic() < until, f"never: {condition}"
-            time.sleep(0.02)
-
-    def wait_for_film(self) -> None:
-        self.wait_for("video.readyState >= 2 && !video.seeking")
-
-    def settle(self) -> None:
-        """Wait until what was asked to be drawn is drawn."""
-        self.browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-
-    def pixels(self, canvas: str, colour: tuple[int, int, int] | None = None) -> int:
-        """How many pixels of a canvas have a colour; without one, a number that tells pictures apart."""
-        self.settle()
-        self.browser.execute_script(
-            "const c = document.querySelector(arguments[0]);"
-            "window.seen = c.getContext('2d').getImageData(0, 0, c.width, c.height).data", canvas,
-        )  # fmt: skip
-        if colour is None:
-            return self.js("seen.reduce((sum, value, i) => (sum * 31 + value * (i % 251)) % 2147483647, 7)")
-        near = " && ".join(f"Math.abs(seen[i + {c}] - {value}) < 40" for c, value in enumerate(colour))
-        return self.js(f"(() => {{ let n = 0; for (let i = 0; i < seen.length; i += 4) n += {near}; return n }})()")
-
-    def click(self, selector: str) -> None:
-        self.browser.find_element("css selector", selector).click()
-
-    def choose(self, selector: str, value: float | str) -> None:
-        script = "const e = document.querySelector(arguments[0]); e.value = arguments[1];"
-        script += "for (const kind of ['input', 'change']) e.dispatchEvent(new Event(kind))"
-        self.browser.execute_script(script, selector, value)
-
-    def clock(self) -> str:
-        return self.js("document.querySelector('#clock').textContent")
-
-    def press(self, *keys: str) -> None:
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        ActionChains(self.browser).send_keys(*keys).perform()
-
-    def complaints(self) -> list[str]:
-        # Reading a canvas back, which only these tests do, makes Chromium give advice.
-        return [e["message"] for e in self.browser.get_log("browser") if "willReadFrequently" not in e["message"]]
-
-
-PICTURE, SCENE = "#picture canvas", "#scene canvas"
 
 
 def test_the_page_opens_without_a_word_and_fetches_nothing(browser, page):
@@ -235,41 +150,6 @@ def test_curves_follow_and_lead(browser, page, vfr_times):
     assert tab.js("curves.person.id") == 2
 
 
-def test_of_a_long_video_curves_show_the_minute_that_it_is_at(browser, tmp_path):
-    """All of it would be a block of colour. Whoever is not there is shown in the minute that is nearest."""
-    from selenium.webdriver.common.action_chains import ActionChains
-
-    times = np.arange(1200) / 3
-    result = result_of("x.mp4", times, person(1, times, 110), person(2, times[:230], 40))
-    write_html(result, tmp_path / "p.html")
-    tab = Tab(browser, tmp_path / "p.html")
-    panel = ".curve:nth-child(8)"
-    canvas = browser.find_element("css selector", f"{panel} canvas")
-    assert tab.js("curves.span()") == [0, 60]
-    drawn = {tab.pixels(f"{panel} canvas")}
-    tab.choose("#scrub", 1000)
-    assert tab.js("curves.span()") == [300, 360]
-    drawn.add(tab.pixels(f"{panel} canvas"))
-    half = canvas.size["width"] // 2
-    ActionChains(browser).click_and_hold(canvas).move_by_offset(half, 0).move_by_offset(3, 0).perform()
-    assert (tab.js("player.frame"), tab.js("curves.span()")) == (1080, [300, 360])
-    ActionChains(browser).release().perform()
-    tab.settle()
-    assert tab.js("curves.span()") == pytest.approx([times[-1] - 60, times[-1]])
-    tab.choose("#whose", 2)
-    assert tab.js("curves.span()") == [60, 120]
-    assert not browser.find_element("css selector", f"{panel} .now").is_displayed()
-    tab.choose("#stretch", "Infinity")
-    assert tab.js("curves.span()") == [0, pytest.approx(times[-1])]
-    assert browser.find_element("css selector", f"{panel} .now").is_displayed()
-    drawn.add(tab.pixels(f"{panel} canvas"))
-    assert len(drawn) == 3
-    assert tab.js("[...document.querySelectorAll('.person small')].map((small) => small.textContent)") == [
-        "00:00 to 06:39", "00:00 to 01:16",
-    ]  # fmt: skip
-    assert tab.complaints() == []
-
-
 def test_the_scene_turns_and_the_speed_changes(browser, page):
     from selenium.webdriver.common.action_chains import ActionChains
 
@@ -338,40 +218,6 @@ def test_the_nearer_body_hides_the_other(browser, tmp_path):
     pixels = np.array(tab.js(picture)).reshape(10, 10, 4)
     np.testing.assert_array_equal(pixels[:, :5], np.tile([0, 0, 255, 255], (10, 5, 1)))
     np.testing.assert_array_equal(pixels[:, 5:], np.tile([255, 0, 0, 255], (10, 5, 1)))
-
-
-def test_a_long_page_shows_what_a_short_one_does_in_fewer_frames(browser, tmp_path, monkeypatch, video, vfr_times):
-    result = two_people_in(video, vfr_times)
-    make_long(monkeypatch, frames=6)
-    write_html(result, tmp_path / "p.html", video=video)
-    tab = Tab(browser, tmp_path / "p.html")
-    tab.wait_for_film()
-    for frame in (0, 5, 2):
-        tab.choose("#scrub", frame)
-        tab.wait_for_film()
-        tab.settle()
-        shown = tab.js("(() => { const c = document.createElement('canvas').getContext('2d');"
-                       "c.drawImage(video, 0, 0); return c.getImageData(80, 60, 1, 1).data[0] })()")  # fmt: skip
-        assert min(clips.GREYS, key=lambda grey: abs(grey - shown)) == clips.grey_of(2 * frame)
-        assert tab.clock() == f"00:{vfr_times[2 * frame]:05.2f} · frame {2 * frame}"
-    for person_, track in enumerate(result.tracks):
-        keypoints = np.array(tab.js(f"[...people[{person_}].keypoints]")).reshape(6, 17, 2)
-        np.testing.assert_allclose(keypoints, track.keypoints[::2], atol=1 / 4)
-        assert tab.js(f"[...people[{person_}].scores].every((score) => score === 255)")
-    assert tab.pixels(PICTURE, LEFT) > 50
-    assert tab.pixels(SCENE, RIGHT) > 50
-    assert tab.complaints() == []
-
-
-def test_a_browser_that_cannot_read_the_page_says_so(browser, tmp_path, monkeypatch, two_people):
-    make_long(monkeypatch, frames=6)
-    write_html(two_people, tmp_path / "p.html")
-    page = (tmp_path / "p.html").read_text(encoding="utf-8")
-    (tmp_path / "p.html").write_text(page.replace("new DecompressionStream", "new NothingOfTheKind"), encoding="utf-8")
-    browser.get((tmp_path / "p.html").as_uri())
-    browser.execute_async_script("setTimeout(arguments[0], 100)")
-    said = browser.execute_script("return document.querySelector('#facts').textContent")
-    assert "cannot be shown by this browser (NothingOfTheKind is not defined)" in said
 
 
 def test_a_page_without_the_video_plays_by_the_computers_clock(browser, tmp_path, two_people, vfr_times):

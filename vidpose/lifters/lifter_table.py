@@ -73,8 +73,8 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=81,
             weights=ShippedWeights(
                 "dual-branch-cmu17-2.safetensors",
-                "706143a7f77606bcbbc0dca56cd0dfacc27b8b8b677c47d759cf87e648f4f400",
-                graph_sha256="d42117e84eeb880242665801e57a0a2488370d009ef2b346fd007afb6e9957f8",
+                "e6802fd4bbdaa5d853dd47b47a873ebb2b17f0d5b633fbf81420e28cab3da9b0",
+                graph_sha256="bafe29275f52074c64800535579f13fb06294794589215e603075a8c0a8f6be1",
             ),
         ),
         LifterEntry(
@@ -104,8 +104,8 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             predicts="last",
             weights=ShippedWeights(
                 "seq2seq-cmu17-2.safetensors",
-                "4a13b3b40a666da66f43e12385f138556923b2ffc67f167c6c4ee7e9214b4fcc",
-                graph_sha256="6fc7178004eccd815e75e9d45522d36032236c89c3b0a623240318e83a101566",
+                "738d99210f63d974e1ee71dd221f0b7c77d1524175fb231ed4214a3d3cebbfce",
+                graph_sha256="2735b62d45e92e151ff3086e39ea70d6279f63b82dbd767e9f41a9df1e8c8754",
             ),
         ),
         LifterEntry(

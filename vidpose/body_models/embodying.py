@@ -11,7 +11,7 @@ Shape suffixes: N frames, J joints, B bones, K what turns bones, D the 3 of a po
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,11 +97,21 @@ class MovingBody:
         return skinned(self.model, self.rest, self.turns(rows), self.heads(rows))[0]
 
 
-def embody(result: PoseResult, model: BodyModel, shape: Mapping[str, float] | None = None) -> dict[int, MovingBody]:
+def _unwatched(poses: float) -> None:
+    """Nobody wants to know how far the fit is."""
+
+
+def embody(
+    result: PoseResult,
+    model: BodyModel,
+    shape: Mapping[str, float] | None = None,
+    done: Callable[[float], None] = _unwatched,
+) -> dict[int, MovingBody]:
     """Everybody of a result who has 3D joints, as a skinned body, by id.
 
     Args:
         shape: where some dials of everybody stand; the others are fitted, or stand where they usually do.
+        done: called now and then with how many more poses, or parts of them, are done.
 
     Raises:
         UsageError: there is no such dial, or it does not go so far.
@@ -111,16 +121,18 @@ def embody(result: PoseResult, model: BodyModel, shape: Mapping[str, float] | No
     if not tracks:
         raise VidposeError("nobody has 3D joints, which a mesh is fitted to")
     layout = get_skeleton(result.joint_layout)
-    return {track.id: _moving_body(track, layout, model, chosen) for track in tracks}
+    return {track.id: _moving_body(track, layout, model, chosen, done) for track in tracks}
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
-def _moving_body(track: Track, layout: Skeleton, model: BodyModel, chosen: Mapping[str, float]) -> MovingBody:
+def _moving_body(
+    track: Track, layout: Skeleton, model: BodyModel, chosen: Mapping[str, float], done: Callable[[float], None]
+) -> MovingBody:
     there = track.lifted & np.isfinite(track.rotations).all(axis=(1, 2)) & (track.rotations.shape[1] == len(layout))
     if not there.any():
         raise VidposeError(f"person {track.id} has no rotations, which a mesh starts from; lift again, with `fit`")
     turned_NJDD = matrices_of(track.rotations[there])
-    fitted = fit_motion(track.joints[there], turned_NJDD, layout, model, chosen, f"person {track.id}")
+    fitted = fit_motion(track.joints[there], turned_NJDD, layout, model, chosen, f"person {track.id}", done)
     columns = []
     for values in (fitted.turned, fitted.roots, fitted.errors):
         column = np.full((len(track), *values.shape[1:]), np.nan)
@@ -136,6 +148,7 @@ def fit_motion(
     model: BodyModel,
     chosen: Mapping[str, float],
     who: str,
+    done: Callable[[float], None] = _unwatched,
 ) -> MovingBody:
     """A body in the motion of somebody's joints, whose rows all have a pose.
 
@@ -144,6 +157,7 @@ def fit_motion(
         turned: (N, J, 3, 3) of the joints, from the T pose (`vidpose.body.kinematics.orientations`).
         chosen: where some dials stand; the others are fitted, or stand where they usually do.
         who: what errors call the person.
+        done: as of `embody`.
 
     Raises:
         VidposeError: bones that nobody has.
@@ -151,7 +165,7 @@ def fit_motion(
     joints_NJD = joints.astype(np.float64)
     shape = _fitted_shape(_lengths_at_rest(who, joints_NJD, turned, layout), model, chosen)
     fitting = _Fitting(model, model.rest(shape), layout)
-    return MovingBody(model, shape, fitting.rest, *fitting.fit(joints_NJD, turned))
+    return MovingBody(model, shape, fitting.rest, *fitting.fit(joints_NJD, turned, done))
 
 
 def _lengths_at_rest(who: str, joints_NJD: np.ndarray, turned_NJDD: np.ndarray, layout: Skeleton) -> np.ndarray:
@@ -211,7 +225,9 @@ class _Fitting:
                 bone = bones.parents[bone]
         self.ways_JD = np.zeros((len(marks), 3))
 
-    def fit(self, joints_NJD: np.ndarray, turned_NJDD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def fit(
+        self, joints_NJD: np.ndarray, turned_NJDD: np.ndarray, done: Callable[[float], None]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What turns the bones (N, K, 3, 3), where the first begins (N, 3), errors (N, J) of all joints of the layout.
 
         Args:
@@ -232,6 +248,7 @@ class _Fitting:
             for rows in blocks:
                 for _ in range(_STEPS):
                     self._step(due_NJD[rows], start_NKDD[rows], turned_NKDD[rows], roots_ND[rows])
+                done(len(due_NJD[rows]) / _ROUNDS)
         errors = np.full(joints_NJD.shape[:2], np.nan)
         for rows in blocks:
             turns = turned_NKDD[rows][:, self.mover_of]

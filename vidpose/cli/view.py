@@ -43,15 +43,15 @@ def view(
     loaded = PoseResult.load(result)
     named = Path(loaded.source.path) if loaded.source.pictures else None
     film = None if no_video else _video_of(result, named, video)
-    with progress_of(out.name) as progress:
-        if rerun:
-            from vidpose.export.rerun import write_rrd
+    if rerun:
+        from vidpose.export.rerun import write_rrd
 
+        with progress_of(out.name) as progress:
             write_rrd(loaded, out, video=film, progress=progress)
-        else:
-            from vidpose.export.html import write_html
+    else:
+        from vidpose.export.html import write_html
 
-            write_html(loaded, out, video=film, meshes=not no_mesh, progress=progress)
+        write_html(loaded, out, video=film, meshes=not no_mesh, progress=progress_of)
     say(f"wrote {out}")
     if opening and rerun:
         from vidpose.export.rerun import open_viewer

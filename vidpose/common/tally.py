@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of units done, and the number expected, which is a hint or None."""
+
+ProgressOf = Callable[[str, str], AbstractContextManager[Progress]]
+"""Gives, for a label and what is counted ("frames"), a block in which to call what it yields."""
+
+
+def unseen(label: str, unit: str) -> AbstractContextManager[Progress]:
+    """A `ProgressOf` that shows nothing."""
+    return nullcontext(lambda done, total: None)
 
 
 class Tally:

@@ -12,7 +12,7 @@ import html
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from vidpose.body.tracks import PoseResult, Track
 from vidpose.body.whole_body import known_whole, whole_skeleton
 from vidpose.body_models.anny_model import anny
 from vidpose.common.files import replacing
-from vidpose.export.page_bodies import RigidParts, page_body
+from vidpose.common.tally import ProgressOf, Tally, unseen
+from vidpose.export.page_bodies import RigidParts, has_rotations, page_body
 from vidpose.export.page_film import small_film
 from vidpose.export.page_length import PageLength, only
 from vidpose.export.page_packing import Packing, plain
@@ -64,7 +65,7 @@ def write_html(
     *,
     video: Path | None = None,
     meshes: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressOf = unseen,
 ) -> None:
     """Write the page of a result.
 
@@ -76,18 +77,21 @@ def write_html(
         path: of the HTML file.
         video: of the result, to put into the page; None leaves it out.
         meshes: show whoever has rotations as a skinned body, too.
-        progress: called after every frame of the video with the frames decoded so far and those of the whole video.
+        progress: of the film, and of the bodies.
 
     Raises:
         VidposeError: the video cannot be read or is not the one of the result; the page cannot be written.
     """
     length = PageLength.of(result)
-    film = b"" if video is None else small_film(result, video, length, progress)
+    film = b""
+    if video is not None:
+        with progress("film", "frames") as report:
+            film = small_film(result, video, length, report)
     pieces = assembled(
         _part("page.html"),
         title=Path(result.source.path).name,
         scripts=_SCRIPTS,
-        data=_data(result, length, meshes),
+        data=_data(result, length, meshes, progress),
         film=(base64.b64encode(film[at : at + _BLOCK]).decode("ascii") for at in range(0, len(film), _BLOCK)),
     )
     with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -147,7 +151,7 @@ def _part(name: str) -> str:
     return (_PARTS / name).read_text(encoding="utf-8")
 
 
-def _data(whole: PoseResult, length: PageLength, meshes: bool) -> dict[str, Any]:
+def _data(whole: PoseResult, length: PageLength, meshes: bool, progress: ProgressOf) -> dict[str, Any]:
     """Everything the scripts read; page/data.js is the other end."""
     result, pack = only(whole, length.frames), Packing(tight=length.is_long)
     source, scene = result.source, ViewerScene.of(result)
@@ -162,7 +166,7 @@ def _data(whole: PoseResult, length: PageLength, meshes: bool) -> dict[str, Any]
         "layout2d": drawn_layout(SKELETONS.get(result.keypoint_layout)),
         "layout3d": drawn_layout(whole_skeleton(result) if result.joint_layout in SKELETONS else None),
         "people": people,
-        "model": _add_bodies(people, result, scene, pack) if meshes else None,
+        "model": _add_bodies(people, result, scene, pack, progress) if meshes else None,
         "bounds": [scene.low.tolist(), scene.high.tolist()],
         "floors": [asdict(floor) | {"spacing": floor.spacing} for floor in scene.floors],
         "placeNote": _place_note(scene),
@@ -210,19 +214,26 @@ def _person(result: PoseResult, track: Track, scene: ViewerScene, pack: Packing)
 
 
 def _add_bodies(
-    people: list[dict[str, Any]], result: PoseResult, scene: ViewerScene, pack: Packing
+    people: list[dict[str, Any]], result: PoseResult, scene: ViewerScene, pack: Packing, progress: ProgressOf
 ) -> dict[str, Any] | None:
     """Give people their bodies, and return the mesh that these share; None where nobody has one."""
     model = anny()
     parts = RigidParts.of(model)
-    for person, track in zip(people, result.tracks, strict=True):
-        if track.id in scene.joints and (body := page_body(result, track, scene.joints[track.id], model, parts)):
-            person["body"] = {
-                "rest": pack.numbers(body.rest, 1e-4),
-                "heads": pack.numbers(body.heads, 1e-4),
-                "turns": pack.numbers(body.turns, 1 / 32767, 1 / 1024),
-                "roots": pack.numbers(body.roots, 1e-3, 2e-3),
-            }
+    turned = [i for i, track in enumerate(result.tracks) if track.id in scene.joints and has_rotations(track)]
+    if not turned:
+        return None
+    with progress("bodies", "poses") as report:
+        tally = Tally(sum(len(result.tracks[i]) for i in turned), report)
+        for i in turned:
+            track = result.tracks[i]
+            if body := page_body(result, track, scene.joints[track.id], model, parts, tally.add):
+                people[i]["body"] = {
+                    "rest": pack.numbers(body.rest, 1e-4),
+                    "heads": pack.numbers(body.heads, 1e-4),
+                    "turns": pack.numbers(body.turns, 1 / 32767, 1 / 1024),
+                    "roots": pack.numbers(body.roots, 1e-3, 2e-3),
+                }
+            tally.finish(len(track))
     if not any("body" in person for person in people):
         return None
     return {

@@ -7,6 +7,7 @@ frame how the parts are turned and where the root is; `page/bodies.js` is the ot
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,18 +67,27 @@ class PageBody:
     roots: np.ndarray
 
 
+def has_rotations(track: Track) -> bool:
+    """Somebody fitted a body to the track, somewhere."""
+    return bool(np.isfinite(track.rotations).any())
+
+
 def page_body(
-    result: PoseResult, track: Track, joints: np.ndarray, model: BodyModel, parts: RigidParts
+    result: PoseResult,
+    track: Track,
+    joints: np.ndarray,
+    model: BodyModel,
+    parts: RigidParts,
+    done: Callable[[float], None],
 ) -> PageBody | None:
-    """The body of somebody who has rotations; None for others, and, with a warning, for bones that nobody has.
+    """The body of somebody who has rotations; None, with a warning, for bones that nobody has.
 
     Args:
         joints: (N, J, 3) metres, where the track's joints are in the scene (`vidpose.export.scene`), z up.
+        done: called now and then with how many more poses, or parts of them, are done.
     """
-    if not np.isfinite(track.rotations).any():
-        return None
     try:
-        body: MovingBody = embody(result.with_tracks((track,)), model)[track.id]
+        body: MovingBody = embody(result.with_tracks((track,)), model, done=done)[track.id]
     except VidposeError as error:
         log.warning("%s; the page shows the skeleton", error)
         return None

@@ -18,12 +18,12 @@ from typing import Any, Unpack
 from vidpose.common.errors import UsageError, VidposeError, one_line
 from vidpose.common.files import check_outputs, make_folder
 from vidpose.common.inputs import short
+from vidpose.common.tally import ProgressOf, unseen
 from vidpose.many.manifest import list_videos
 from vidpose.many.pools import Pool, cores, processes, ray_cluster
 from vidpose.many.records import Record, forget, read_settings, write_record, write_settings
 from vidpose.many.summary_table import write_summary
 from vidpose.many.worker import Task
-from vidpose.pipeline.choices import ProgressOf, unseen
 from vidpose.pipeline.inference import Settings
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.outputs import Writing

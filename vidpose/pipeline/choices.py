@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidpose.body.stretches import MAX_GAP
 from vidpose.common.errors import UsageError
-from vidpose.common.tally import Progress
 from vidpose.lifters.lifter_config import PRECISIONS
 from vidpose.lifters.lifter_table import DEFAULT
 from vidpose.refine.focal import Lens
@@ -20,14 +18,6 @@ from vidpose.refine.scale import Heights, check_height, parse_heights
 
 if TYPE_CHECKING:
     from vidpose.pipeline.networks import Networks
-
-ProgressOf = Callable[[str, str], AbstractContextManager[Progress]]
-"""Gives, for a label and what is counted ("frames"), a block in which to call what it yields."""
-
-
-def unseen(label: str, unit: str) -> AbstractContextManager[Progress]:
-    """A `ProgressOf` that shows nothing."""
-    return nullcontext(lambda done, total: None)
 
 
 def check_range(name: str, value: float | None, low: float, high: float = math.inf) -> None:

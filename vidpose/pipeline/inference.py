@@ -12,8 +12,7 @@ from typing import TypedDict, Unpack
 
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError
-from vidpose.common.tally import Progress
-from vidpose.pipeline.choices import ProgressOf
+from vidpose.common.tally import Progress, ProgressOf
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.networks import Networks
 from vidpose.refine.scale import Heights

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.common.files import resolved
-from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing, ProgressOf, unseen
+from vidpose.common.tally import ProgressOf, unseen
+from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
 from vidpose.refine.focal import Lens
 
 if TYPE_CHECKING:

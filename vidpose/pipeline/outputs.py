@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidpose.common.errors import UsageError
-from vidpose.pipeline.choices import ProgressOf, unseen
+from vidpose.common.tally import ProgressOf, unseen
 from vidpose.video.time_range import parse_length
 
 if TYPE_CHECKING:

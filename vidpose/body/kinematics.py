@@ -19,6 +19,7 @@ from copy import copy
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from vidpose.body.pieces import ByRows, pieces
 from vidpose.body.skeletons import H36M_17, H36M_27, Skeleton
 from vidpose.common.errors import UsageError
 
@@ -77,7 +78,7 @@ def bone_lengths(joints: np.ndarray, layout: Skeleton) -> np.ndarray:
     return lengths_J
 
 
-def rest_offsets(joints: np.ndarray, layout: Skeleton, orientations: np.ndarray | None = None) -> np.ndarray:
+def rest_offsets(joints: np.ndarray, layout: Skeleton, orientations: ByRows | None = None) -> np.ndarray:
     """(J, 3) a body's bones in the rest pose, from each joint's parent to it, in the joints' unit; zero for the root.
 
     They have the lengths of `bone_lengths`, and point where `rest_directions` do, except for those that leave pelvis
@@ -85,24 +86,31 @@ def rest_offsets(joints: np.ndarray, layout: Skeleton, orientations: np.ndarray 
 
     Args:
         joints: (N, J, 3) positions, NaN where absent.
-        orientations: (N, J, 3, 3) of the same frames; None: as `orientations` finds them.
+        orientations: (N, J, 3, 3) of the same frames, by rows; None: as `orientations` finds them.
 
     Raises:
         UsageError: no rest pose is known for the layout.
     """
     offsets_JD = rest_directions(layout)
     there_N = np.isfinite(joints).all(axis=(1, 2))
-    if orientations is not None:
-        there_N &= np.isfinite(orientations).all(axis=(1, 2, 3))
+    if orientations is None:
+        return (
+            _Body(joints[there_N].astype(np.float64), layout).offsets_JD
+            if there_N.any()
+            else np.full_like(offsets_JD, np.nan)
+        )
+    bones, turned_NJD = _tree(layout), np.empty((len(joints), len(layout), 3))
+    for rows in pieces(len(joints)):
+        bones_NJD, turns_NJDD = joints[rows].astype(np.float64), orientations[rows]
+        there_N[rows] &= np.isfinite(turns_NJDD).all(axis=(1, 2, 3))
+        for parent, child in bones:
+            bone_ND1 = (bones_NJD[:, child] - bones_NJD[:, parent])[..., None]
+            turned_NJD[rows, child] = (_back(turns_NJDD[:, parent]) @ bone_ND1)[..., 0]
     if not there_N.any():
         return np.full_like(offsets_JD, np.nan)
-    joints_NJD = joints[there_N].astype(np.float64)
-    if orientations is None:
-        return _Body(joints_NJD, layout).offsets_JD
-    for parent, child in _tree(layout):
-        bones_ND = joints_NJD[:, child] - joints_NJD[:, parent]
-        turned_ND = (_back(orientations[there_N, parent]) @ bones_ND[..., None])[..., 0]
-        offsets_JD[child] = _unit(turned_ND.mean(axis=0)) * np.median(np.linalg.norm(bones_ND, axis=-1))
+    for parent, child in bones:
+        bone_ND = joints[there_N, child].astype(np.float64) - joints[there_N, parent]
+        offsets_JD[child] = _unit(turned_NJD[there_N, child].mean(axis=0)) * np.median(np.linalg.norm(bone_ND, axis=-1))
     return offsets_JD
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidpose.body.pieces import part_of, pieces
 from vidpose.body.skeletons import SKELETONS, get_conversion
 from vidpose.body.stretches import MAX_GAP, bridgeable
 from vidpose.body.tracks import PoseResult, Source, Track
@@ -38,10 +39,11 @@ def known_joints(result: PoseResult, track: Track, max_gap: float = MAX_GAP) -> 
     """
     seen_NJ = track.joint_scores >= LEAST_SCORE
     if track.joints.shape[1] and result.keypoint_layout in SKELETONS:
-        keypoints_NJ2, scores_NJ = _as_joints(result, track)
-        # Where the joint has a better score than this picture gave it, another camera saw it.
-        by_others_NJ = track.joint_scores > scores_NJ + 1e-6
-        seen_NJ &= by_others_NJ | inside(keypoints_NJ2, result.source)
+        for rows in pieces(len(track)):
+            keypoints_NJ2, scores_NJ = _as_joints(result, part_of(track, rows))
+            # Where the joint has a better score than this picture gave it, another camera saw it.
+            by_others_NJ = track.joint_scores[rows] > scores_NJ + 1e-6
+            seen_NJ[rows] &= by_others_NJ | inside(keypoints_NJ2, result.source)
     bridged_JN = [bridgeable(seen_N, track.times, max_gap) for seen_N in seen_NJ.T]
     return np.array(bridged_JN, bool).reshape(seen_NJ.T.shape).T
 

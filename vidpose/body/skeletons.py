@@ -249,14 +249,14 @@ class Conversion:
             (..., target joints, D) positions and (..., target joints) scores. A derived joint takes the lowest score
             of the joints it is made of, and is NaN with score 0 when one of them is absent.
         """
-        parts, part_scores = [], []
-        for weights_S in self.matrix:
+        converted = np.empty((*positions.shape[:-2], len(self.target), positions.shape[-1]), positions.dtype)
+        lowest = np.empty(converted.shape[:-1], scores.dtype)
+        for row, weights_S in enumerate(self.matrix):
             parents = np.flatnonzero(weights_S)
-            parts.append(np.einsum("s,...sd->...d", weights_S[parents], positions[..., parents, :]))
-            part_scores.append(scores[..., parents].min(axis=-1))
-        converted = np.stack(parts, axis=-2).astype(positions.dtype)
-        absent = np.isnan(converted).any(axis=-1)
-        return converted, np.where(absent, 0, np.stack(part_scores, axis=-1)).astype(scores.dtype)
+            converted[..., row, :] = np.einsum("s,...sd->...d", weights_S[parents], positions[..., parents, :])
+            lowest[..., row] = scores[..., parents].min(axis=-1)
+        lowest[np.isnan(converted).any(axis=-1)] = 0
+        return converted, lowest
 
 
 _PELVIS = {"left_hip": 0.5, "right_hip": 0.5}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidpose.body.pieces import part_of, pieces
 from vidpose.body.seen import LEAST_SCORE, inside, known_joints
 from vidpose.body.skeletons import EXTREMITIES_10, H36M_27, Skeleton, get_skeleton
 from vidpose.body.stretches import MAX_GAP, bridgeable
@@ -43,8 +44,10 @@ def known_whole(result: PoseResult, track: Track, max_gap: float = MAX_GAP) -> n
     known_NJ = known_joints(result, track, max_gap)
     if not known_NJ.shape[1] or (skeleton := whole_skeleton(result)) is not H36M_27:
         return known_NJ
-    keypoints, scores = extremity_keypoints(track, result.keypoint_layout)
-    seen_NE = (scores >= LEAST_SCORE) & inside(keypoints, result.source)
+    seen_NE = np.empty((len(track), len(EXTREMITIES_10)), bool)
+    for rows in pieces(len(track)):
+        keypoints, scores = extremity_keypoints(part_of(track, rows), result.keypoint_layout)
+        seen_NE[rows] = (scores >= LEAST_SCORE) & inside(keypoints, result.source)
     bridged_NE = np.array([bridgeable(seen_N, track.times, max_gap) for seen_N in seen_NE.T]).T
     ends = [skeleton.parents[skeleton.index(joint)] for joint in EXTREMITIES_10.joints]
     return np.concatenate([known_NJ, bridged_NE & known_NJ[:, ends]], axis=1)

@@ -221,7 +221,7 @@ def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks
     failed = asked - len(jobs)
     for job, files in zip(jobs, outputs, strict=True):
         try:
-            _run(job, files, networks)
+            _run(job, files, networks, last=job is jobs[-1])
         except Exception as error:
             if asked == 1:
                 raise
@@ -233,13 +233,13 @@ def _run_all(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]], networks
         raise VidposeError(f"{failed} of {asked} videos failed")
 
 
-def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None) -> None:
+def _run(job: Job, outputs: Sequence[Outputs], networks: Networks | None, last: bool) -> None:
     from vidpose.cli.progress import progress_of
 
     started = time.monotonic()
     saved: list[Path] = []
     try:
-        results = job.run(progress_of, networks=networks, keeping=[files.keeping for files in outputs])
+        results = job.run(progress_of, networks=networks, keeping=[files.keeping for files in outputs], last=last)
         for result, video, files in zip(results, job.sources, outputs, strict=True):
             paths = files.write(result, video, job, progress_of, saved.append)
             _summarise(result, video, paths, time.monotonic() - started)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import math
 import os
@@ -122,11 +121,9 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
     Raises:
         VidposeError: the file cannot be written there; says why.
     """
-    with replacing(path) as partial:
-        # In memory first: a zip file that is broken off in the middle of a write cannot even be closed quietly.
-        packed = io.BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **arrays)
-        partial.write_bytes(packed.getbuffer())
+    # Into an open file: of one that `zipfile` opens itself it complains twice when the disk is full.
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def write_json(path: Path, content: Any, indent: int = 2) -> None:

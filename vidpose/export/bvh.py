@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from vidpose.body.bone_names import BONE_NAMES, bone_names
 from vidpose.body.kinematics import relative
+from vidpose.body.pieces import pieces
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
 from vidpose.export.placing import EvenClock
@@ -34,14 +37,16 @@ def write_bvh(result: PoseResult, track: Track, path: Path, bones: str = BONE_NA
     clock, figure = EvenClock.of(result.source), Figure.of(result, track)
     figure = figure.at(clock.times_of(clock.frames_of(track)))
     turning = [joint for joint in _in_order(figure, figure.layout.parents.index(-1)) if _children(figure, joint)]
-    angles = euler_angles(relative(figure.turns, figure.layout, turning))
     names = bone_names(bones, figure.layout)
     lines = ["HIERARCHY", *_hierarchy(figure, names, figure.layout.parents.index(-1), 0), "MOTION"]
     lines += [f"Frames: {len(figure.times)}", f"Frame Time: {1 / clock.rate:.9f}"]
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
-        for root, turned in zip(figure.roots, angles.reshape(len(angles), -1), strict=True):
-            file.write(" ".join(f"{value:.6f}" for value in (*root, *turned)) + "\n")
+        last = None
+        for rows in pieces(len(figure.times)):
+            angles = euler_angles(relative(figure.turns[rows], figure.layout, turning), last)
+            values, last = np.concatenate([figure.roots[rows], angles.reshape(len(angles), -1)], axis=1), angles[-1]
+            file.writelines(" ".join(f"{value:.6f}" for value in row) + "\n" for row in values.tolist())
 
 
 def _children(figure: Figure, joint: int) -> list[int]:

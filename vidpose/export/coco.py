@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.pieces import part_of, pieces
 from vidpose.body.seen import seen_keypoints
 from vidpose.body.skeletons import COCO_17, Skeleton, get_skeleton
 from vidpose.body.tracks import PoseResult, Track
@@ -35,7 +36,8 @@ def write_coco(result: PoseResult, path: Path) -> None:
          "time": round(float(time), 6)}
         for frame, time in enumerate(source.times)
     )  # fmt: skip
-    annotations = (annotation for track in result.tracks for annotation in _annotations(result, track, layout))
+    parts = (part_of(track, rows) for track in result.tracks for rows in pieces(len(track)))
+    annotations = (annotation for part in parts for annotation in _annotations(result, part, layout))
     numbered = (annotation | {"id": number} for number, annotation in enumerate(annotations, start=1))
     category = {
         "id": 1, "name": "person", "supercategory": "person", "keypoints": list(COCO_17.joints),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidpose.body.pieces import pieces
 from vidpose.body.seen import observed_joints
 from vidpose.body.skeletons import SKELETONS
 from vidpose.body.tracks import PoseResult, Track
@@ -31,8 +33,10 @@ def write_csv(result: PoseResult, path: Path) -> None:
         table = csv.writer(file)
         table.writerow(_columns(result))
         for track in result.tracks:
-            for frame, time, row in zip(track.frames, track.times, _values(result, track), strict=True):
-                table.writerow([track.id, frame, f"{time:.6f}", *("" if np.isnan(v) else f"{v:.4f}" for v in row)])
+            values = _values(result, track)
+            for part in pieces(len(track)):
+                for frame, time, row in zip(track.frames[part], track.times[part], values[part].tolist(), strict=True):
+                    table.writerow([track.id, frame, f"{time:.6f}", *("" if isnan(v) else f"{v:.4f}" for v in row)])
 
 
 def dataframe(result: PoseResult) -> pandas.DataFrame:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from vidpose.body.bone_names import BONE_NAMES, bone_names
 from vidpose.body.kinematics import quaternions_of, relative
+from vidpose.body.pieces import pieces
 from vidpose.body.tracks import PoseResult
 from vidpose.common.files import replacing
 from vidpose.export.placing import has_pose, place_of
@@ -27,10 +29,9 @@ from vidpose.export.rigid_figure import Figure
 _COLOURS = {"left": (0.05, 0.35, 1.0), "right": (1.0, 0.23, 0.03), "centre": (0.78, 0.81, 0.86)}
 """Linear RGB."""
 
-_AT_ONCE = 4096
-"""Keyframes that are turned together."""
-
 _FLOAT, _BYTE, _SHORT = 5126, 5121, 5123
+_TYPES = {_FLOAT: "<f4", _BYTE: "<u1", _SHORT: "<u2"}
+_WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
 
 _BONE = np.array([[0, 0, 0], [0.15, 0.07, 0], [0.15, 0, 0.07], [0.15, -0.07, 0], [0.15, 0, -0.07], [1, 0, 0]])
@@ -57,13 +58,14 @@ def write_gltf(result: PoseResult, path: Path, bones: str = BONE_NAMES[0]) -> No
     scene.write(result, path)
 
 
-def _glb(content: dict[str, Any], data: bytes | bytearray) -> Iterator[bytes | bytearray]:
-    """The container, in pieces: a header, a chunk of JSON, a chunk of numbers; each a multiple of four bytes long."""
+def _glb(content: dict[str, Any], numbers: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The container, in pieces: a header, a chunk of JSON, a chunk of so many bytes of numbers; fours of bytes each."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
-    length = 12 + 8 + len(text) + 8 + len(data)
+    length = 12 + 8 + len(text) + 8 + size
     yield struct.pack("<4sII", b"glTF", 2, length) + struct.pack("<I4s", len(text), b"JSON")
-    yield from (text, struct.pack("<I4s", len(data), b"BIN\0"), data)
+    yield from (text, struct.pack("<I4s", size, b"BIN\0"))
+    yield from numbers
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,15 @@ class Skin:
 
 @dataclass
 class GltfScene:
-    """What is gathered while people are added: the lists of the JSON, and the numbers they point into."""
+    """What is gathered while people are added: the lists of the JSON, and the numbers they point into.
 
-    data: bytearray = field(default_factory=bytearray)
+    Attributes:
+        numbers: bytes in order, those of people's turns not computed before they are written.
+        size: how many bytes that is.
+    """
+
+    numbers: list[Iterable[bytes]] = field(default_factory=list)
+    size: int = 0
     views: list[dict[str, Any]] = field(default_factory=list)
     accessors: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
@@ -107,7 +115,7 @@ class GltfScene:
         """
         content = self.as_json(str(result.provenance.get("vidpose")), place_of(result).value)
         with replacing(path) as partial, open(partial, "wb") as file:
-            file.writelines(_glb(content, self.data))
+            file.writelines(_glb(content, chain.from_iterable(self.numbers), self.size))
 
     def add(self, name: str, figure: Figure, titles: Sequence[str], skin: Skin | None = None) -> None:
         """Add somebody in motion, each bone a simple one unless there is a skin.
@@ -142,9 +150,9 @@ class GltfScene:
     def _animate(self, figure: Figure, axes: np.ndarray, joints: range, root: int, turning: Sequence[int]) -> None:
         times = self._numbers(figure.times, "SCALAR", _FLOAT, bounds=True)
         self._channel(times, joints[root], "translation", self._numbers(figure.roots, "VEC3", _FLOAT))
-        quaternions = _quaternions(figure, axes)
         for joint in turning:
-            self._channel(times, joints[joint], "rotation", self._numbers(quaternions[:, joint], "VEC4", _FLOAT))
+            self._channel(times, joints[joint], "rotation", self._accessor(len(figure.times), "VEC4", _FLOAT))
+        self.numbers.append(_quaternions(figure, axes, turning))
 
     def _channel(self, times: int, node: int, path: str, values: int) -> None:
         self.channels.append({"sampler": len(self.samplers), "target": {"node": node, "path": path}})
@@ -200,16 +208,24 @@ class GltfScene:
         self, values: np.ndarray, kind: str, component: int, target: int | None = None, bounds: bool = False
     ) -> int:
         """The index of a new accessor."""
-        values = values.astype({_FLOAT: "<f4", _BYTE: "<u1", _SHORT: "<u2"}[component])
+        values = values.astype(_TYPES[component])
         packed = values.tobytes()
-        view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(packed)}
-        self.data += packed + bytes(-len(packed) % 4)
-        self.views.append(view | ({"target": target} if target else {}))
-        accessor = {"bufferView": len(self.views) - 1, "componentType": component, "count": len(values), "type": kind}
+        self.numbers.append((packed, bytes(-len(packed) % 4)))
+        accessor = self._accessor(len(values), kind, component, target)
         if bounds:
-            accessor |= {"min": np.atleast_1d(values.min(axis=0)).tolist()}
-            accessor |= {"max": np.atleast_1d(values.max(axis=0)).tolist()}
-        self.accessors.append(accessor)
+            self.accessors[accessor] |= {"min": np.atleast_1d(values.min(axis=0)).tolist()}
+            self.accessors[accessor] |= {"max": np.atleast_1d(values.max(axis=0)).tolist()}
+        return accessor
+
+    def _accessor(self, count: int, kind: str, component: int, target: int | None = None) -> int:
+        """The index of a new one, for so many numbers, which come to `numbers` in the order of these."""
+        length = count * _WIDTHS[kind] * np.dtype(_TYPES[component]).itemsize
+        view = {"buffer": 0, "byteOffset": self.size, "byteLength": length}
+        self.size += length + -length % 4
+        self.views.append(view | ({"target": target} if target else {}))
+        self.accessors.append(
+            {"bufferView": len(self.views) - 1, "componentType": component, "count": count, "type": kind}
+        )
         return len(self.accessors) - 1
 
     def as_json(self, version: str, positions: str) -> dict[str, Any]:
@@ -218,19 +234,20 @@ class GltfScene:
             "scene": 0, "scenes": [{"nodes": self.roots}], "nodes": self.nodes, "meshes": self.meshes,
             "materials": self.materials, "skins": self.skins,
             "animations": [{"name": "motion", "channels": self.channels, "samplers": self.samplers}],
-            "accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": len(self.data)}],
+            "accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": self.size}],
         }  # fmt: skip
 
 
-def _quaternions(figure: Figure, axes: np.ndarray) -> np.ndarray:
-    """(K, J, 4) float32, the real part last, of each joint's `axes` against its parent's."""
-    quaternions = np.empty((*figure.turns.shape[:2], 4), np.float32)
+def _quaternions(figure: Figure, axes: np.ndarray, turning: Sequence[int]) -> Iterator[bytes]:
+    """(K, 4) float32 of one joint after the other, the real part last: of its `axes` against its parent's."""
+    quaternions = np.empty((len(turning), len(figure.times), 4), "<f4")
     before = None
-    for start in range(0, len(quaternions), _AT_ONCE):
-        turns = relative(figure.turns[start : start + _AT_ONCE] @ axes, figure.layout)
+    for rows in pieces(len(figure.times)):
+        turns = relative(figure.turns[rows] @ axes, figure.layout, turning)
         some = quaternions_of(turns, before)
-        quaternions[start : start + len(some)], before = np.roll(some, -1, axis=-1), some[-1]
-    return quaternions
+        quaternions[:, rows], before = np.roll(some, -1, axis=-1).swapaxes(0, 1), some[-1]
+    for joint in quaternions:
+        yield joint.tobytes()
 
 
 def _rest(figure: Figure) -> np.ndarray:

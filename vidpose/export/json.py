@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.body.seen import observed_joints, seen_keypoints
+from vidpose.body.pieces import part_of, pieces
+from vidpose.body.seen import seen_keypoints
 from vidpose.body.skeletons import EXTREMITIES_10, H36M_27, SKELETONS, Skeleton
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.body.whole_body import observed_whole, whole_skeleton
+from vidpose.body.whole_body import known_whole, whole_skeleton
 from vidpose.common.files import replacing
 
 FORMAT_VERSION = 1
@@ -88,10 +89,19 @@ def _extremities_layout(result: PoseResult) -> dict[str, Any] | None:
 
 def rows(result: PoseResult, track: Track) -> Iterator[dict[str, Any]]:
     """A person's frames, one after the other, rounded as `write_json` says."""
-    joints = np.concatenate([observed_joints(result, track), track.joint_scores[..., None]], axis=-1)
+    known = known_whole(result, track)
+    for part in pieces(len(track)):
+        yield from _rows(result, part_of(track, part), known[part])
+
+
+def _rows(result: PoseResult, track: Track, known: np.ndarray) -> Iterator[dict[str, Any]]:
+    """The same of a part of a track, with what is known of its whole body (`known_whole`)."""
+    seen_NJ, seen_NE = np.split(known, [track.joints.shape[1]], axis=1)
+    observed = np.where(seen_NJ[..., None], track.joints, np.nan)
+    joints = np.concatenate([observed, track.joint_scores[..., None]], axis=-1)
     keypoints = np.concatenate([track.keypoints, track.scores[..., None]], axis=-1)
     keypoints[~seen_keypoints(result.source, track)] = np.nan
-    extremities = observed_whole(result, track)[:, track.joints.shape[1] :]
+    extremities = np.where(seen_NE[..., None], track.extremities, np.nan) if track.extremities.shape[1] else seen_NE
     for row in range(len(track)):
         yield {
             "frame": int(track.frames[row]),

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from vidpose.body.colours import id_colour
 from vidpose.body.kinematics import relative
+from vidpose.body.pieces import ComputedRows
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.body_models.body_model import BodyModel, vertex_normals
 from vidpose.body_models.embodying import MovingBody, rows_of
@@ -66,12 +67,13 @@ def _of_few_bones(model: BodyModel) -> np.ndarray:
 def _figure(result: PoseResult, track: Track, body: MovingBody, up: str = "y") -> Figure:
     """A body's bones."""
     there, axes = body.posed, axes_of(result, up)
+    rows_K = np.flatnonzero(there)
     roots = placed_joints(result, track, up, guessed=True)[there, root_of(result)]
     return Figure(
         body.model.layout,
         body.rest.offsets(body.model.layout),
         track.times[there],
-        axes @ body.turns(there),
+        ComputedRows(lambda rows: axes @ body.turns(rows_K[rows])),
         roots + body.roots[there] @ axes.T,
     )
 
@@ -138,7 +140,7 @@ def write_smpl(result: PoseResult, bodies: Bodies, path: Path) -> None:
         if not isinstance(body.model, SmplModel):
             raise UsageError("`format=smpl`: for bodies of SMPL, SMPL-H and SMPL-X; name the file of one with `body`")
         figure = _figure(result, track, body, "z").at(clock.times_of(clock.frames_of(track)))
-        turns = relative(figure.turns, figure.layout)
+        turns = relative(figure.turns[0 : len(figure.times)], figure.layout)
         poses = Rotation.from_matrix(turns.reshape(-1, 3, 3)).as_rotvec().reshape(len(turns), -1)
         write_npz(
             path / f"person{track.id}.npz",

@@ -10,12 +10,14 @@ tell inversion of a foot and deviation of a wrist.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
+from vidpose.body.pieces import pieces
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.files import replacing
 from vidpose.export.placing import EvenClock, facing_x, place_of, placed_joints
@@ -39,6 +41,17 @@ _CALM = 0.02
 """Weight, beside the square of the cosine of how far an arm is out to the side, of an even `arm_flex`."""
 
 
+_BALLS: Mapping[str, tuple[str, str, str, int, float]] = {
+    "pelvis": ("pelvis_tilt", "pelvis_list", "pelvis_rotation", 1, 0),
+    "lumbar": ("lumbar_extension", "lumbar_bending", "lumbar_rotation", 1, 0),
+    **{f"hip_{mark}": (f"hip_flexion_{mark}", f"hip_adduction_{mark}", f"hip_rotation_{mark}", sign, 0)
+       for mark, sign in (("r", 1), ("l", -1))},
+    **{f"arm_{mark}": (f"arm_flex_{mark}", f"arm_add_{mark}", f"arm_rot_{mark}", sign, _CALM)
+       for mark, sign in (("r", 1), ("l", -1))},
+}  # fmt: skip
+"""Ball joints: the names of their angles, and how `_ball` takes them apart."""
+
+
 def write_mot(result: PoseResult, track: Track, path: Path, heading: float | None = None) -> None:
     """Write one person's joint angles in degrees and the place of the pelvis in metres, y up.
 
@@ -60,34 +73,58 @@ def write_mot(result: PoseResult, track: Track, path: Path, heading: float | Non
         "Units are S.I. units (second, meters, Newtons, ...)", "Angles are in degrees.",
         f"Positions are {place_of(result).value}.", "endheader", "\t".join(columns),
     ]  # fmt: skip
-    lines += ["\t".join(f"{value:.6f}" for value in row) for row in np.stack(list(columns.values()), axis=1)]
-    with replacing(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace", newline="\n")
+    with (
+        replacing(path) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.writelines(f"{line}\n" for line in lines)
+        for part in pieces(len(times)):
+            rows = np.stack([column[part] for column in columns.values()], axis=1).tolist()
+            file.writelines("\t".join(f"{value:.6f}" for value in row) + "\n" for row in rows)
 
 
 def coordinates(figure: Figure) -> dict[str, np.ndarray]:
     """(K,) degrees, and metres for the place of the pelvis' origin, of OpenSim's coordinates."""
-    turned = dict(zip(figure.layout.joints, figure.turns.swapaxes(0, 1), strict=True))
+    size = ModelSizes.of(figure.joints(), figure.layout).pelvis
+    parts = []
+    for rows in pieces(len(figure.times)):
+        turned = dict(zip(figure.layout.joints, figure.turns[rows].swapaxes(0, 1), strict=True))
+        parts.append(_turned_part(turned, figure.roots[rows], size))
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    del parts
+    values = {}
+    # An angle of a ball joint depends on those of the frames before: only now can it be told.
+    for name, column in whole.items():
+        values |= _ball(column, *_BALLS[name]) if name in _BALLS else {name: column}
+    return values
+
+
+def _turned_part(turned: Mapping[str, np.ndarray], roots: np.ndarray, size: float) -> dict[str, np.ndarray]:
+    """`coordinates` of some keyframes, but of ball joints how they are turned, (K, 3, 3), by names of `_BALLS`.
+
+    Args:
+        turned: (K, 3, 3) by joint, as of a `Figure`.
+        roots: (K, 3) metres, likewise.
+        size: of the pelvis (`ModelSizes`).
+    """
     pelvis, torso = turned["pelvis"] @ _TO_OPENSIM.T, turned["thorax"] @ _TO_OPENSIM.T
-    values = _ball(pelvis, "pelvis_tilt", "pelvis_list", "pelvis_rotation")
-    origin = figure.roots - pelvis @ (HIP * (1, 1, 0) * ModelSizes.of(figure.joints(), figure.layout).pelvis)
+    values = {"pelvis": pelvis}
+    origin = roots - pelvis @ (HIP * (1, 1, 0) * size)
     values |= dict(zip(("pelvis_tx", "pelvis_ty", "pelvis_tz"), origin.T, strict=True))
-    for side, mark, sign in (("right", "r", 1), ("left", "l", -1)):
+    for side, mark in (("right", "r"), ("left", "l")):
         bones = [turned[f"{side}_{joint}"] @ _TO_OPENSIM.T for joint in ("hip", "knee")]
         femur, flexion = _limb(LEG if side == "right" else LEG.mirrored(), *bones)
-        names = (f"hip_flexion_{mark}", f"hip_adduction_{mark}", f"hip_rotation_{mark}")
-        values |= _ball(_between(pelvis, femur), *names, sign=sign)
+        values[f"hip_{mark}"] = _between(pelvis, femur)
         values[f"knee_angle_{mark}"] = np.degrees(flexion)
         if f"{side}_toe" in turned:
             upwards, _, _ = _turns(turned[f"{side}_knee"], turned[f"{side}_ankle"], "XYZ")
             values[f"ankle_angle_{mark}"] = np.clip(-upwards, *RANGES["ankle_angle"])
-    values |= _ball(_between(pelvis, torso), "lumbar_extension", "lumbar_bending", "lumbar_rotation")
+    values["lumbar"] = _between(pelvis, torso)
     for side, mark, sign in (("right", "r", 1), ("left", "l", -1)):
         hanging = _ARM_DOWN[side].T @ _TO_OPENSIM.T
         bones = [turned[f"{side}_{joint}"] @ hanging for joint in ("shoulder", "elbow")]
         humerus, flexion = _limb(ARM if side == "right" else ARM.mirrored(), *bones)
-        names = (f"arm_flex_{mark}", f"arm_add_{mark}", f"arm_rot_{mark}")
-        values |= _ball(_between(torso, humerus), *names, sign=sign, calm=_CALM)
+        values[f"arm_{mark}"] = _between(torso, humerus)
         values[f"elbow_flex_{mark}"] = np.degrees(flexion)
         if f"{side}_index" in turned:
             pronation, flexion, _ = _turns(turned[f"{side}_elbow"], turned[f"{side}_wrist"], "XZY")
@@ -126,9 +163,7 @@ def _limb(limb: ModelLimb, upper: np.ndarray, lower: np.ndarray) -> tuple[np.nda
     return Rotation.from_rotvec(roll[:, None] * above).as_matrix() @ bone, flexion
 
 
-def _ball(
-    turns: np.ndarray, about_z: str, about_x: str, about_y: str, sign: int = 1, calm: float = 0
-) -> dict[str, np.ndarray]:
+def _ball(turns: np.ndarray, about_z: str, about_x: str, about_y: str, sign: int, calm: float) -> dict[str, np.ndarray]:
     """The three angles of a ball joint; on the left, the sign of those that are mirrored is turned over.
 
     Args:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from vidpose.body.pieces import part_of, pieces
 from vidpose.body.seen import seen_keypoints
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.body.tracks import PoseResult, Source, Track
@@ -40,16 +42,25 @@ def write_openpose(result: PoseResult, folder: Path) -> None:
     make_folder(folder)
     stem = folder.name.removesuffix("_openpose")
     layout = get_skeleton(result.keypoint_layout)
-    people = [(track, body_25(result.source, track, layout), track.seen) for track in result.tracks]
-    for frame in range(result.source.num_frames):
-        present = []
-        for track, bodies, seen in people:
-            row = frame - int(track.frames[0])
-            if 0 <= row < len(track) and seen[row]:
-                present.append(_person(track.id, bodies[row]))
-        with replacing(folder / f"{stem}_{frame:012d}_keypoints.json") as partial:
-            partial.write_text(json.dumps({"version": 1.3, "people": present}, allow_nan=False), encoding="utf-8")
+    for frames in pieces(result.source.num_frames):
+        people = [(part, body_25(result.source, part, layout), part.seen) for part in _between(result.tracks, frames)]
+        for frame in range(frames.start, frames.stop):
+            present = []
+            for track, bodies, seen in people:
+                row = frame - int(track.frames[0])
+                if 0 <= row < len(track) and seen[row]:
+                    present.append(_person(track.id, bodies[row]))
+            with replacing(folder / f"{stem}_{frame:012d}_keypoints.json") as partial:
+                partial.write_text(json.dumps({"version": 1.3, "people": present}, allow_nan=False), encoding="utf-8")
     _remove_beyond(folder, stem, result.source.num_frames)
+
+
+def _between(tracks: Sequence[Track], frames: slice) -> Iterator[Track]:
+    """What there is of tracks in some of the video's frames."""
+    for track in tracks:
+        first = int(track.frames[0])
+        if frames.stop > first and frames.start < first + len(track):
+            yield part_of(track, slice(max(frames.start - first, 0), frames.stop - first))
 
 
 def body_25(source: Source, track: Track, layout: Skeleton) -> np.ndarray:

@@ -48,18 +48,18 @@ def write_opensim(result: PoseResult, track: Track, folder: Path, heading: float
         VidposeError: a file cannot be written.
     """
     layout = whole_skeleton(result)
-    joints = placed_joints(result, track, "y", guessed=True)
     if not {joint for joint in _places() if not joint.endswith(_FOOT)} <= set(layout.joints):
         raise UsageError(f"joint layout {layout.name!r} lacks joints of {MODEL}; use a lifter for h36m17")
     clock = EvenClock.of(result.source)
     times = clock.times_of(clock.frames_of(track))
     seen = known_whole(result, track)[track.lifted].any(axis=0)
+    sizes = ModelSizes.of(placed_joints(result, track, "y", guessed=True), layout)
     known = {joint for joint, there in zip(layout.joints, seen, strict=True) if there}
     make_folder(folder)
     write_trc(result, track, folder / "markers.trc", heading)
     write_mot(result, track, folder / "angles.mot", heading)
     _write(folder / "marker_set.xml", _marker_set())
-    _write(folder / "scale.xml", _scaling(ModelSizes.of(joints, layout)))
+    _write(folder / "scale.xml", _scaling(sizes))
     _write(folder / "ik.xml", _inverse_kinematics(times, known))
 
 

@@ -7,10 +7,11 @@ the people alike: whatever is shown still belongs to one moment, and nothing has
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vidpose.body.pieces import part_of
 from vidpose.body.tracks import PoseResult, Source, Track
 
 _AROUND = 1.0
@@ -92,5 +93,5 @@ def only(result: PoseResult, frames: range) -> PoseResult:
 
 def _only(track: Track, frames: range) -> Track:
     rows = slice((frames.start - int(track.frames[0])) % frames.step, None, frames.step)
-    columns = {field.name: getattr(track, field.name)[rows] for field in fields(Track) if field.name != "id"}
-    return replace(track, **columns | {"frames": (columns["frames"] - frames.start) // frames.step})
+    part = part_of(track, rows)
+    return replace(part, frames=(part.frames - frames.start) // frames.step)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import wraps
@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from vidpose.body.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
+from vidpose.body.pieces import part_of, pieces
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult, Source, Track
@@ -107,9 +108,11 @@ def placed_joints(result: PoseResult, track: Track, up: str, *, guessed: bool = 
         (N, J, 3) float64 metres as `place_of` says, in `whole_skeleton`'s layout; NaN where a joint, or its place, is
         unknown.
     """
-    whole = whole_joints(track, whole_skeleton(result))
-    joints = _from_camera(result, track, whole) @ axes_of(result, up).T
-    joints += _origin(result, track, up)
+    skeleton, axes, origin = whole_skeleton(result), axes_of(result, up), _origin(result, track, up)
+    joints = np.empty((len(track), len(skeleton) if track.joints.shape[1] else 0, 3))
+    for rows in pieces(len(track)):
+        part = part_of(track, rows)
+        np.add(_from_camera(result, part, whole_joints(part, skeleton)) @ axes.T, origin, out=joints[rows])
     if not guessed:
         joints[~known_whole(result, track)] = np.nan
     return joints
@@ -127,19 +130,23 @@ def _origin(result: PoseResult, track: Track, up: str) -> np.ndarray:
     if place is Placement.WORLD:
         origin = _to_world(result)[:, 3]
         return Z_UP_TO_Y_UP @ origin if up == "y" else origin
-    floor = floor_below([_heights(result, track)]) if place is Placement.ROOT else _floor_below_all(result)
+    floor = floor_below([_lowest(result, track)]) if place is Placement.ROOT else _floor_below_all(result)
     return -floor * (np.array([0.0, 1, 0]) if up == "y" else np.array([0.0, 0, 1]))
 
 
 @_asked_once
 def _floor_below_all(result: PoseResult) -> float:
     """The height of one floor for all who are in one space, above the camera."""
-    return floor_below([_heights(result, track) for track in result.tracks if has_pose(track)])
+    return floor_below([_lowest(result, track) for track in result.tracks if has_pose(track)])
 
 
-def _heights(result: PoseResult, track: Track) -> np.ndarray:
-    """(N, J) metres of a track's joints above the camera, or above the root where that is all there is."""
-    return -_from_camera(result, track, track.joints)[..., 1]
+def _lowest(result: PoseResult, track: Track) -> np.ndarray:
+    """(N,) metres of a track's lowest joint above the camera, or above the root where that is all there is."""
+    lowest = np.empty(len(track))
+    for rows in pieces(len(track)):
+        part = part_of(track, rows)
+        lowest[rows] = (-_from_camera(result, part, part.joints)[..., 1]).min(axis=1)
+    return lowest
 
 
 def root_of(result: PoseResult) -> int:
@@ -169,13 +176,13 @@ def facing_x(result: PoseResult, joints: np.ndarray, heading: float | None) -> t
     turn = Rotation.from_euler("y", np.arctan2(forward[1], forward[0])).as_matrix()
     path = joints[:, root_of(result)] @ turn.T
     low, high = np.nanmin(path, axis=0), np.nanmax(path, axis=0)
-    floor = 0.0 if place_of(result) is Placement.WORLD else floor_below([joints[:, : len(layout), 1]])
+    floor = 0.0 if place_of(result) is Placement.WORLD else floor_below([joints[:, : len(layout), 1].min(axis=1)])
     return turn, -np.array([(low[0] + high[0]) / 2, floor, (low[2] + high[2]) / 2])
 
 
 def floor_below(heights: Sequence[np.ndarray]) -> float:
-    """The height of a floor for feet to stand on, from (N, J) heights of people's joints; 0 where none is known."""
-    lowest = np.concatenate([person.min(axis=1) for person in heights])
+    """The height of a floor for feet, from (N,) heights of people's lowest joints; 0 where none is known."""
+    lowest = np.concatenate(heights)
     return float(np.nanpercentile(lowest, _LOW)) - _ANKLE if np.isfinite(lowest).any() else 0.0
 
 
@@ -237,24 +244,28 @@ class EvenClock:
         """(M,) seconds of moments."""
         return self.start + frames / self.rate
 
-    def sample(self, track: Track, values: np.ndarray) -> np.ndarray:
-        """(M, ...) what the rows (N, ...) of a track are at the moments within it.
+    def sample(self, track: Track, values: np.ndarray) -> Iterator[np.ndarray]:
+        """What the rows (N, ...) of a track are at the moments within it, (m, ...) of some moments after the other.
 
         Between two rows, their linear interpolation; NaN where either is, and where time jumps between them.
         """
         frames = self.frames_of(track)
         if self.places is not None and len(frames) == len(track):
-            return values
+            yield from (values[rows] for rows in pieces(len(frames)))
+            return
         times = self.times_of(frames)
         own = track.times if self.places is None else self.times_of(self.places[track.frames])
         after = np.searchsorted(own, times - _SAME_TIME).clip(0, len(track) - 1)
         before = np.maximum(after - 1, 0)
         span = own[after] - own[before]
         share = np.where(span > 0, (times - own[before]) / np.where(span > 0, span, 1), 1).clip(0, 1)
-        share = np.where(np.abs(own[after] - times) <= _SAME_TIME, 1, share).reshape(-1, *(1,) * (values.ndim - 1))
-        mixed = (1 - share) * values[before] + share * values[after]
-        mixed[np.append(False, jumps(track.times))[after]] = np.nan
-        return np.where(share == 1, values[after], np.where(share == 0, values[before], mixed))
+        shares = np.where(np.abs(own[after] - times) <= _SAME_TIME, 1, share).reshape(-1, *(1,) * (values.ndim - 1))
+        jumped = np.append(False, jumps(track.times))[after]
+        for rows in pieces(len(frames)):
+            share, first, second = shares[rows], values[before[rows]], values[after[rows]]
+            mixed = (1 - share) * first + share * second
+            mixed[jumped[rows]] = np.nan
+            yield np.where(share == 1, second, np.where(share == 0, first, mixed))
 
 
 def _is_even(seconds: np.ndarray, places: np.ndarray, rate: float) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from vidpose.body.kinematics import matrices_of, orientations, pose, rest_offsets
+from vidpose.body.pieces import ByRows, ComputedRows, pieces
 from vidpose.body.skeletons import Skeleton, get_skeleton
 from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult, Track
@@ -23,9 +24,6 @@ log = logging.getLogger(__name__)
 
 _SAME_TIME = 1e-6
 """Seconds."""
-
-_AT_ONCE = 4096
-"""Frames that are turned together, for memory's sake."""
 
 _LAST_MOMENT = 0.01
 """Seconds, at most, that a still figure takes to be elsewhere."""
@@ -43,14 +41,15 @@ class Figure:
         offsets: (J, 3) metres from each joint's parent to it in the rest pose (`vidpose.body.kinematics`); zero for the
             root.
         times: (K,) seconds.
-        turns: (K, J, 3, 3) rotations from the rest pose into the exported frame.
+        turns: (K, J, 3, 3) rotations from the rest pose into the exported frame, by rows: all of an hour would be eight
+            times as large as the result.
         roots: (K, 3) metres, the root joint in the exported frame.
     """
 
     layout: Skeleton
     offsets: np.ndarray
     times: np.ndarray
-    turns: np.ndarray
+    turns: ByRows
     roots: np.ndarray
 
     @staticmethod
@@ -67,16 +66,16 @@ class Figure:
         assert there.any(), "somebody without a pose is no figure"
         fitted = there & (track.rotations.shape[1] > 0) & np.isfinite(track.rotations).all(axis=(1, 2))
         if fitted.any():
-            there, turning = fitted, [*range(track.rotations.shape[1])]
+            there, axes, turning = fitted, axes_of(result, "y"), [*range(track.rotations.shape[1])]
             turning += layout.parents[len(turning) :]  # points of feet and hands turn with ankles and wrists
-            turns = matrices_of(track.rotations[there][:, turning])
-            for start in range(0, len(turns), _AT_ONCE):
-                turns[start : start + _AT_ONCE] = axes_of(result, "y") @ turns[start : start + _AT_ONCE]
+            joints[~there] = np.nan
+            every = ComputedRows(lambda rows: axes @ matrices_of(track.rotations[rows][:, turning]))
+            offsets, of_track = rest_offsets(joints, layout, every), np.flatnonzero(there)
+            turns: ByRows = ComputedRows(lambda rows: axes @ matrices_of(track.rotations[of_track[rows]][:, turning]))
         else:
             turns = orientations(joints[there], layout)
-        joints = joints[there]
-        offsets = rest_offsets(joints, layout, turns)
-        return Figure(layout, offsets, track.times[there], turns, joints[:, root_of(result)])
+            offsets = rest_offsets(joints[there], layout, turns)
+        return Figure(layout, offsets, track.times[there], turns, joints[there, root_of(result)])
 
     def at(self, times: np.ndarray) -> Figure:
         """The figure at other times: turned along great circles between keyframes.
@@ -89,20 +88,32 @@ class Figure:
         for last in np.flatnonzero(jumps(self.times)):
             within[(within > self.times[last]) & (within < self.times[last + 1] - _SAME_TIME)] = self.times[last]
         roots = np.stack([np.interp(within, self.times, axis) for axis in self.roots.T], axis=1)
+        return Figure(self.layout, self.offsets, times, ComputedRows(lambda rows: self._turned_at(within[rows])), roots)
+
+    def _turned_at(self, times: np.ndarray) -> np.ndarray:
+        """(m, J, 3, 3) between the keyframes around times (m,), which do not fall and are within all keyframes'."""
         if len(self.times) == 1:
-            return Figure(self.layout, self.offsets, times, np.repeat(self.turns, len(times), axis=0), roots)
+            return np.repeat(self.turns[0:1], len(times), axis=0)
+        first = min(max(int(np.searchsorted(self.times, times[0])) - 1, 0), len(self.times) - 2)
+        around = slice(first, max(int(np.searchsorted(self.times, times[-1])) + 1, first + 2))
         turns = [
-            Slerp(self.times, Rotation.from_matrix(keys))(within).as_matrix() for keys in self.turns.swapaxes(0, 1)
+            Slerp(self.times[around], Rotation.from_matrix(keys))(times).as_matrix()
+            for keys in self.turns[around].swapaxes(0, 1)
         ]
-        return Figure(self.layout, self.offsets, times, np.stack(turns, axis=1), roots)
+        return np.stack(turns, axis=1)
 
     def joints(self) -> np.ndarray:
         """(K, J, 3) metres in the exported frame."""
-        return pose(self.offsets, self.turns, self.roots, self.layout)
+        joints = np.empty((len(self.times), len(self.layout), 3))
+        for rows in pieces(len(joints)):
+            joints[rows] = pose(self.offsets, self.turns[rows], self.roots[rows], self.layout)
+        return joints
 
     def moved(self, turn: np.ndarray, shift: np.ndarray) -> Figure:
         """The figure after a rotation (3, 3) of all it is in, and then a way (3,)."""
-        return replace(self, turns=turn @ self.turns, roots=self.roots @ turn.T + shift)
+        return replace(
+            self, turns=ComputedRows(lambda rows: turn @ self.turns[rows]), roots=self.roots @ turn.T + shift
+        )
 
     def held(self) -> Figure:
         """The figure with a keyframe more before each jump of time ends: a viewer then shows no way between."""
@@ -120,7 +131,7 @@ def _warn_of_guesses(result: PoseResult, track: Track) -> None:
         log.warning("person %d: never seen, and in a format of whole bodies a guess: %s", track.id, names)
 
 
-def euler_angles(turns: np.ndarray) -> np.ndarray:
+def euler_angles(turns: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:
     """Rotations as degrees about z, x and y, in `EULER`'s order.
 
     Of the two ways to write a rotation, and the whole turns that may be added, each frame has what is nearest to the
@@ -128,18 +139,19 @@ def euler_angles(turns: np.ndarray) -> np.ndarray:
 
     Args:
         turns: (N, ..., 3, 3).
+        last: (..., 3) degrees of the frame before the first, if there is one.
 
     Returns:
-        (N, ..., 3), of the first frame from -180 to 180 and, about x, from -90 to 90.
+        (N, ..., 3), of the first frame of all from -180 to 180 and, about x, from -90 to 90.
     """
     angles = np.empty((*turns.shape[:-2], 3))
-    for start in range(0, len(turns), _AT_ONCE):
-        ways = _both_ways(turns[start : start + _AT_ONCE])
+    for rows in pieces(len(turns)):
+        ways = _both_ways(turns[rows])
+        last = ways[0, 0] if last is None else last
         for row in range(ways.shape[1]):
-            before = angles[start + row - 1] if start + row else ways[0, 0]
-            step = (ways[:, row] - before + 180) % 360 - 180
+            step = (ways[:, row] - last + 180) % 360 - 180
             nearer = np.abs(step).sum(axis=-1).argmin(axis=0)
-            angles[start + row] = before + np.where(nearer[..., None] == 0, *step)
+            last = angles[rows.start + row] = last + np.where(nearer[..., None] == 0, *step)
     return angles
 
 

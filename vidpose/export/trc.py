@@ -6,12 +6,14 @@ was never seen, has empty cells. Markers of Human3.6M's joints have the names th
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 
 import numpy as np
 
+from vidpose.body.pieces import pieces
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.body.whole_body import whole_skeleton
+from vidpose.body.whole_body import known_whole, whole_skeleton
 from vidpose.common.files import replacing
 from vidpose.export.placing import EvenClock, facing_x, placed_joints
 from vidpose.export.rajagopal import MARKERS
@@ -28,9 +30,11 @@ def write_trc(result: PoseResult, track: Track, path: Path, heading: float | Non
     """
     clock = EvenClock.of(result.source)
     names = [MARKERS.get(joint, joint) for joint in whole_skeleton(result).joints]
-    turn, shift = facing_x(result, placed_joints(result, track, "y", guessed=True), heading)
-    joints = clock.sample(track, placed_joints(result, track, "y") @ turn.T + shift)
-    frames = clock.frames_of(track)
+    joints, frames = placed_joints(result, track, "y", guessed=True), clock.frames_of(track)
+    turn, shift = facing_x(result, joints, heading)
+    joints[~known_whole(result, track)] = np.nan
+    for part in pieces(len(joints)):
+        joints[part] = joints[part] @ turn.T + shift
     rate = f"{clock.rate:.6g}"
     head: list[tuple[str, ...]] = [
         ("PathFileType", "4", "(X/Y/Z)", path.name),
@@ -46,7 +50,8 @@ def write_trc(result: PoseResult, track: Track, path: Path, heading: float | Non
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         file.writelines("\t".join(line) + "\n" for line in head)
-        for frame, time, row in zip(frames, clock.times_of(frames), joints.reshape(len(frames), -1), strict=True):
-            cells = ["" if np.isnan(value) else f"{value:.6f}" for value in row]
+        rows = (row for part in clock.sample(track, joints) for row in part.reshape(len(part), -1).tolist())
+        for frame, time, row in zip(frames, clock.times_of(frames), rows, strict=True):
+            cells = ["" if isnan(value) else f"{value:.6f}" for value in row]
             # OpenSim counts no empty cell at the end of a line, unless a tab follows.
             file.write("\t".join((str(frame + 1), f"{time:.6f}", *cells, *(() if cells[-1] else ("",)))) + "\n")

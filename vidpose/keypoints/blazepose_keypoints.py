@@ -62,6 +62,10 @@ class BlazePoseKeypoints(KeypointFinder):
 
         self._network = EmbeddedNetwork(KEYPOINTS[f"blazepose-{size}"].shipped, make, _OUTPUTS, device, threads)
 
+    def close(self) -> None:
+        """As every finder does."""
+        self._network.close()
+
     def regions(self, boxes: np.ndarray) -> np.ndarray:
         """(P, 2, 2) of bodies upright in the middle of boxes (P, 4)."""
         low, high = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64)

@@ -24,4 +24,4 @@ class FloorBelow:
         for track in result.tracks:
             heights = -(track.joints + track.roots[:, None])[..., 1]
             self._lowest.extend(heights.min(axis=1)[np.isfinite(heights).all(axis=1)].tolist())
-        return floor_below([np.array(self._lowest)[:, None]]) if self._lowest else 0.0
+        return floor_below([np.array(self._lowest)]) if self._lowest else 0.0

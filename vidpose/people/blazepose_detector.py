@@ -57,6 +57,10 @@ class BlazePoseDetector(PersonDetector):
         self._network = EmbeddedNetwork(DETECTORS["blazepose"].shipped, make, ("regions", "logits"), device, threads)
         self._min_score = min_score
 
+    def close(self) -> None:
+        """As every detector does."""
+        self._network.close()
+
     def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
         """As every detector does; a thorough search looks into small squares too."""
         return self._detect(image, views(image.shape[1], image.shape[0], thorough))

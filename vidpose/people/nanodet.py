@@ -60,6 +60,10 @@ class NanoDetDetector(PersonDetector):
         self._network = EmbeddedNetwork(DETECTORS["nanodet"].shipped, make, ("people", "bins"), device, threads)
         self._min_score, self._tiles = min_score, tiles
 
+    def close(self) -> None:
+        """As every detector does."""
+        self._network.close()
+
     def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
         """As every detector does."""
         boxes, scores = self._look(image)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.common.files import resolved
+from vidpose.common.memory import give_back
 from vidpose.common.tally import ProgressOf, unseen
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
 from vidpose.refine.focal import Lens
@@ -182,6 +183,7 @@ class Job:
         *,
         networks: Networks | None = None,
         keeping: Sequence[Keeping] = (),
+        last: bool = False,
     ) -> list[PoseResult]:
         """Do it.
 
@@ -189,6 +191,7 @@ class Job:
             progress: of each part of the work.
             networks: opened by `finding.open`, for several jobs to share; None: opened here, and closed.
             keeping: of each video, where the 2D keypoints found are kept, and gone on from; none: nowhere.
+            last: no other job needs the networks: they are closed when everyone is found, before the rest takes memory.
 
         Returns:
             A result for each video or saved result.
@@ -204,14 +207,17 @@ class Job:
         elif kept := self._found_before(keeping):
             found = kept
         else:
-            with nullcontext(networks) if networks else self.finding.open(device) as opened:
+            shared = networks is not None and not last
+            with nullcontext(networks) if shared else networks or self.finding.open(device) as opened:
                 found = self._find(opened, weights, cameras, device, progress, keeping)
             for some, place in zip(found, keeping, strict=False):
                 place.keep(some)
 
+        give_back()
         max_gap = self.lifting.max_gap
         named = list(zip(found, self.sources, strict=True))
         lifted = [self._lifted(some, video, weights, smoothing, progress) for some, video in named]
+        give_back()
         if cameras:
             from vidpose.pipeline.view_stage import merge_views
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidpose.common.errors import UsageError
+from vidpose.common.memory import give_back
 from vidpose.common.tally import ProgressOf, unseen
 from vidpose.video.time_range import parse_length
 
@@ -117,6 +118,7 @@ class Outputs:
             progress: of the formats, and of the overlay.
             saved: called with the lossless file as soon as it is written.
         """
+        give_back()
         result.save(self.result)
         saved(self.result)
         written = [self.result]
@@ -124,6 +126,7 @@ class Outputs:
             for number, format_ in enumerate(self.formats):
                 report(number, len(self.formats))
                 written += format_.write(result, self.stem)
+                give_back()
         if self.film:
             from vidpose.render import bodies_of, render_overlay
 

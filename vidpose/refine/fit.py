@@ -176,16 +176,18 @@ def _symmetric_offsets(joints: np.ndarray) -> np.ndarray:
 
 
 def _bridged(joints: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(N, J, 3) joints to start from: where a joint was seen badly for a short while, between where it was seen well.
+    """The joints to start from: where one was seen badly for a short while, between where it was seen well.
 
     A wild pose between good ones pulls them with it before it is mended, and the body may not find back.
+
+    Args:
+        joints: (N, J, 3), which are changed, and given back.
     """
-    bridged = joints.copy()
     for joint in range(joints.shape[1]):
         curve = np.where(scores[:, joint, None] < _BADLY_SEEN, np.nan, joints[:, joint])
         curve = fill_gaps(curve, times, _BRIDGED_SECONDS)
-        bridged[:, joint] = np.where(np.isnan(curve), joints[:, joint], curve)
-    return bridged
+        joints[:, joint] = np.where(np.isnan(curve), joints[:, joint], curve)
+    return joints
 
 
 def _fitted(

@@ -26,6 +26,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import solveh_banded
 
+from vidpose.body.pieces import part_of, pieces
 from vidpose.body.skeletons import get_conversion
 from vidpose.body.stretches import MAX_GAP, unbroken
 from vidpose.body.tracks import PinholeCamera, PoseResult, Track
@@ -221,7 +222,7 @@ def _stiff_path(roots_N3: np.ndarray, known_N33: np.ndarray, times: np.ndarray) 
         for j in range(i, 3):
             upper[band - (j - i), 3 * np.arange(frames) + j] += known_N33[:, i, j]
     right = np.einsum("nij,nj->ni", known_N33, roots_N3).ravel()
-    return solveh_banded(upper, right).reshape(frames, 3)
+    return solveh_banded(upper, right, overwrite_ab=True, overwrite_b=True).reshape(frames, 3)
 
 
 def reprojection_error(
@@ -260,8 +261,11 @@ def reprojection_by_id(result: PoseResult) -> dict[int, float]:
     assert result.camera is not None
     medians = {}
     for track in result.tracks:
-        keypoints, scores = seen_joints(track, result.keypoint_layout, result.joint_layout)
-        pixels = reprojection_error(track.joints, track.roots, keypoints, scores, result.camera)
+        parts = []
+        for part in (part_of(track, rows) for rows in pieces(len(track))):
+            keypoints, scores = seen_joints(part, result.keypoint_layout, result.joint_layout)
+            parts.append(reprojection_error(part.joints, part.roots, keypoints, scores, result.camera))
+        pixels = np.concatenate(parts)
         if np.isfinite(pixels).any():
             medians[track.id] = float(np.nanmedian(pixels))
     return medians

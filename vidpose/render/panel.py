@@ -27,6 +27,8 @@ from vidpose.body.colours import (
     mix,
 )
 from vidpose.body.joint_angles import upward
+from vidpose.body.pieces import part_of, pieces
+from vidpose.body.skeletons import Skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.body.whole_body import known_whole, whole_joints, whole_skeleton
 from vidpose.render.drawing import chip, dot, stroke, text, text_width
@@ -93,15 +95,13 @@ class Panel:
         self._skeleton = whole_skeleton(result)
         self._unit = height / 720
         self._slots = _slots(result.tracks)
-        self._tracks = result.tracks
         self._known = {track.id: known_whole(result, track) for track in result.tracks}
+        self._lifted = {track.id: track.lifted for track in result.tracks}
         level = _level(upward(result.camera))
-        self._joints = {
-            track.id: (whole_joints(track, self._skeleton) @ level.T).astype(np.float32) for track in result.tracks
-        }
+        self._joints = {track.id: _levelled(track, self._skeleton, level) for track in result.tracks}
         self._floors = {track.id: _floor(track.times, self._joints[track.id]) for track in result.tracks}
         footer = round(44 * self._unit)
-        tall, wide = _extent([self._joints[one.id][one.lifted] for one in result.tracks if one.id in self._slots])
+        tall, wide = _extent([(self._joints[id_], self._lifted[id_]) for id_ in self._slots])
         columns, rows, scale = _grid(max(self._slots.values(), default=0) + 1, width / wide, (height - footer) / tall)
         self._cells = [
             (width * (slot % columns) // columns, (height - footer) * (slot // columns) // rows)
@@ -121,7 +121,7 @@ class Panel:
             x, y = self._cells[slot]
             cell = panel[y : y + self._view.height, x : x + self._view.width]
             joints = self._joints[track.id][row]
-            if track.lifted[row]:
+            if self._lifted[track.id][row]:
                 joints = joints - np.array([0, self._floors[track.id][row], 0])
                 self._draw_body(cell, joints, self._known[track.id][row])
             height = max(8.0, 12 * self._unit)
@@ -178,9 +178,7 @@ class Panel:
     def _draw_legend(self, footer: np.ndarray) -> None:
         height = max(8.0, 11 * self._unit)
         middle, x = footer.shape[0] * 0.42, 1.35 * height
-        guessed = any(
-            not known[track.lifted].all() for known, track in zip(self._known.values(), self._tracks, strict=True)
-        )
+        guessed = any(not known[self._lifted[id_]].all() for id_, known in self._known.items())
         sides = (("left", LEFT), ("right", RIGHT), ("not seen", GUESS))
         for name, colour in sides if guessed else sides[:2]:
             dot(footer, (x + height / 2, middle), colour, 0.5 * height)
@@ -244,14 +242,31 @@ def _grid(count: int, across: float, down: float) -> tuple[int, int, float]:
     return *shapes[best], scales[best]
 
 
-def _extent(poses: list[np.ndarray]) -> tuple[float, float]:
-    """Metres that nearly all poses (N, J, 3) take up: from the lowest to the highest joint, and across."""
-    joints = np.concatenate([one for one in poses if len(one)] or [np.zeros((1, 1, 3))])
-    # Of two numbers, `fmax` takes the one that is a number: feet and hands may be absent.
-    heights = joints[..., 1]
-    tall = np.percentile(np.fmax.reduce(heights, axis=1) - np.fmin.reduce(heights, axis=1), 97)
-    wide = 2 * np.percentile(np.fmax.reduce(np.hypot(joints[..., 0], joints[..., 2]), axis=1), 97)
-    return max(float(tall), 1.2), max(float(wide), 1.2)
+def _levelled(track: Track, skeleton: Skeleton, level: np.ndarray) -> np.ndarray:
+    """(N, J, 3) float32, the whole body turned."""
+    joints = np.empty((len(track), len(skeleton) if track.joints.shape[1] else 0, 3), np.float32)
+    for rows in pieces(len(track)):
+        joints[rows] = whole_joints(part_of(track, rows), skeleton) @ level.T
+    return joints
+
+
+def _extent(people: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """Metres that nearly all poses take up, from the lowest to the highest joint, and across.
+
+    Args:
+        people: (N, J, 3) joints of each, and (N,) which rows have them.
+    """
+    heights, reaches = [], []
+    for joints, there in people:
+        for rows in pieces(len(joints)) if there.any() else ():
+            poses = joints[rows][there[rows]]
+            # Of two numbers, `fmax` takes the one that is a number: feet and hands may be absent.
+            heights.append(np.fmax.reduce(poses[..., 1], axis=1) - np.fmin.reduce(poses[..., 1], axis=1))
+            reaches.append(np.fmax.reduce(np.hypot(poses[..., 0], poses[..., 2]), axis=1))
+    if not any(map(len, heights)):
+        return 1.2, 1.2
+    tall, wide = (np.percentile(np.concatenate(one), 97) for one in (heights, reaches))
+    return max(float(tall), 1.2), max(2 * float(wide), 1.2)
 
 
 def _floor(times: np.ndarray, joints: np.ndarray) -> np.ndarray:

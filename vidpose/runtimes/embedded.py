@@ -62,10 +62,18 @@ class EmbeddedNetwork:
         else:
             self.run = _by_torch(path, make, device)
 
+    def close(self) -> None:
+        """Free the network, which answers no more."""
+        self.run = _closed
+
     def __call__(self, pictures_NCHW: np.ndarray) -> list[np.ndarray]:
         """The outputs for N pictures, one at least: (N, 3, H, W) float32 -> float32."""
         parts = [self.run(pictures_NCHW[i : i + _MOST_AT_ONCE]) for i in range(0, len(pictures_NCHW), _MOST_AT_ONCE)]
         return parts[0] if len(parts) == 1 else [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _closed(pictures_NCHW: np.ndarray) -> list[np.ndarray]:
+    raise AssertionError("the network is closed")
 
 
 def _by_onnx(path: Path, outputs: Sequence[str], threads: int | None) -> Run:

@@ -164,6 +164,7 @@ def test_the_scene_turns_and_the_speed_changes(browser, page):
     ActionChains(browser).scroll_from_origin(_origin(canvas), 0, -300).perform()
     seen.add(tab.pixels(SCENE))
     assert len(seen) == 6
+    assert tab.js("scene.distance(400, 300, 500)") < tab.js("scene.distance(200, 300, 500)")
     tab.wait_for_film()
     tab.choose("#speed", 0.25)
     tab.click("#play")

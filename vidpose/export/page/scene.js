@@ -110,16 +110,20 @@ class Scene {
     const [ce, se] = [Math.cos(START.elevation), Math.sin(START.elevation)];
     const ahead = se * up + ce * away;
     this.target = [right * ca - ahead * sa, right * sa + ahead * ca, ce * up - se * away];
+    this.sized = null;
     this.seen = seen.map((point) => [point[0] - right, point[1] - up, point[2] - away]);
     this.reach = extent(this.seen.map((point) => Math.hypot(...point)))[1];
   }
 
+  // Metres from which all of them are seen. Found once for each size of the canvas: of many people, they are many.
   distance(width, height, focal) {
+    if (this.sized?.width === width && this.sized.height === height) return this.sized.distance;
     let distance = NEAREST;
     for (const [right, up, away] of this.seen) {
       const needed = Math.max(Math.abs(right) / (0.44 * width), Math.abs(up) / (0.38 * height));
       distance = Math.max(distance, focal * needed - away);
     }
+    this.sized = { width, height, distance };
     return distance;
   }
 

@@ -42,7 +42,7 @@ def write_bvh(result: PoseResult, track: Track, path: Path, bones: str = BONE_NA
     lines += [f"Frames: {len(figure.times)}", f"Frame Time: {1 / clock.rate:.9f}"]
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
-        last = None
+        last: np.ndarray | None = None
         for rows in pieces(len(figure.times)):
             angles = euler_angles(relative(figure.turns[rows], figure.layout, turning), last)
             values, last = np.concatenate([figure.roots[rows], angles.reshape(len(angles), -1)], axis=1), angles[-1]

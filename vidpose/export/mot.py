@@ -92,7 +92,7 @@ def coordinates(figure: Figure) -> dict[str, np.ndarray]:
         parts.append(_turned_part(turned, figure.roots[rows], size))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     del parts
-    values = {}
+    values: dict[str, np.ndarray] = {}
     # An angle of a ball joint depends on those of the frames before: only now can it be told.
     for name, column in whole.items():
         values |= _ball(column, *_BALLS[name]) if name in _BALLS else {name: column}

@@ -11,7 +11,7 @@ imported before it is known that the inputs are there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from importlib import import_module
@@ -207,8 +207,10 @@ class Job:
         elif kept := self._found_before(keeping):
             found = kept
         else:
-            shared = networks is not None and not last
-            with nullcontext(networks) if shared else networks or self.finding.open(device) as opened:
+            opening: AbstractContextManager[Networks] = networks or self.finding.open(device)
+            if networks and not last:
+                opening = nullcontext(networks)
+            with opening as opened:
                 found = self._find(opened, weights, cameras, device, progress, keeping)
             for some, place in zip(found, keeping, strict=False):
                 place.keep(some)

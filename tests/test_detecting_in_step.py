@@ -8,7 +8,7 @@ import pytest
 from clip_networks import stirred
 from spots import path
 from test_clips_in_views import everywhere, film, keypoints_of
-from test_eval import recording
+from wanderers import recording
 
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_eval import SIZE, recording
+from wanderers import SIZE, recording
 
 from vidpose.body.skeletons import (
     BLAZEPOSE_33,

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_eval import SIZE, recording
 from test_published_sizes import PUBLISHED, weights
 from training_data import recording as wanderer
 from training_data import write_store
+from wanderers import SIZE, recording
 
 from vidpose.cli import cli
 from vidpose.common.errors import UsageError, VidposeError

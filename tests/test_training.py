@@ -12,10 +12,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_data import WITHOUT, cut_short, recording, vidpose, write_cmu17, write_store
+from training_data import CMU17, RECIPE, WITHOUT, curve, cut_short, recording, vidpose, write_cmu17, write_store
 
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, H36M_17, HUMANEVA_15
-from vidpose.cli import cli
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.lifters import create_lifter, lifter_class, lifter_names
 from vidpose.lifters.zoo import load_weights, save_lifter
@@ -26,19 +25,7 @@ from vidpose.training.recipe import Data, Recipe, read_recipe
 from vidpose.training.starting import start_from
 from vidpose.training.windows import StoreWindows
 
-CMU17 = Data(dataset="cmu17", validation="val")
 STORE = Data(dataset="h36m", input="gt", stride=0, flip="duplicate", validation="test")
-RECIPE = Recipe(
-    arch="single-branch",
-    model={"width": 16, "depth": 1, "frames": 9, "heads": 2},
-    data=CMU17,
-    steps=6,
-    batch=4,
-    ema=0.9,
-    clip=1.0,
-    schedule={"name": "warmup-linear", "warmup": 2},
-    bf16=False,
-)
 LSTM = """
 arch = "lstm"
 steps = 50
@@ -59,12 +46,6 @@ def cmu(tmp_path):
 @pytest.fixture
 def store(tmp_path):
     return write_store(tmp_path / "h36m", [recording(0, 31), recording(1, 20), recording(2, 30, "test")])
-
-
-def curve(out) -> list[dict[str, float]]:
-    """A run's metrics, without how fast it was."""
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "samples_per_s"} for row in rows]
 
 
 def test_training_writes_weights_that_load(cmu, tmp_path):
@@ -362,87 +343,6 @@ def test_joints_of_weights_to_start_from_go_by_name(tmp_path, monkeypatch):
         start_from(ours, Recipe(arch="x", steps=1, init="table/row", name="x"), tmp_path / "run", said.append)
     with pytest.raises(UsageError, match="unknown lifter 'nobody'"):
         start_from(ours, Recipe(arch="x", steps=1, init="nobody", name="x"), tmp_path / "run", said.append)
-
-
-def test_a_loss_that_is_no_number_stops_the_run_and_leaves_its_checkpoint(cmu, tmp_path, monkeypatch):
-    original = Trainer.losses
-
-    def losses(trainer, predictions, batch):
-        loss, logged = original(trainer, predictions, batch)
-        return (loss * float("nan"), logged * float("nan")) if trainer.step == 6 else (loss, logged)
-
-    recipe = replace(RECIPE, steps=10)
-    monkeypatch.setattr("vidpose.training.run._ROWS", 5)  # of two steps
-    monkeypatch.setattr(Trainer, "losses", losses)
-    with pytest.raises(VidposeError, match=r"the loss became nan by step 8; `resume` with a lower lr"):
-        train(recipe, cmu, tmp_path / "run", save_minutes=0)
-    monkeypatch.undo()
-    said = []
-    train(replace(recipe, lr=1e-4), cmu, tmp_path / "run", resume=True, say=said.append)
-    assert said[0].endswith("going on after step 6")
-    assert np.isfinite(curve(tmp_path / "run")[-1]["loss"])
-
-
-def test_out_of_memory_is_said_and_the_checkpoint_stays(cmu, tmp_path, monkeypatch):
-    original = Trainer.train_step
-
-    def train_step(trainer):
-        if trainer.step == 4:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        original(trainer)
-
-    monkeypatch.setattr(Trainer, "train_step", train_step)
-    with pytest.raises(VidposeError, match=r"out of memory with 4 windows a step on 1 x cpu; compute it in parts with"):
-        train(RECIPE, cmu, tmp_path / "run", save_minutes=0)
-    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 4
-
-
-def test_runs_are_not_written_over(cmu, tmp_path, monkeypatch):
-    out = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        cut_short(Trainer, patch, 3)
-        with pytest.raises(KeyboardInterrupt):
-            train(RECIPE, cmu, out)
-    with pytest.raises(UsageError, match="holds an unfinished run; `resume` goes on with it"):
-        train(RECIPE, cmu, out)
-    train(RECIPE, cmu, out, resume=True)
-    with pytest.raises(UsageError, match="holds a finished run"):
-        train(RECIPE, cmu, out)
-    train(replace(RECIPE, steps=2), cmu, out, overwrite=True)
-    assert [row["step"] for row in curve(out)] == [1, 2]
-    train(replace(RECIPE, steps=4), cmu, out, resume=True)
-    assert [row["step"] for row in curve(out)] == [1, 2, 3, 4]
-
-
-def test_checkpoints_that_cannot_be_gone_on_with_are_said(cmu, tmp_path):
-    out = tmp_path / "run"
-    with pytest.raises(VidposeError, match="no checkpoint to resume; start without `resume`"):
-        train(RECIPE, cmu, out, resume=True)
-    train(RECIPE, cmu, out)
-    with pytest.raises(VidposeError, match=r"of another recipe \(batch 4 there, 8 here; ema 0.9 there, 0.8 here\)"):
-        train(replace(RECIPE, ema=0.8, batch=8), cmu, out, resume=True)
-    content = (out / "checkpoint.pt").read_bytes()
-    (out / "checkpoint.pt").write_bytes(content[: len(content) // 2])
-    with pytest.raises(VidposeError, match="not a PyTorch checkpoint, or a damaged one"):
-        train(RECIPE, cmu, out, resume=True)
-
-
-def test_devices_that_cannot_be_are_refused(cmu, tmp_path):
-    with pytest.raises(UsageError, match="`device=cuda:7`: cannot be used here"):
-        train(RECIPE, cmu, tmp_path / "run", device="cuda:7")
-    with pytest.raises(UsageError, match="a batch of 5 windows cannot be shared by 2 devices"):
-        train(replace(RECIPE, batch=5), cmu, tmp_path / "run", device="cpu", devices=2)
-
-
-def test_the_command_line_needs_a_recipe(tmp_path):
-    from click.testing import CliRunner
-
-    with pytest.raises(UsageError, match=r"what to train\? Give one RECIPE, or --arch: .*mixste.*single-branch"):
-        CliRunner().invoke(cli, ["train"], catch_exceptions=False)
-    with pytest.raises(UsageError, match="what to train"):
-        CliRunner().invoke(cli, ["train", "mixste", "--arch", "lstm"], catch_exceptions=False)
-    with pytest.raises(UsageError, match="data/h36m: no prepared benchmark"):
-        CliRunner().invoke(cli, ["train", "mixste", "--out", str(tmp_path)], catch_exceptions=False)
 
 
 def test_training_needs_neither_opencv_nor_pyav_nor_mediapipe(cmu, tmp_path):

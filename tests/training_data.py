@@ -1,5 +1,6 @@
 """Small data sets that lifters are trained on in tests, and the program as a process of its own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,21 @@ import pytest
 
 from vidpose.body.skeletons import get_skeleton
 from vidpose.datasets.store import Recording, Store, StoreWriter
+from vidpose.training.recipe import Data, Recipe
 from vidpose.training.run import Run
+
+CMU17 = Data(dataset="cmu17", validation="val")
+RECIPE = Recipe(
+    arch="single-branch",
+    model={"width": 16, "depth": 1, "frames": 9, "heads": 2},
+    data=CMU17,
+    steps=6,
+    batch=4,
+    ema=0.9,
+    clip=1.0,
+    schedule={"name": "warmup-linear", "warmup": 2},
+    bf16=False,
+)
 
 T_POSE = np.array(
     [(0, 0, 0.95), (-0.09, 0, 0.93), (-0.09, -0.02, 0.5), (-0.09, 0, 0.08), (0.09, 0, 0.93), (0.09, -0.02, 0.5),
@@ -88,3 +103,9 @@ from vidpose.cli import main
 main()
 """
 """The program on a machine that lacks what trainings need not have: `python -c WITHOUT ...`."""
+
+
+def curve(out) -> list[dict[str, float]]:
+    """A run's metrics, without how fast it was."""
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "samples_per_s"} for row in rows]

@@ -27,6 +27,9 @@ _MOST_FRAMES = 65534
 
 _BLOCK, _POINT_BYTES = 512, 16
 
+_ABSENT = -1
+"""The residual of a point that is not there, whose coordinates are 0."""
+
 
 def write_c3d(result: PoseResult, track: Track, path: Path) -> None:
     """Write one person's joints, into as many files as `c3d_paths` names.
@@ -73,7 +76,9 @@ class _Part:
                 file.write(head)
                 for rows in pieces(len(self.frames)):
                     points = np.zeros((rows.stop - rows.start, len(self.names), 4), "<f4")
-                    points[..., :3] = 1000 * self.joints[rows]
+                    there = np.isfinite(self.joints[rows]).all(axis=-1)
+                    points[there, :3] = 1000 * self.joints[rows][there]
+                    points[~there, 3] = _ABSENT
                     file.write(points.tobytes())
                 file.write(bytes(_BLOCK - file.tell() % _BLOCK))
 

@@ -88,8 +88,8 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=81,
             weights=ShippedWeights(
                 "lstm-cmu17-2.safetensors",
-                "3913d01a11d1d741269975a201a08a1a69a7ecb93933d07c06d177716a8fd23b",
-                graph_sha256="2e5bf7faabd70e804e713183df4f4dd84ebb354c9679405e0be20f4c6bead7d0",
+                "ab21546a2a4b5ed487c55a5c25edb97a8cd8a2d6a0ceeed1b60740214df7e1a5",
+                graph_sha256="dd885801ddfa375099ffc51b78a9aac3534a50ac9a01de27ea58399cfe769c40",
             ),
         ),
         LifterEntry(
@@ -196,8 +196,8 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             predicts="centre",
             weights=ShippedWeights(
                 "videopose3d-cmu17-2.safetensors",
-                "c96ba4c330304966168a8540a2938bc5325de91f9bb0233e2cc3dc9bacc88500",
-                graph_sha256="c124054f33f29f1c80b56480ed9877cd57843fef668d7d898a881370533558ff",
+                "e6635eca77b4e505f4d40b1628eca43a984543aa1df7c27561aaa03c47352edf",
+                graph_sha256="07d0f363100c2bb15ad9dfa7533e0f1e184b8271c8b41320205a409d5e245262",
             ),
         ),
         LifterEntry(

@@ -197,10 +197,10 @@ def test_infer_goes_on_with_what_is_kept_and_does_nothing_twice(run, walk_sample
 
 
 def test_a_disk_that_is_full_at_the_first_segment_leaves_nothing(run, walk_sample, tmp_path, monkeypatch):
-    def is_full(*_: object) -> None:
+    def is_full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", is_full)
+    monkeypatch.setattr("numpy.savez_compressed", is_full)
     code, _, err = run("infer", walk_sample, "--end", "0.2", "--no-overlay", "--segment", "0.1s")
     assert code == 1
     assert "the disk is full" in err

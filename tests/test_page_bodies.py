@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import numpy as np
 from exports import result_of, track_of, turned, world_joints
 
+from vidpose.body import pieces
 from vidpose.body_models import embodying
 from vidpose.body_models.anny_model import anny
 from vidpose.common.tally import Progress
-from vidpose.export import page_bodies
 from vidpose.export.html import write_html
 from vidpose.export.page_bodies import PageBody, RigidParts, page_body
 from vidpose.export.placing import placed_joints
@@ -45,13 +45,13 @@ def body_of(rows: int) -> PageBody:
 
 def test_bodies_are_alike_however_many_frames_are_turned_together(monkeypatch):
     together = body_of(90)
-    monkeypatch.setattr(page_bodies, "_AT_ONCE", 7)
+    monkeypatch.setattr(pieces, "_AT_ONCE", 7)
     np.testing.assert_array_equal(body_of(90).turns, together.turns)
 
 
 def test_a_long_body_needs_little_memory_on_the_way(monkeypatch):
     """Its page holds a kilobyte a frame, and the film of an hour has 54,000."""
-    for module in (embodying, page_bodies):
+    for module in (embodying, pieces):
         monkeypatch.setattr(module, "_AT_ONCE", 64)
     body_of(64)
     peaks = []

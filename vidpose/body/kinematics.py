@@ -46,9 +46,6 @@ HINGES: Mapping[str, tuple[float, float, float]] = {
 _STRAIGHT = 0.3
 """Weight, beside the sine of the bend, of where a straight limb's hinge would be: half of it all at 17 degrees."""
 
-_AT_ONCE = 4096
-"""Frames whose bones are turned together: on the way, each takes twenty times what is left of it."""
-
 _ROUNDS = 5
 """Between the pelvis' and the thorax' orientations and the shape of the bones that leave them; 3 are enough."""
 
@@ -160,8 +157,8 @@ def orientations(joints: np.ndarray, layout: Skeleton, chosen: Sequence[int] | N
         return turned_NJDD
     joints_NJD = joints if there_N.all() else joints[there_N]
     body, rows_N = _Body(joints_NJD.astype(np.float64, copy=False), layout), np.flatnonzero(there_N)
-    for start in range(0, len(rows_N), _AT_ONCE):
-        turned_NJDD[rows_N[start : start + _AT_ONCE]] = body.some(slice(start, start + _AT_ONCE)).turned()[:, wanted]
+    for some in pieces(len(rows_N)):
+        turned_NJDD[rows_N[some]] = body.some(some).turned()[:, wanted]
     return turned_NJDD
 
 
@@ -271,11 +268,11 @@ def matrices_of(quaternions: np.ndarray) -> np.ndarray:
     """(..., 4) quaternions, the real part first, to (..., 3, 3) rotations; NaN stays NaN."""
     flat = quaternions.reshape(-1, 4)
     matrices = np.full((len(flat), 3, 3), np.nan)
-    for start in range(0, len(flat), _AT_ONCE):
-        some = np.roll(flat[start : start + _AT_ONCE].astype(np.float64), -1, axis=-1)
+    for rows in pieces(len(flat)):
+        some = np.roll(flat[rows].astype(np.float64), -1, axis=-1)
         there = np.flatnonzero(np.isfinite(some).all(axis=1))
         if len(there):
-            matrices[start + there] = Rotation.from_quat(some[there]).as_matrix()
+            matrices[rows.start + there] = Rotation.from_quat(some[there]).as_matrix()
     return matrices.reshape(*quaternions.shape[:-1], 3, 3)
 
 

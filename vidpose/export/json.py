@@ -15,7 +15,7 @@ from vidpose.body.pieces import part_of, pieces
 from vidpose.body.seen import seen_keypoints
 from vidpose.body.skeletons import EXTREMITIES_10, H36M_27, SKELETONS, Skeleton
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.body.whole_body import known_whole, whole_skeleton
+from vidpose.body.whole_body import known_whole, whole_joints, whole_skeleton
 from vidpose.common.files import replacing
 
 FORMAT_VERSION = 1
@@ -96,12 +96,11 @@ def rows(result: PoseResult, track: Track) -> Iterator[dict[str, Any]]:
 
 def _rows(result: PoseResult, track: Track, known: np.ndarray) -> Iterator[dict[str, Any]]:
     """The same of a part of a track, with what is known of its whole body (`known_whole`)."""
-    seen_NJ, seen_NE = np.split(known, [track.joints.shape[1]], axis=1)
-    observed = np.where(seen_NJ[..., None], track.joints, np.nan)
+    whole = np.where(known[..., None], whole_joints(track, whole_skeleton(result)), np.nan)
+    observed, extremities = np.split(whole, [track.joints.shape[1]], axis=1)
     joints = np.concatenate([observed, track.joint_scores[..., None]], axis=-1)
     keypoints = np.concatenate([track.keypoints, track.scores[..., None]], axis=-1)
     keypoints[~seen_keypoints(result.source, track)] = np.nan
-    extremities = np.where(seen_NE[..., None], track.extremities, np.nan) if track.extremities.shape[1] else seen_NE
     for row in range(len(track)):
         yield {
             "frame": int(track.frames[row]),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpose.body.kinematics import quaternions_of
+from vidpose.body.pieces import pieces
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.body_models.body_model import BodyModel
 from vidpose.body_models.embodying import MovingBody, embody
@@ -20,9 +21,6 @@ from vidpose.common.errors import VidposeError
 from vidpose.export.placing import axes_of, root_of
 
 log = logging.getLogger(__name__)
-
-_AT_ONCE = 4096
-"""Frames that are turned together: on the way, each takes ten times what is left of it."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,7 @@ def _turns(body: MovingBody, axes: np.ndarray, parts: RigidParts) -> np.ndarray:
     """(N, P, 4) of a page's body."""
     turns, before = np.full((len(body.posed), len(parts.bones), 4), np.nan), None
     posed = np.flatnonzero(body.posed)
-    for start in range(0, len(posed), _AT_ONCE):
-        rows = posed[start : start + _AT_ONCE]
+    for rows in (posed[some] for some in pieces(len(posed))):
         turns[rows] = quaternions_of(axes @ body.turns(rows)[:, list(parts.bones)], before)
         before = turns[rows[-1]]
     return turns

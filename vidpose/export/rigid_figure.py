@@ -68,14 +68,13 @@ class Figure:
         if fitted.any():
             there, axes, turning = fitted, axes_of(result, "y"), [*range(track.rotations.shape[1])]
             turning += layout.parents[len(turning) :]  # points of feet and hands turn with ankles and wrists
-            joints[~there] = np.nan
-            every = ComputedRows(lambda rows: axes @ matrices_of(track.rotations[rows][:, turning]))
-            offsets, of_track = rest_offsets(joints, layout, every), np.flatnonzero(there)
+            of_track = np.flatnonzero(there)
             turns: ByRows = ComputedRows(lambda rows: axes @ matrices_of(track.rotations[of_track[rows]][:, turning]))
         else:
             turns = orientations(joints[there], layout)
-            offsets = rest_offsets(joints[there], layout, turns)
-        return Figure(layout, offsets, track.times[there], turns, joints[there, root_of(result)])
+        joints = joints[there]
+        offsets = rest_offsets(joints, layout, turns)
+        return Figure(layout, offsets, track.times[there], turns, joints[:, root_of(result)])
 
     def at(self, times: np.ndarray) -> Figure:
         """The figure at other times: turned along great circles between keyframes.

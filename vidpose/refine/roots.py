@@ -56,9 +56,6 @@ away, or is none."""
 _NEAREST = 0.1
 """Metres: no joint is closer to the camera."""
 
-_AT_ONCE = 4096
-"""Frames that are solved together: on the way, each takes ten times what is left of it."""
-
 
 def root_path(
     joints_NJ3: np.ndarray,
@@ -102,8 +99,7 @@ def frame_roots(
     """
     roots_N3, known_N33 = np.zeros((len(joints_NJ3), 3)), np.zeros((len(joints_NJ3), 3, 3))
     off = [np.zeros(0)]
-    for start in range(0, len(joints_NJ3), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
+    for some in pieces(len(joints_NJ3)):
         joints, keypoints, scores = (array[some].astype(float) for array in (joints_NJ3, keypoints_NJ2, scores_NJ))
         roots_N3[some], known_N33[some], metres = _roots_at_once(joints, keypoints, scores, camera)
         off.append(metres)

@@ -9,9 +9,11 @@ from typing import Any
 import clips
 import cv2
 import numpy as np
+import pages
 import pytest
 from durations import pytest_addoption, pytest_collection_modifyitems, pytest_configure  # noqa: F401
 
+from vidpose.body.tracks import PoseResult
 from vidpose.cli import main
 from vidpose.weights.shipped import shipped
 
@@ -38,6 +40,18 @@ def vfr_times() -> np.ndarray:
 def vfr_clip(folder: Path, vfr_times: np.ndarray) -> Path:
     """The twelve grey frames at uneven times."""
     return clips.write_clip(folder / "vfr.mp4", [clips.grey_picture(i) for i in range(NUM_FRAMES)], vfr_times)
+
+
+@pytest.fixture(scope="session")
+def page_video(tmp_path_factory: pytest.TempPathFactory, vfr_times: np.ndarray) -> Path:
+    """What pages are made of in tests."""
+    return pages.write_video(tmp_path_factory.mktemp("page"), vfr_times)
+
+
+@pytest.fixture(scope="session")
+def two_people(page_video: Path, vfr_times: np.ndarray) -> PoseResult:
+    """Whom pages show in tests; their arrays are shared."""
+    return pages.two_people_in(page_video, vfr_times)
 
 
 @pytest.fixture(scope="session")

@@ -1,26 +1,13 @@
 """What the page of a long video does in a browser."""
 
-from pathlib import Path
-
 import clips
 import numpy as np
 import pytest
-from pages import make_long, person, result_of, two_people_in, write_video
+from pages import make_long, person, result_of, two_people_in
 from tabs import PICTURE, SCENE, Tab
 
 from vidpose.body.colours import LEFT, RIGHT
-from vidpose.body.tracks import PoseResult
 from vidpose.export.html import write_html
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory, vfr_times: np.ndarray) -> Path:
-    return write_video(tmp_path_factory.mktemp("page"), vfr_times)
-
-
-@pytest.fixture(scope="module")
-def two_people(video: Path, vfr_times: np.ndarray) -> PoseResult:
-    return two_people_in(video, vfr_times)
 
 
 def test_of_a_long_video_curves_show_the_minute_that_it_is_at(browser, tmp_path):
@@ -58,10 +45,10 @@ def test_of_a_long_video_curves_show_the_minute_that_it_is_at(browser, tmp_path)
     assert tab.complaints() == []
 
 
-def test_a_long_page_shows_what_a_short_one_does_in_fewer_frames(browser, tmp_path, monkeypatch, video, vfr_times):
-    result = two_people_in(video, vfr_times)
+def test_a_long_page_shows_what_a_short_one_does_in_fewer_frames(browser, tmp_path, monkeypatch, page_video, vfr_times):
+    result = two_people_in(page_video, vfr_times)
     make_long(monkeypatch, frames=6)
-    write_html(result, tmp_path / "p.html", video=video)
+    write_html(result, tmp_path / "p.html", video=page_video)
     tab = Tab(browser, tmp_path / "p.html")
     tab.wait_for_film()
     for frame in (0, 5, 2):

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from exports import result_of as placed_result
 from exports import track_of, turned, world_joints
-from pages import make_long, person, result_of, two_people_in, write_video
+from pages import make_long, person, result_of
 from scipy.spatial.transform import Rotation
 
 from vidpose.body.skeletons import H36M_17
@@ -35,19 +35,9 @@ from vidpose.video import VideoReader
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory, vfr_times: np.ndarray) -> Path:
-    return write_video(tmp_path_factory.mktemp("page"), vfr_times)
-
-
-@pytest.fixture(scope="module")
-def two_people(video: Path, vfr_times: np.ndarray) -> PoseResult:
-    return two_people_in(video, vfr_times)
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, video: Path, two_people: PoseResult) -> Path:
+def page(tmp_path_factory: pytest.TempPathFactory, page_video: Path, two_people: PoseResult) -> Path:
     path = tmp_path_factory.mktemp("page") / "Läufer 走.html"
-    write_html(two_people, path, video=video)
+    write_html(two_people, path, video=page_video)
     return path
 
 
@@ -185,8 +175,8 @@ def test_a_page_begins_a_second_before_the_first_person_and_ends_one_after_the_l
     assert np.frombuffer(base64.b64decode(data["times"])) == pytest.approx(times[60:141])
 
 
-def test_the_film_has_the_frames_and_times_of_the_video(tmp_path, two_people, video, vfr_times):
-    (tmp_path / "film.mp4").write_bytes(small_film(two_people, video, PageLength.of(two_people)))
+def test_the_film_has_the_frames_and_times_of_the_video(tmp_path, two_people, page_video, vfr_times):
+    (tmp_path / "film.mp4").write_bytes(small_film(two_people, page_video, PageLength.of(two_people)))
     with VideoReader(tmp_path / "film.mp4") as reader:
         greys = [int(frame.image[60, 80, 0]) for frame in reader]
     assert [min(clips.GREYS, key=lambda grey: abs(grey - seen)) for seen in greys] == list(clips.GREYS) * 2
@@ -212,14 +202,14 @@ def untight(packed: dict[str, Any], *shape: int) -> np.ndarray:
     return np.where(steps == -32768, np.nan, steps * packed["step"])
 
 
-def test_a_long_video_leaves_frames_out_for_film_and_people_alike(tmp_path, monkeypatch, vfr_times, video, caplog):
+def test_a_long_video_leaves_frames_out_for_film_and_people_alike(tmp_path, monkeypatch, vfr_times, page_video, caplog):
     make_long(monkeypatch, frames=6)
     away = person(1, vfr_times)
     joints, keypoints = away.joints.copy(), away.keypoints.copy()
     joints[4], keypoints[4, 2] = np.nan, np.nan
     away = replace(away, joints=joints, keypoints=keypoints)
-    result = result_of(video, vfr_times, away, person(2, vfr_times, first=3))
-    write_html(result, tmp_path / "p.html", video=video)
+    result = result_of(page_video, vfr_times, away, person(2, vfr_times, first=3))
+    write_html(result, tmp_path / "p.html", video=page_video)
     data = data_of(tmp_path / "p.html")
     assert (data["firstFrame"], data["frameStep"]) == (0, 2)
     assert base64.b64decode(data["times"]) == vfr_times[::2].tobytes()
@@ -239,10 +229,10 @@ def test_a_long_video_leaves_frames_out_for_film_and_people_alike(tmp_path, monk
     assert reader.times == pytest.approx(vfr_times[::2], abs=1e-4)
 
 
-def test_a_page_may_be_larger_than_a_piece_of_its_film(tmp_path, monkeypatch, two_people, video):
-    write_html(two_people, tmp_path / "whole.html", video=video)
+def test_a_page_may_be_larger_than_a_piece_of_its_film(tmp_path, monkeypatch, two_people, page_video):
+    write_html(two_people, tmp_path / "whole.html", video=page_video)
     monkeypatch.setattr(html_module, "_BLOCK", 30)
-    write_html(two_people, tmp_path / "pieces.html", video=video)
+    write_html(two_people, tmp_path / "pieces.html", video=page_video)
     assert (tmp_path / "pieces.html").read_bytes() == (tmp_path / "whole.html").read_bytes()
 
 
@@ -308,17 +298,17 @@ def test_the_page_lies_beside_the_result_and_opens(saved, monkeypatch):
     assert "open the file by hand" in run_view(saved, "--overwrite").output
 
 
-def test_a_video_that_has_gone_is_said_and_one_that_was_named_must_be_there(saved, two_people, tmp_path, video):
+def test_a_video_that_has_gone_is_said_and_one_that_was_named_must_be_there(saved, two_people, tmp_path, page_video):
     gone = replace(two_people, source=replace(two_people.source, path="gone.mp4"))
     gone.save(saved)
     done = run_view(saved, "--no-open")
     assert done.exit_code == 0
     assert "gone.mp4: the video of" in done.output
     assert not has_film(saved.with_suffix(".html"))
-    assert run_view(saved, "--no-open", "--video", video, "--out", tmp_path / "with.html").exit_code == 0
+    assert run_view(saved, "--no-open", "--video", page_video, "--out", tmp_path / "with.html").exit_code == 0
     assert has_film(tmp_path / "with.html")
     assert "no such video" in str(run_view(saved, "--video", "none.mp4", "--overwrite").exception)
-    both = run_view(saved, "--video", video, "--no-video", "--overwrite")
+    both = run_view(saved, "--video", page_video, "--no-video", "--overwrite")
     assert "exclude each other" in str(both.exception)
 
 

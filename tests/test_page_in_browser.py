@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from exports import result_of as placed_result
 from exports import track_of, turned, world_joints
-from pages import person, result_of, two_people_in, write_video
+from pages import person, result_of
 from tabs import PICTURE, SCENE, Tab
 
 from vidpose.body.colours import LEFT, RIGHT
@@ -22,19 +22,9 @@ from vidpose.export.html import write_html
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory, vfr_times: np.ndarray) -> Path:
-    return write_video(tmp_path_factory.mktemp("page"), vfr_times)
-
-
-@pytest.fixture(scope="module")
-def two_people(video: Path, vfr_times: np.ndarray) -> PoseResult:
-    return two_people_in(video, vfr_times)
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, video: Path, two_people: PoseResult) -> Path:
+def page(tmp_path_factory: pytest.TempPathFactory, page_video: Path, two_people: PoseResult) -> Path:
     path = tmp_path_factory.mktemp("page") / "Läufer 走.html"
-    write_html(two_people, path, video=video)
+    write_html(two_people, path, video=page_video)
     return path
 
 
@@ -235,21 +225,21 @@ def test_a_page_without_the_video_plays_by_the_computers_clock(browser, tmp_path
     assert tab.complaints() == []
 
 
-def test_nobody_one_frame_and_no_3d_make_pages_too(browser, tmp_path, video, vfr_times):
+def test_nobody_one_frame_and_no_3d_make_pages_too(browser, tmp_path, page_video, vfr_times):
     flat = person(1, vfr_times)
     flat = replace(flat, joints=np.full_like(flat.joints, np.nan))
     results = {
-        "nobody": (result_of(video, vfr_times), True),
+        "nobody": (result_of(page_video, vfr_times), True),
         "one frame": (result_of("x.mp4", vfr_times[:1], person(1, vfr_times[:1])), False),
-        "flat": (result_of(video, vfr_times, flat), True),
-        "never lifted": (replace(result_of(video, vfr_times), joint_layout=""), True),
+        "flat": (result_of(page_video, vfr_times, flat), True),
+        "never lifted": (replace(result_of(page_video, vfr_times), joint_layout=""), True),
         "nobody, but a camera": (
             replace(result_of("x.mp4", vfr_times), camera=PinholeCamera((9.0, 9.0), (1.0, 1.0))),
             False,
         ),
     }
     for name, (result, has_film) in results.items():
-        write_html(result, tmp_path / f"{name}.html", video=video if has_film else None)
+        write_html(result, tmp_path / f"{name}.html", video=page_video if has_film else None)
         tab = Tab(browser, tmp_path / f"{name}.html")
         if has_film:
             tab.wait_for_film()

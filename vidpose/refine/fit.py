@@ -115,18 +115,19 @@ def fit_track(
         placed = bool(np.isfinite(path[part]).all())
         if not placed:
             path[part] = 0.0, 0.0, _ANYWHERE
-        near = _bridged(track.joints[part].astype(np.float64), scores[part], track.times[part])
-        body = Body.of_joints(offsets, near, path[part])
-        del near
+        near = _bridged(track.joints[part].copy(), scores[part], track.times[part])
         if placed and speeds is not None:
             rests[part] = resting(speeds[part], path[part, 2], track.times[part])
 
-        def evidence(rows: slice, placed: bool = placed) -> Evidence:
+        def beginning(
+            rows: slice, near: np.ndarray = near, first: int = part.start, placed: bool = placed
+        ) -> tuple[Body, Evidence]:
             lifted, seen = track.joints[rows].astype(np.float64), scores[rows] * placed
             told = lifted, track.doubts[rows], keypoints[rows], seen, path[rows], track.times[rows], rests[rows]
-            return Evidence.of(*told, camera)
+            standing = near[rows.start - first : rows.stop - first].astype(np.float64)
+            return Body.of_joints(offsets, standing, path[rows]), Evidence.of(*told, camera)
 
-        for rows, fitted, turned in _fitted(body, evidence, track.times, part):
+        for rows, fitted, turned in _fitted(beginning, track.times, part):
             joints[rows], rotations[rows] = fitted.joints(), turned
             roots[rows] = fitted.roots if placed else np.nan
             add(rows.stop - rows.start)
@@ -159,8 +160,12 @@ def fit_in_space(
     # Both sides are seen, so each has bones of its own.
     offsets = rest_offsets(joints, LAYOUT)
     for part in unbroken(there, times, max_gap):
-        body = Body.of_joints(offsets, joints[part], np.zeros_like(roots[part]))
-        for rows, done, turned in _fitted(body, lambda rows: Evidence.in_space(joints[rows], times[rows]), times, part):
+
+        def beginning(rows: slice) -> tuple[Body, Evidence]:
+            body = Body.of_joints(offsets, joints[rows], np.zeros_like(roots[rows]))
+            return body, Evidence.in_space(joints[rows], times[rows])
+
+        for rows, done, turned in _fitted(beginning, times, part):
             fitted[rows], rotations[rows] = done.joints(), turned
     return fitted, roots + (joints - fitted).mean(axis=1), rotations
 
@@ -190,14 +195,14 @@ def _bridged(joints: np.ndarray, scores: np.ndarray, times: np.ndarray) -> np.nd
     return joints
 
 
-def _fitted(
-    body: Body, evidence: Callable[[slice], Evidence], times: np.ndarray, part: slice
-) -> Iterator[tuple[slice, Body, np.ndarray]]:
+Beginning = Callable[[slice], tuple[Body, Evidence]]
+"""Of some of a track's rows, the body to start from and what it is fitted to."""
+
+
+def _fitted(beginning: Beginning, times: np.ndarray, part: slice) -> Iterator[tuple[slice, Body, np.ndarray]]:
     """The body that agrees best in a stretch, window after window: what one needs is there for as long as it is.
 
     Args:
-        body: to start from, over the whole stretch.
-        evidence: what it is fitted to, of some of the track's rows.
         times: (N,) seconds of the track.
         part: rows of the track that are the stretch.
 
@@ -205,20 +210,18 @@ def _fitted(
         Rows of the track, one slice after the other; the body in these; and its rotations, quaternions.
     """
     before = None
-    for rows, fitted in _windowed(body, evidence, times[part], part.start):
+    for rows, fitted in _windowed(beginning, times[part], part.start):
         turned = quaternions_of(fitted.orientations(), before)
         yield rows, fitted, turned
         before = turned[-1]
 
 
-def _windowed(
-    body: Body, evidence: Callable[[slice], Evidence], times: np.ndarray, offset: int
-) -> Iterator[tuple[slice, Body]]:
+def _windowed(beginning: Beginning, times: np.ndarray, offset: int) -> Iterator[tuple[slice, Body]]:
     """The same without the rotations, of a stretch's own times; its first row is `offset` of the track's."""
     held: Body | None = None
     first = reached = 0
     for start, stop in _windows(times):
-        part = best_body(body[start:stop], evidence(slice(offset + start, offset + stop)))
+        part = best_body(*beginning(slice(offset + start, offset + stop)))
         if held is not None:
             shared = reached - start
             ramp_N = (np.arange(shared) + 1) / (shared + 1)

@@ -1,20 +1,25 @@
 """Lifters with matrix products in bfloat16, against the same ones in float32, and where they are refused."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from exports import result_of, track_of, world_joints
+from safetensors.torch import load_file
+from training_data import RECIPE, write_cmu17
 
 from vidpose.common.errors import UsageError
-from vidpose.lifters import create_lifter
+from vidpose.lifters import create_lifter, lifter_class
 from vidpose.lifters.bfloat16 import use_bfloat16
 from vidpose.lifters.running import lift
 from vidpose.lifters.transformer import attention
 from vidpose.lifters.zoo import open_lifter, save_lifter
 from vidpose.pipeline.lifting import lift_people
 from vidpose.refine.smoothing import Smoothing
+from vidpose.training.loop import train
+from vidpose.training.processes import make_fabric
 
 SIZE = (1000, 800)
 NETWORKS = {
@@ -102,3 +107,20 @@ def test_a_processor_without_it_is_told_so(without_instructions, tmp_path):
     save_lifter(create_lifter("mixste", **NETWORKS["mixste"]), weights, {})
     with pytest.raises(UsageError, match="`precision=bfloat16`: cpu has no instructions for it"):
         open_lifter(weights, "cpu", precision="bfloat16")
+
+
+@pytest.mark.parametrize("arch", ["lstm", "mixste"])
+def test_training_takes_float32_where_there_is_no_bfloat16(arch, without_instructions, tmp_path, caplog):
+    shards, weights = write_cmu17(tmp_path), {}
+    for bf16 in (True, False):
+        model = lifter_class(arch).tiny | {"normalisation": "person"}
+        recipe = replace(RECIPE, arch=arch, model=model, steps=2, bf16=bf16)
+        weights[bf16] = load_file(train(recipe, shards, tmp_path / str(bf16), device="cpu"))
+        told = "cpu has no instructions for bfloat16 that torch knows of; training is in float32"
+        assert (told in caplog.messages) == bf16
+        caplog.clear()
+    assert all(torch.equal(weights[True][name], weights[False][name]) for name in weights[False])
+
+
+def test_training_is_in_bfloat16_where_there_is_one(with_instructions):
+    assert make_fabric("cpu", 1, True)._precision.precision == "bf16-mixed"

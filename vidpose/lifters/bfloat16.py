@@ -6,17 +6,15 @@ bfloat16 has eight bits, which would move a keypoint by a quarter of a pixel, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
 
+from vidpose.common.devices import has_bfloat16
 from vidpose.common.errors import UsageError
 from vidpose.lifters.lifter import Lifter
-
-_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
-"""As torch calls them: of AMD and Intel, of Intel, of ARM."""
 
 
 def use_bfloat16(lifter: Lifter, device: str) -> None:
@@ -25,7 +23,7 @@ def use_bfloat16(lifter: Lifter, device: str) -> None:
     Raises:
         UsageError: the device has no instructions for it, without which it would be slower.
     """
-    if not _has_instructions(torch.device(device)):
+    if not has_bfloat16(device):
         raise UsageError(f"`precision=bfloat16`: {device} has no instructions for it that torch knows of; take float32")
     if lifter.half_products:
         return
@@ -50,11 +48,3 @@ def _exact(forward: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.T
             return forward(features.float())
 
     return in_float32
-
-
-def _has_instructions(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Not every version of torch that will do otherwise can tell.
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and any(capabilities.get(name) for name in _INSTRUCTIONS)

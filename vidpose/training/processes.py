@@ -14,8 +14,10 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from vidpose.common.devices import choose_device
+from vidpose.common.devices import choose_device, has_bfloat16
 from vidpose.common.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 # They tell of every process that starts, and of the precision.
 for _talker in ("lightning.fabric", "lightning.pytorch"):
@@ -29,7 +31,7 @@ def make_fabric(device: str, devices: int, bf16: bool) -> Fabric:
 
     Args:
         device: as of `choose_device`.
-        bf16: matrix products in bfloat16.
+        bf16: matrix products in bfloat16, where the device has instructions for it.
 
     Raises:
         UsageError: there is no such device, or not so many of them; or torchrun started another number.
@@ -44,6 +46,10 @@ def make_fabric(device: str, devices: int, bf16: bool) -> Fabric:
         raise UsageError(f"`devices={devices}`: `device={device}` is one; give `device={chosen.type}`")
     if chosen.type == "cuda" and devices > torch.cuda.device_count():
         raise UsageError(f"`devices={devices}`: there are {torch.cuda.device_count()}")
+    if bf16 and not has_bfloat16(str(chosen)):
+        bf16 = False
+        if is_first_process():
+            log.warning("%s has no instructions for bfloat16 that torch knows of; training is in float32", chosen)
     return Fabric(
         accelerator=chosen.type,
         devices=devices if chosen.index is None else [chosen.index],

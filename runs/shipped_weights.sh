@@ -32,6 +32,9 @@ vidpose data prepare cmu --source data/cmu17 --out data/cmu
 weights=()
 for lifter in "${lifters[@]}"; do
     run=runs/cmu17/$lifter
+    if grep -q "^\[rows.$lifter-poses\]" recipes/cmu17.toml; then
+        train "$lifter-poses" "$run-poses"
+    fi
     train "$lifter" "$run"
     train "$lifter" "$run-doubt" --init "$run/weights.safetensors" --half \
         --set model.doubt=256 --set steps=2500 --set batch=256 --set bf16=false

@@ -142,7 +142,7 @@ def test_models_lists_every_lifter():
             assert (own["layout"], own["frames"]) == (lifter.layout.name, lifter.config.frames)
             assert 20 < own["p_mpjpe"] < own["mpjpe"] < 120
     assert all(listed[name]["weights"] for name in DEFAULT.split("+"))
-    assert listed["mixste"]["weights"] is None
+    assert listed["motionbert"]["weights"] is None
     for entry in listed.values():
         assert entry["macs_per_frame"] > 0.5 * entry["parameters"] / max(1, entry["frames"])
         assert entry["paper"]["title"]

@@ -122,6 +122,11 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             macs_per_frame=606_677_504,
             frames=243,
             receptive_field=243,
+            weights=ShippedWeights(
+                "mixste-cmu17-2.safetensors",
+                "02e135b79892d704a35a585a1556e7fd762dc8f80fb64c53cb6b2ae06db82778",
+                graph_sha256="93f2a616ea05837ad3d7dfd59e5d00660fef69ef30fd1d73a2d6048e5801c503",
+            ),
         ),
         LifterEntry(
             "ssr-stf-small",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from vidpose.body.colours import CENTRE, LEFT, RIGHT, Colour, bones_of
+from vidpose.body.colours import CENTRE, LEFT, RIGHT, Colour, bones_of, id_colour, id_colours
 from vidpose.body.skeletons import BLAZEPOSE_33, COCO_17, COCO_TO_H36M, H36M_17, SKELETONS
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
@@ -92,6 +92,27 @@ def test_sides_have_their_colours_in_the_picture():
     assert count(picture[:, : half - 8], RIGHT) > 60
     assert count(picture[:, half + 8 :], RIGHT) == count(picture[:, : half - 8], LEFT) == 0
     assert count(picture[70:75, half - 5 : half + 5], CENTRE) > 0
+
+
+def test_people_who_are_there_together_have_labels_of_different_colours():
+    stays = standing_track(1, rows=12, centre=(70, 120))
+    passing = [standing_track(2 + i, first=2 * i, rows=2, centre=(250, 120)) for i in range(6)]
+    result = result_of(stays, *passing)
+    # By its number alone, 7 would look like 1.
+    assert id_colour(7) == id_colour(1)
+    picture, _ = draw(result, 11)
+    assert count(picture[:60, :160], id_colour(1), 12) > 20
+    assert count(picture[:60, 160:], id_colour(1), 12) == 0
+    assert count(picture[:60, 160:], id_colours(result.tracks)[7], 12) > 20
+
+
+def test_labels_colours_are_by_number_until_two_would_be_alike():
+    eight = [standing_track(number) for number in range(1, 9)]
+    colours = id_colours(eight)
+    assert [colours[number] for number in range(1, 7)] == [id_colour(number) for number in range(1, 7)]
+    assert len(set(colours.values())) == 6
+    after = [standing_track(number, first=4 * (number > 6), rows=4) for number in (8, 1, 7)]
+    assert id_colours(after) == {number: id_colour(number) for number in (1, 7, 8)}
 
 
 def test_sides_have_their_colours_in_the_panel():

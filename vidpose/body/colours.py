@@ -5,10 +5,12 @@ Right is orange and left is blue, the pair that every kind of colour-blindness t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from vidpose.body.skeletons import Skeleton
+from vidpose.body.tracks import Track
 
 Colour = tuple[int, int, int]
 
@@ -55,6 +57,22 @@ class BoneColour:
 def id_colour(track_id: int) -> Colour:
     """The colour of a person's label; the first six people have different ones."""
     return _ID_COLOURS[(track_id - 1) % len(_ID_COLOURS)]
+
+
+def id_colours(tracks: Iterable[Track]) -> dict[int, Colour]:
+    """The colours of people's labels, by id: `id_colour`, unless somebody who is there at the same time has it.
+
+    More people at once than there are colours share them.
+    """
+    last_frames = dict.fromkeys(_ID_COLOURS, -1)
+    colours: dict[int, Colour] = {}
+    for track in sorted(tracks, key=lambda track: int(track.frames[0])):
+        colour = id_colour(track.id)
+        if last_frames[colour] >= track.frames[0]:
+            colour = min(last_frames, key=last_frames.__getitem__)
+        last_frames[colour] = max(last_frames[colour], int(track.frames[-1]))
+        colours[track.id] = colour
+    return colours
 
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:

@@ -155,7 +155,8 @@ def _data(whole: PoseResult, length: PageLength, meshes: bool, progress: Progres
     """Everything the scripts read; page/data.js is the other end."""
     result, pack = only(whole, length.frames), Packing(tight=length.is_long)
     source, scene = result.source, ViewerScene.of(result)
-    people = [_person(result, track, scene, pack) for track in result.tracks]
+    colours = style.id_colours(result.tracks)
+    people = [{"colour": colours[track.id], **_person(result, track, scene, pack)} for track in result.tracks]
     return {
         "facts": _facts(whole, length),
         "width": source.width,
@@ -202,7 +203,6 @@ def _person(result: PoseResult, track: Track, scene: ViewerScene, pack: Packing)
     angles = track_angles(result, track) if track.id in scene.joints else {}
     return {
         "id": track.id,
-        "colour": style.id_colour(track.id),
         "first": int(track.frames[0]),
         "rows": len(track),
         "keypoints": pack.numbers(track.keypoints, 1 / 8, 1 / 2),

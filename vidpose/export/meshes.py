@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from vidpose.body.colours import id_colour
+from vidpose.body.colours import id_colours
 from vidpose.body.kinematics import relative
 from vidpose.body.pieces import ComputedRows
 from vidpose.body.tracks import PoseResult, Track
@@ -45,12 +45,12 @@ def write_mesh_gltf(result: PoseResult, bodies: Bodies, path: Path) -> None:
     Raises:
         VidposeError: the file cannot be written.
     """
-    scene = GltfScene()
+    scene, colours = GltfScene(), id_colours(result.tracks)
     for track in result.tracks:
         if track.id in bodies:
             body = bodies[track.id]
             faces, vertices = body.model.faces, body.rest.vertices - body.rest.heads[0]
-            colour = (float(channel / 255) ** 2.2 for channel in id_colour(track.id))
+            colour = (float(channel / 255) ** 2.2 for channel in colours[track.id])
             skin = Skin(vertices, vertex_normals(vertices, faces), faces, _of_few_bones(body.model), (*colour,))
             scene.add(f"person {track.id}", _figure(result, track, body).held(), body.model.titles, skin)
     scene.write(result, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidpose.body.colours import id_colour
+from vidpose.body.colours import id_colours
 from vidpose.body.skeletons import get_skeleton
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.body_models.anny_model import anny
@@ -47,7 +47,7 @@ class OverlayRenderer:
     def __init__(
         self, result: PoseResult, *, boxes: bool = False, bodies: Mapping[int, MovingBody] | None = None
     ) -> None:
-        self._tracks = result.tracks
+        self._tracks, self._colours = result.tracks, id_colours(result.tracks)
         self._boxes = boxes
         self._camera = result.camera
         self._bodies = dict(bodies or {}) if result.camera else {}
@@ -84,12 +84,11 @@ class OverlayRenderer:
             draw_meshes(picture, list(meshes.values()), self._camera, self._scale)
         for track, row in people:
             if self._boxes:
-                draw_box(picture, track.boxes[row] * self._scale, id_colour(track.id), self._unit)
+                draw_box(picture, track.boxes[row] * self._scale, self._colours[track.id], self._unit)
             points = track.keypoints[row] * self._scale
-            if track.id in meshes:
-                label_person(picture, self._skeleton, points, track.scores[row], track.id, self._unit)
-            else:
-                draw_person(picture, self._skeleton, points, track.scores[row], track.id, self._unit)
+            draw = label_person if track.id in meshes else draw_person
+            colour = self._colours[track.id]
+            draw(picture, self._skeleton, points, track.scores[row], track.id, colour, self._unit)
         self._panel.draw(canvas[:, self._video_size[0] :], people)
         return canvas
 
@@ -98,7 +97,7 @@ class OverlayRenderer:
         body = self._bodies.get(track.id)
         if body is None or not body.posed[row] or not np.isfinite(track.roots[row]).all():
             return None
-        return PlacedMesh(body.vertices(row) + track.roots[row], body.model.faces, id_colour(track.id))
+        return PlacedMesh(body.vertices(row) + track.roots[row], body.model.faces, self._colours[track.id])
 
 
 def bodies_of(result: PoseResult) -> dict[int, MovingBody]:

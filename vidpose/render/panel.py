@@ -22,7 +22,7 @@ from vidpose.body.colours import (
     SHADOW,
     TEXT,
     bones_of,
-    id_colour,
+    id_colours,
     joint_colours,
     mix,
 )
@@ -94,7 +94,7 @@ class Panel:
     def __init__(self, result: PoseResult, width: int, height: int) -> None:
         self._skeleton = whole_skeleton(result)
         self._unit = height / 720
-        self._slots = _slots(result.tracks)
+        self._slots, self._colours = _slots(result.tracks), id_colours(result.tracks)
         self._known = {track.id: known_whole(result, track) for track in result.tracks}
         self._lifted = {track.id: track.lifted for track in result.tracks}
         level = _level(upward(result.camera))
@@ -125,7 +125,7 @@ class Panel:
                 joints = joints - np.array([0, self._floors[track.id][row], 0])
                 self._draw_body(cell, joints, self._known[track.id][row])
             height = max(8.0, 12 * self._unit)
-            chip(cell, (2.4 * height, 2.4 * height), str(track.id), id_colour(track.id), height)
+            chip(cell, (2.4 * height, 2.4 * height), str(track.id), self._colours[track.id], height)
 
     def _draw_body(self, cell: np.ndarray, joints: np.ndarray, known: np.ndarray) -> None:
         """Draw (J, 3) metres, far limbs first, darker and thinner; grey what is not (J,) known, not what is absent."""

@@ -10,7 +10,6 @@ from vidpose.body.colours import (
     Colour,
     bones_of,
     face_joints,
-    id_colour,
     joint_colours,
     main_joints,
     mix,
@@ -26,7 +25,13 @@ _OUTLINED_ABOVE = 0.5
 
 
 def draw_person(
-    image: np.ndarray, skeleton: Skeleton, points: np.ndarray, scores: np.ndarray, track_id: int, unit: float
+    image: np.ndarray,
+    skeleton: Skeleton,
+    points: np.ndarray,
+    scores: np.ndarray,
+    track_id: int,
+    colour: Colour,
+    unit: float,
 ) -> None:
     """Draw one person's keypoints and label, in place.
 
@@ -36,6 +41,7 @@ def draw_person(
         points: (K, 2) pixels of this image; NaN where absent.
         scores: (K,) confidences; low ones are drawn faint, lower ones not at all.
         track_id: the number on the label.
+        colour: of the label.
         unit: pixels that stand for one in a picture 720 pixels high.
     """
     visible = _visible(points, scores)
@@ -47,11 +53,17 @@ def draw_person(
     solid = visible & (scores >= _FAINT_BELOW)
     _draw_bones(image, skeleton, points, visible, solid, width)
     _draw_joints(image, skeleton, points, solid, width)
-    label_person(image, skeleton, points, scores, track_id, unit)
+    label_person(image, skeleton, points, scores, track_id, colour, unit)
 
 
 def label_person(
-    image: np.ndarray, skeleton: Skeleton, points: np.ndarray, scores: np.ndarray, track_id: int, unit: float
+    image: np.ndarray,
+    skeleton: Skeleton,
+    points: np.ndarray,
+    scores: np.ndarray,
+    track_id: int,
+    colour: Colour,
+    unit: float,
 ) -> None:
     """Write a person's number above their head, in place; arguments as of `draw_person`."""
     visible = _visible(points, scores)
@@ -61,7 +73,7 @@ def label_person(
     head = points[face].mean(axis=0) if face else points[visible][points[visible][:, 1].argmin()]
     height = max(8.0, 12 * unit)
     above = head[1] - 0.09 * _extent(points[visible]) - 1.6 * height
-    chip(image, (head[0], max(above, 1.5 * height)), str(track_id), id_colour(track_id), height)
+    chip(image, (head[0], max(above, 1.5 * height)), str(track_id), colour, height)
 
 
 def _visible(points: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from vidpose.body_models.anny_model import anny
 from vidpose.body_models.embodying import MovingBody, embody
 from vidpose.common.errors import VidposeError
 from vidpose.render.panel import Panel
-from vidpose.render.picture import draw_box, draw_person, label_person
+from vidpose.render.picture import Label, draw_box, draw_person, label_person
 from vidpose.render.shading import PlacedMesh, draw_meshes
 from vidpose.video import VideoReader, VideoWriter
 from vidpose.video.acceleration import SOFTWARE
@@ -87,8 +87,8 @@ class OverlayRenderer:
                 draw_box(picture, track.boxes[row] * self._scale, self._colours[track.id], self._unit)
             points = track.keypoints[row] * self._scale
             draw = label_person if track.id in meshes else draw_person
-            colour = self._colours[track.id]
-            draw(picture, self._skeleton, points, track.scores[row], track.id, colour, self._unit)
+            label = Label(track.id, self._colours[track.id])
+            draw(picture, self._skeleton, points, track.scores[row], label, self._unit)
         self._panel.draw(canvas[:, self._video_size[0] :], people)
         return canvas
 

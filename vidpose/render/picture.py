@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vidpose.body.colours import (
@@ -24,14 +26,16 @@ _OUTLINED_ABOVE = 0.5
 """The weight of a bone; a face would be all outline."""
 
 
+@dataclass(frozen=True)
+class Label:
+    """A person's number, and the colour it stands in."""
+
+    number: int
+    colour: Colour
+
+
 def draw_person(
-    image: np.ndarray,
-    skeleton: Skeleton,
-    points: np.ndarray,
-    scores: np.ndarray,
-    track_id: int,
-    colour: Colour,
-    unit: float,
+    image: np.ndarray, skeleton: Skeleton, points: np.ndarray, scores: np.ndarray, label: Label, unit: float
 ) -> None:
     """Draw one person's keypoints and label, in place.
 
@@ -40,8 +44,7 @@ def draw_person(
         skeleton: the layout of the keypoints.
         points: (K, 2) pixels of this image; NaN where absent.
         scores: (K,) confidences; low ones are drawn faint, lower ones not at all.
-        track_id: the number on the label.
-        colour: of the label.
+        label: above their head.
         unit: pixels that stand for one in a picture 720 pixels high.
     """
     visible = _visible(points, scores)
@@ -53,17 +56,11 @@ def draw_person(
     solid = visible & (scores >= _FAINT_BELOW)
     _draw_bones(image, skeleton, points, visible, solid, width)
     _draw_joints(image, skeleton, points, solid, width)
-    label_person(image, skeleton, points, scores, track_id, colour, unit)
+    label_person(image, skeleton, points, scores, label, unit)
 
 
 def label_person(
-    image: np.ndarray,
-    skeleton: Skeleton,
-    points: np.ndarray,
-    scores: np.ndarray,
-    track_id: int,
-    colour: Colour,
-    unit: float,
+    image: np.ndarray, skeleton: Skeleton, points: np.ndarray, scores: np.ndarray, label: Label, unit: float
 ) -> None:
     """Write a person's number above their head, in place; arguments as of `draw_person`."""
     visible = _visible(points, scores)
@@ -73,7 +70,7 @@ def label_person(
     head = points[face].mean(axis=0) if face else points[visible][points[visible][:, 1].argmin()]
     height = max(8.0, 12 * unit)
     above = head[1] - 0.09 * _extent(points[visible]) - 1.6 * height
-    chip(image, (head[0], max(above, 1.5 * height)), str(track_id), colour, height)
+    chip(image, (head[0], max(above, 1.5 * height)), str(label.number), label.colour, height)
 
 
 def _visible(points: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -155,7 +155,7 @@ def _data(whole: PoseResult, length: PageLength, meshes: bool, progress: Progres
     """Everything the scripts read; page/data.js is the other end."""
     result, pack = only(whole, length.frames), Packing(tight=length.is_long)
     source, scene = result.source, ViewerScene.of(result)
-    colours = style.id_colours(result.tracks)
+    colours = style.id_colours(whole.tracks)
     people = [{"colour": colours[track.id], **_person(result, track, scene, pack)} for track in result.tracks]
     return {
         "facts": _facts(whole, length),

@@ -55,6 +55,13 @@ def test_openpose_in_shares_of_the_picture(tmp_path: Path):
     check(take_in(openpose(tmp_path / "op", shares), size=(1000, 500), fps=30), values, "body25")
 
 
+def test_openpose_from_the_middle_of_the_picture(tmp_path: Path):
+    values = people(25)
+    scaled = np.where(values[..., 2:] > 0, 2 * values / [1000, 500, 1] - 1, 0)
+    scaled[..., 2] = values[..., 2]
+    check(take_in(openpose(tmp_path / "op", scaled), size=(1000, 500), fps=30), values, "body25")
+
+
 @pytest.mark.parametrize("body", [{"pose_keypoints_2d": []}, {"pose_keypoints_2d": None}, {}])
 def test_openpose_of_people_whose_hands_alone_were_found(tmp_path: Path, body: dict[str, Any]):
     values = people(25)
@@ -94,6 +101,16 @@ def test_alphapose(tmp_path: Path, count: int, layout: str, tracked: bool):
     check(found, values, layout)
     assert found.provenance["ids"] == ("of the file" if tracked else "tracked")
     assert found.tracks[0].boxes[0].tolist() == [1, 2, 301, 402]
+
+
+def test_alphapose_where_the_first_frame_of_a_video_shows_nobody(tmp_path: Path, cfr_clip: Path):
+    values = people(17)
+    listed = [
+        {"image_id": f"{frame}.jpg", "category_id": 1, "keypoints": flat(values[frame, 0] / [20, 20, 1]), "score": 2.9}
+        for frame in (1, 2, 3)
+    ]
+    [track] = take_in(write(tmp_path / "a.json", listed), video=cfr_clip).tracks
+    assert track.frames[track.seen].tolist() == [1, 2, 3]
 
 
 def test_pictures_that_count_from_one_and_frames_without_anybody(tmp_path: Path):
@@ -203,6 +220,20 @@ def test_mmpose_of_one_picture_and_of_named_keypoints(tmp_path: Path):
         "instance_info": [{"frame_id": frame + 1, "instances": instances(row)} for frame, row in enumerate(extra)],
     }
     check(take_in(write(tmp_path / "b.json", demo), size=(1920, 1080)), values, "coco17")
+
+
+def test_mmpose_of_human36m(tmp_path: Path):
+    """Its names are as mmpose's configs/_base_/datasets/h36m.py has them."""
+    values = people(17)
+    names = (
+        "root right_hip right_knee right_foot left_hip left_knee left_foot spine thorax neck_base head left_shoulder "
+        "left_elbow left_wrist right_shoulder right_elbow right_wrist"
+    ).split()
+    demo = {
+        "meta_info": {"keypoint_id2name": {str(place): name for place, name in enumerate(names)}},
+        "instance_info": [{"frame_id": frame + 1, "instances": instances(row)} for frame, row in enumerate(values)],
+    }
+    check(take_in(write(tmp_path / "a.json", demo), size=(1920, 1080)), values, "h36m17")
 
 
 def test_what_rtmlib_gives(tmp_path: Path):

@@ -15,6 +15,9 @@ from vidpose.pipeline.keypoint_intake import take_in
 
 # MediaPipe
 
+OWN_NAMES = [{"left_mouth": "mouth_left", "right_mouth": "mouth_right"}.get(name, name) for name in BLAZEPOSE_33.joints]
+"""Of `PoseLandmark`, MediaPipe's own enumeration, in lower case."""
+
 
 @pytest.mark.parametrize("shape", ["list", "solutions", "tasks", "numbers"])
 def test_mediapipe_landmarks(tmp_path: Path, shape: str):
@@ -58,9 +61,9 @@ def test_mediapipe_landmarks_as_a_table(tmp_path: Path, shape: str):
         "x1": lambda number, axis: f"{axis}{number + 1}",
         "x0": lambda number, axis: f"{axis}{number}",
         "landmark_0_x": lambda number, axis: f"landmark_{number}_{'visibility' if axis == 'v' else axis}",
-        "LEFT_HIP_x": lambda number, axis: f"{BLAZEPOSE_33.joints[number].upper()}_{axis}",
+        "LEFT_HIP_x": lambda number, axis: f"{OWN_NAMES[number].upper()}_{axis}",
         "leftHipX": lambda number, axis: (
-            "".join(word.capitalize() for word in BLAZEPOSE_33.joints[number].split("_")) + axis.upper()
+            "".join(word.capitalize() for word in OWN_NAMES[number].split("_")) + axis.upper()
         ),
         "pose_0_x in a class": lambda number, axis: f"Pose_{number}_{axis}",
     }
@@ -69,7 +72,7 @@ def test_mediapipe_landmarks_as_a_table(tmp_path: Path, shape: str):
         listed = [["frame", "landmark_id" if shape == "long" else "landmark", "x", "y", "z", "visibility"]]
         for frame, row in enumerate(values):
             for number, (x, y, score) in enumerate(row):
-                listed.append([frame, number if shape == "long" else BLAZEPOSE_33.joints[number], x, y, 0.1, score])
+                listed.append([frame, number if shape == "long" else OWN_NAMES[number], x, y, 0.1, score])
     else:
         name = style[shape]
         before = ["class"] if shape.endswith("class") else ["frame", "timestamp_ms"]

@@ -8,6 +8,7 @@ docs/output.md) names the picture, `0.jpg`, and may have `idx`, who it is. Frame
 from __future__ import annotations
 
 import logging
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def read_coco(path: Path, content: Any) -> KeypointTable:
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError(f"person {number}: {error}") from None
         rows, first = _in_order(path, rows)
+        if any(re.fullmatch(r"[1-9]\d*\.jpg", str(person.get("image_id"))) for person in people):
+            first = 0  # AlphaPose's names for a video's frames; where nobody is, it writes none
         return table_of(layout or LAYOUTS[17], rows, boxes=boxes, **({"first": first} | facts))
 
 

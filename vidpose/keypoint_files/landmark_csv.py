@@ -85,6 +85,9 @@ def _landmark(which: str, base: int) -> int:
     """The index of a landmark by its number or its name; -1 where there is none."""
     if which.isdigit():
         return int(which) - base if base <= int(which) < _COUNT + base else -1
+    part, _, side = which.rpartition("_")
+    if side in ("left", "right"):  # MediaPipe's own MOUTH_LEFT
+        which = f"{side}_{part}"
     return BLAZEPOSE_33.joints.index(which) if which in BLAZEPOSE_33.joints else -1
 
 

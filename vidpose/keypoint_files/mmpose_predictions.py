@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.body.skeletons import MPII_16, Skeleton
+from vidpose.body.skeletons import COCO_17, MPII_16, Skeleton
 from vidpose.common.inputs import reading
-from vidpose.keypoint_files.joint_names import named_layout
+from vidpose.keypoint_files.joint_names import joint_of, named_layout
 from vidpose.keypoint_files.keypoint_table import (
     LAYOUTS,
     KeypointTable,
@@ -93,12 +93,17 @@ def _instances(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _layout(content: Any, count: int) -> tuple[Skeleton, list[int]]:
-    """The layout of so many keypoints, and where each of its joints is; by their names where those are given."""
+    """The layout of so many keypoints, and where each of its joints is; by their names where those are given.
+
+    Names that begin with COCO's are of a layout that the number tells, with the feet of whole bodies.
+    """
     meta = content.get("meta_info") if isinstance(content, dict) else None
     names = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
-    if isinstance(names, dict) and len(names) == count and count not in LAYOUTS:
+    if isinstance(names, dict) and len(names) == count:
         ordered = [str(names.get(str(number), names.get(number, ""))) for number in range(count)]
-        return named_layout(ordered)
+        if count not in LAYOUTS or tuple(map(joint_of, ordered[:17])) != COCO_17.joints:
+            # Human3.6M's joint between thorax and head is the nose in our words.
+            return named_layout(["nose" if name == "neck_base" else name for name in ordered])
     layout = layout_of(count, _LAYOUTS)
     return layout, list(range(len(layout)))
 

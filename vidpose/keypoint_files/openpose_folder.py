@@ -8,6 +8,7 @@ same files of other layouts.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from vidpose.keypoint_files.keypoint_table import LAYOUTS, KeypointTable, layout
 _LAYOUTS = {25: BODY_25, 18: OPENPOSE_18, 15: OPENPOSE_MPI_15, **LAYOUTS}
 _FIELDS = ("pose_keypoints_2d", "pose_keypoints")
 """As it is called since version 1.1, and before."""
+
+_BESIDE = 0.1
+"""Shares of the picture that keypoints may be beside it, left or above."""
 
 _ENDING = "_keypoints"
 """Of the names of its files."""
@@ -58,9 +62,11 @@ def read_openpose(path: Path) -> KeypointTable:
         first = min(numbers, default=0)
         span = max(numbers) - first + 1
         table = table_of(layout or BODY_25, rows, first=first, num_frames=span)
-        # --keypoint_scale 3: both sides of the picture are 1.
+        # --keypoint_scale 3: both sides of the picture are 1. With 4 they go from -1 to 1.
         is_share = bool(np.nanmax(np.abs(table.keypoints)) <= 1.5)
-        return KeypointTable(**{**table.__dict__, "share": is_share})
+        from_middle = is_share and bool(np.nanmin(table.keypoints) < -_BESIDE)
+        keypoints = (table.keypoints + 1) / 2 if from_middle else table.keypoints
+        return replace(table, keypoints=keypoints, share=is_share)
 
 
 def _number(file: Path) -> int | None:

@@ -1,14 +1,17 @@
 """D3DP: poses drawn, and one answer made of them. Its denoiser is compared in test_published_sizes.py."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from scipy.spatial.transform import Rotation
 
 from vidpose.cli import cli
 from vidpose.common.errors import UsageError
+from vidpose.evaluation import evaluate
 from vidpose.evaluation.hypotheses import AGGREGATIONS, pinhole
 from vidpose.lifters import create_lifter
 from vidpose.lifters.d3dp import kept_signal, schedule
@@ -141,6 +144,31 @@ def test_aggregation_by_hand():
             pixels = placed[:, :2] / placed[:, 2:] * [1100, 1150] + [500, 480]
             nearest = np.linalg.norm(pixels - store.pixels[frame, joint], axis=-1).argmin()
             np.testing.assert_array_equal(answers["j-agg"][frame, joint], drawn[nearest, frame, joint])
+
+
+@pytest.mark.parametrize("normalisation", ["screen", "person"])
+@pytest.mark.parametrize("aggregate", ["p-best", "j-best", "j-agg"])
+def test_aggregation_is_the_same_in_whatever_frame_the_lifter_answers(monkeypatch, aggregate, normalisation):
+    store, rng = Recorded(), np.random.default_rng(1)
+    store.true[..., 0] += 2  # far from the middle of the picture
+    store.pixels = store.true[..., :2] / store.true[..., 2:] * [1100, 1150] + [500, 480]
+    in_camera = store.true - store.true[:, :1] + rng.normal(0, 0.05, (6, 5, 17, 3))
+    drawing = lifter(normalisation=normalisation)
+    clip = SimpleNamespace(width=1000, height=1000, fps=50, frames=5)
+    turns = [shortest_turn(root) for root in store.true[:, 0]] if normalisation == "person" else [np.eye(3)] * 5
+    answered = np.stack([in_camera[:, frame] @ turn.T for frame, turn in enumerate(turns)], axis=1)
+    monkeypatch.setattr(evaluate, "lift_hypotheses", lambda *args, **settings: answered)
+    monkeypatch.setattr(evaluate, "keypoints_in", lambda *args: (store.pixels, np.ones((5, 17))))
+    expected = AGGREGATIONS[aggregate](in_camera, store, clip, store.pixels)
+    found = evaluate.lift_clip(store, clip, drawing, "gt", aggregate=aggregate)
+    np.testing.assert_allclose(np.stack([one @ turn for one, turn in zip(found, turns, strict=True)]), expected)
+
+
+def shortest_turn(point: np.ndarray) -> np.ndarray:
+    """(3, 3) that takes a point on the ray to the optical axis, by scipy."""
+    axis = np.cross(point, [0, 0, 1])
+    angle = math.acos(point[2] / np.linalg.norm(point))
+    return Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle).as_matrix()
 
 
 def test_lifting_gives_the_mean_of_the_hypotheses(tmp_path):

@@ -84,18 +84,18 @@ def evaluate(
             )
             for one in (lifter, *beside)
         ]  # fmt: skip
-        predicted = np.mean(answers, axis=0)
+        predicted, turns_FDD = np.mean(answers, axis=0), answer_turns(lifter, store, clip)
         if refiner:
-            predicted = refined(refiner, predicted, store, clip, input_name)
+            lifted_FJD = predicted @ turns_FDD.transpose(0, 2, 1)
+            predicted = refined(refiner, lifted_FJD, store, clip, input_name) @ turns_FDD
         if smoothing:
             if not clip.fps:
                 raise UsageError(f"smoothing {smoothing}: {store.name} does not say how many frames a second it has")
             predicted = smoothing(predicted, np.arange(clip.frames) / clip.fps)
         joints = np.array(store.joints(clip))
-        if lifter.in_ray_frame:
-            # The truth is turned, not the answer: nothing that the lifter does not know comes in.
-            root = joints[:, [store.layout.parents.index(-1)]]
-            joints = root + (joints - root) @ ray_turns(root[:, 0])
+        # The truth is turned, not the answer: nothing that the lifter does not know comes in.
+        root = joints[:, [store.layout.parents.index(-1)]]
+        joints = root + (joints - root) @ turns_FDD
         results.add(clip, post_filter(predicted), joints, store.valid(clip))
         report(number + 1, len(clips))
     return results
@@ -115,7 +115,7 @@ def lift_clip(
 ) -> np.ndarray:
     """(F, J, 3) metres relative to the root, in the benchmark's layout: a lifter on one clip.
 
-    Arguments as of `evaluate`.
+    They are in the frame that the lifter answers in (`answer_turns`). Arguments as of `evaluate`.
     """
     keypoints, scores = keypoints_in(lifter.input_layout, store, clip, input_name)
     if noise:
@@ -125,9 +125,10 @@ def lift_clip(
     times = np.arange(clip.frames) / clip.fps if clip.fps else None
     if isinstance(lifter, HypothesisLifter):
         drawn = lift_hypotheses(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, times=times)
-        drawn = drawn[:, :, order]
+        turns_FDD = answer_turns(lifter, store, clip)
+        drawn = drawn[:, :, order] @ turns_FDD.transpose(0, 2, 1)
         seen = np.array(store.keypoints(clip, input_name))[..., :2]
-        return AGGREGATIONS[aggregate](drawn, store, clip, seen)
+        return AGGREGATIONS[aggregate](drawn, store, clip, seen) @ turns_FDD
     lifted = lift(lifter, keypoints, scores, size, mirror=mirror, overlap=overlap, metres=False, times=times)
     if lifter.config.units == "image":
         factor_F = metres_per_unit(store.joints(clip), store.keypoints(clip, "gt"), clip.width)
@@ -135,11 +136,24 @@ def lift_clip(
     return lifted[:, order]
 
 
+def answer_turns(lifter: Lifter, store: Store, clip: StoredClip) -> np.ndarray:
+    """(F, 3, 3) by which joints relative to the root go from the camera's frame to that of the lifter's answer.
+
+    It is the camera's own, or that of the ray to the true root (`Lifter.in_ray_frame`).
+    """
+    if not lifter.in_ray_frame:
+        return np.broadcast_to(np.eye(3), (clip.frames, 3, 3))
+    return ray_turns(np.array(store.joints(clip))[:, store.layout.parents.index(-1)])
+
+
 @torch.inference_mode()
 def refined(
     refiner: PoseRefiner, lifted_FJD: np.ndarray, store: Store, clip: StoredClip, input_name: str
 ) -> np.ndarray:
     """(F, J, 3) metres relative to the root: a clip's lifted joints after the refinement (`pose_refiner`).
+
+    Args:
+        lifted_FJD: in the camera's frame, as is what comes of them.
 
     Raises:
         UsageError: the refiner is for another number of joints.
@@ -153,7 +167,11 @@ def refined(
 
 
 def placed_in(store: Store, clip: StoredClip, lifted_FJD: np.ndarray, input_name: str) -> np.ndarray:
-    """(F, J, 3) metres relative to the root: a clip's lifted joints by its keypoints (`placed_by_keypoints`)."""
+    """(F, J, 3) metres relative to the root: a clip's lifted joints by its keypoints (`placed_by_keypoints`).
+
+    Args:
+        lifted_FJD: in the camera's frame.
+    """
     root, joints_FJD = store.layout.parents.index(-1), np.array(store.joints(clip))
     focal_2, centre_2 = pinhole(joints_FJD, np.array(store.keypoints(clip, "gt"))[..., :2])
     seen_FJ2 = np.array(store.keypoints(clip, input_name))[..., :2]

@@ -15,7 +15,7 @@ from vidpose.datasets.protocol import Protocol
 from vidpose.datasets.store import Store, StoredClip
 from vidpose.evaluation import figures
 from vidpose.evaluation.attention import attention_maps
-from vidpose.evaluation.evaluate import lift_clip
+from vidpose.evaluation.evaluate import answer_turns, lift_clip
 from vidpose.evaluation.tradeoff_figures import draw_costs, draw_inputs, reported_on_both, tradeoff
 from vidpose.lifters import Lifter
 
@@ -96,7 +96,10 @@ def _spread(clips: list[StoredClip]) -> list[StoredClip]:
 def _row(store: Store, clip: StoredClip, lifters: Mapping[str, Lifter], input_name: str) -> figures.PoseRow:
     """The middle frame of a clip, with what each lifter makes of it."""
     frame = clip.frames // 2
-    predictions = {name: lift_clip(store, clip, lifter, input_name)[frame] for name, lifter in lifters.items()}
+    predictions = {
+        name: lift_clip(store, clip, lifter, input_name)[frame] @ answer_turns(lifter, store, clip)[frame].T
+        for name, lifter in lifters.items()
+    }
     label = " ".join(dict.fromkeys(filter(None, (clip.subject, clip.action, clip.sequence, clip.camera))))
     keypoints = np.array(store.keypoints(clip, input_name)[frame, :, :2])
     return figures.PoseRow(f"{label}, frame {frame}", keypoints, np.array(store.joints(clip)[frame]), predictions)

@@ -16,7 +16,7 @@ import torch
 
 from vidpose.common.errors import UsageError
 from vidpose.datasets.store import Store
-from vidpose.evaluation.evaluate import lift_clip, placed_in
+from vidpose.evaluation.evaluate import answer_turns, lift_clip, placed_in
 from vidpose.lifters import Lifter
 from vidpose.lifters.pose_refiner import PoseRefiner, save_refiner
 from vidpose.lifters.zoo import load_lifter
@@ -99,6 +99,7 @@ def _poses(store: Store, split: str, recipe: Recipe, lifter: Lifter, device: tor
         if clip.split != split or (data.actions and clip.action not in data.actions):
             continue
         lifted_FJD = lift_clip(store, clip, lifter, data.input, mirror=data.flip != "none")
+        lifted_FJD = lifted_FJD @ answer_turns(lifter, store, clip).transpose(0, 2, 1)
         joints_FJD, counts_F = np.array(store.joints(clip)), store.valid(clip)
         placed_FJD = placed_in(store, clip, lifted_FJD, data.input)
         parts = lifted_FJD, placed_FJD, joints_FJD - joints_FJD[:, [root]]

@@ -107,6 +107,11 @@ def test_average_over_recordings_and_frames_only(taken):
     means = [distances(taken, lambda c, k=key: (c.subject, c.sequence) == k).mean() for key in keys]
     assert [average["over"] for average in recordings] == ["sequences", "frames"]
     assert recordings[0]["mpjpe"] == pytest.approx(np.mean(means))
+    rows = gathered(taken, replace(PROTOCOL, average="sequences")).summary()["actions"]
+    for row in rows:
+        own = [(c.subject, c.sequence) for c, *_ in taken if c.action == row["action"]]
+        of_each = [distances(taken, lambda c, k=key: (c.subject, c.sequence) == k).mean() for key in set(own)]
+        assert row["mpjpe"] == pytest.approx(np.mean(of_each))
     (frames,) = gathered(taken, replace(PROTOCOL, average="frames")).summary()["averages"]
     assert frames["over"] == "frames"
 

@@ -176,6 +176,13 @@ def test_protocol_exclusions_input_and_frames_stand_under_it(table):
     assert "MixSTE (HRNet, T=243), MixSTE, CVPR 2022, Table 1 (top): the mean of its columns is 39.5" in notes
 
 
+@pytest.mark.parametrize(("lacking", "said"), [("S9 Waiting", True), ("S11 Directions", False)])
+def test_what_the_data_lack_is_said_where_the_protocol_counts_it(lacking: str, said: bool):
+    run = summary(0.034) | {"lacking": f"{lacking}, which the detections lack"}
+    notes = "\n".join(action_table({"ours_1": run}, "mpjpe").notes)
+    assert (f"NOT IN THE DATA: {lacking}, which the detections lack" in notes) == said
+
+
 def test_measure_table_puts_a_papers_line_together_again():
     metrics = ("pck", "auc", "mpjpe")
     reported = [row for metric in metrics for row in published("mpi-inf-3dhp", metric)]

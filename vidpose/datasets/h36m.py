@@ -60,13 +60,13 @@ PROTOCOLS: Mapping[str, Protocol] = {
         ),
         Protocol(
             "martinez",
-            "S9 and S11, every frame of four cameras, nothing left out; 17 joints; frames averaged by action, then 15 "
+            "S9 and S11, every frame of four cameras; 17 joints; frames averaged by action, then 15 "
             "actions",
             actions=ACTIONS,
         ),
         Protocol(
             "hossain",
-            "S9 and S11, every frame of four cameras, nothing left out; 17 joints; frames averaged by recording, then "
+            "S9 and S11, every frame of four cameras; 17 joints; frames averaged by recording, then "
             "recordings",
             actions=ACTIONS,
             average="sequences",

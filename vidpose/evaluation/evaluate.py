@@ -75,7 +75,7 @@ def evaluate(
     """
     check_joints(store, lifter.name, lifter.layout, lifter.input_layout)
     clips = counted(store, protocol, input_name)
-    results = Results(protocol, store.layout, store.name, input_name)
+    results = Results(protocol, store.layout, store.name, input_name, str(store.facts.get("left out", "")))
     for number, clip in enumerate(clips):
         answers = [
             lift_clip(

@@ -77,10 +77,12 @@ class Results:
         protocol: says what counts, and how it is averaged.
         layout: of the joints.
         dataset, input_name: what was evaluated, for the tables.
+        lacking: what the prepared benchmark was made without, for the tables.
     """
 
-    def __init__(self, protocol: Protocol, layout: Skeleton, dataset: str, input_name: str):
+    def __init__(self, protocol: Protocol, layout: Skeleton, dataset: str, input_name: str, lacking: str = ""):
         self.protocol, self.layout, self.dataset, self.input_name = protocol, layout, dataset, input_name
+        self.lacking = lacking
         self.measures = tuple(name for name in _MEASURES if name not in ("pck", "auc") or protocol.pck_joints)
         self._root = layout.parents.index(-1)
         self._joints = list(protocol.joints or range(len(layout)))
@@ -135,7 +137,7 @@ class Results:
         by their number: over actions the VAR. of MixSTE's section 4.1, over joints ten times that of its Figure 4.
 
         Returns:
-            dataset, input, layout, protocol, clips, frames, units; `averages`, the protocol's first, each with `over`
+            dataset, input, layout, protocol, `lacking`, clips, frames, units; `averages`, the protocol's first, each with `over`
             and `label`; rows `actions`, `subjects`, `sequences`, `subject_actions`, `joints`; `missing_actions` that
             the protocol names; `variance` over actions and joints; `histogram` of poses by their MPJPE.
 
@@ -150,14 +152,14 @@ class Results:
         everything = self._merged(self._recordings.values())
         actions = sorted(self._keys(1), key=lambda key: self._order(key[0]))
         rows = {
-            "actions": [{"action": action} | self._figures(self._only(action=action)) for (action,) in actions],
-            "subjects": [{"subject": subject} | self._figures(self._only(subject)) for (subject,) in self._keys(0)],
+            "actions": [{"action": action} | self._row(action=action) for (action,) in actions],
+            "subjects": [{"subject": subject} | self._row(subject) for (subject,) in self._keys(0)],
             "sequences": [
                 {"subject": subject, "action": action, "sequence": sequence} | self._figures(sums)
                 for (subject, action, sequence), sums in self._recordings.items()
             ],
             "subject_actions": [
-                {"subject": subject, "action": action} | self._figures(self._only(subject, action))
+                {"subject": subject, "action": action} | self._row(subject, action)
                 for subject, action in sorted(self._keys(0, 1), key=lambda key: self._order(key[1]))
             ],
             "joints": [{"joint": joint} | self._figures(everything, [i]) for i, joint in enumerate(self.layout.joints)],
@@ -173,6 +175,7 @@ class Results:
                 "split": self.protocol.split,
                 "excluded": [list(pair) for pair in self.protocol.excluded],
             },
+            "lacking": self.lacking,
             "clips": everything.clips,
             "frames": int(everything.count_M[0]),
             "units": {name: METRICS[name].unit for name in self._names},
@@ -198,11 +201,16 @@ class Results:
             whole += part
         return whole
 
-    def _only(self, subject: str | None = None, action: str | None = None) -> _Sums:
-        """Of one subject, one action, or both."""
-        return self._merged(
+    def _row(self, subject: str | None = None, action: str | None = None) -> dict[str, Any]:
+        """Of one subject, one action, or both; under a protocol that averages recordings, the mean of theirs."""
+        own = [
             sums for key, sums in self._recordings.items() if subject in (None, key[0]) and action in (None, key[1])
-        )
+        ]
+        whole = self._figures(self._merged(own))
+        if self.protocol.average != "sequences":
+            return whole
+        recordings = [self._figures(sums) for sums in own]
+        return whole | {name: _mean(row[name] for row in recordings) for name in self._names}
 
     def _keys(self, *fields: int) -> list[tuple[str, ...]]:
         """What occurs of (subject, action, sequence), in order of appearance."""

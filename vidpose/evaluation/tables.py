@@ -330,6 +330,9 @@ def _run_notes(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
             f"{protocol['description']}; left out: {excluded}; {run['frames']:,} frames in {run['clips']:,} clips; "
             f"average: {run['averages'][0]['label']}"
         )
+        lacking = run.get("lacking", "")
+        if lacking and not lacking.startswith(excluded):
+            note += f"; NOT IN THE DATA: {lacking}"
         if run["missing_actions"]:
             note += f"; NO FRAMES of {', '.join(run['missing_actions'])}, so the average is not the protocol's"
         names_of.setdefault(note, []).append(name)

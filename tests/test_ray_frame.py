@@ -16,7 +16,7 @@ from vidpose.datasets.cmu import load_cmu
 from vidpose.lifters import create_lifter
 from vidpose.lifters.lifter import Lifter, LifterConfig
 from vidpose.lifters.normalisation import quarter_turns
-from vidpose.lifters.resampling import resampled, times_at
+from vidpose.lifters.resampling import cubic, resampled, times_at
 from vidpose.lifters.running import lift
 from vidpose.refine.focal import Lens
 from vidpose.refine.place import place
@@ -166,3 +166,18 @@ def test_gaps_are_not_filled_by_resampling():
     np.testing.assert_array_equal(found_scores[:, 3] == 0, inside)
     np.testing.assert_allclose(found[~absent, 3, 0], 100 * own[~absent], atol=1e-9)
     np.testing.assert_allclose(found[:, 4, 0], 100 * own, atol=1e-9)
+
+
+def test_a_frame_a_tick_after_another_makes_no_keypoint_swing():
+    rng = np.random.default_rng(3)
+    times, scores = np.arange(60) / 30, np.ones((60, 2))
+    keypoints = 500 + 100 * np.sin(2 * times)[:, None, None] + rng.normal(0, 2, (60, 2, 2))
+    own = np.arange(0, 59 / 30, 1 / 50)
+    plain, _ = resampled(keypoints, scores, times, own)
+    twice, moments = np.insert(keypoints, 21, keypoints[20] + 4, axis=0), np.insert(times, 21, times[20] + 1 / 90_000)
+    found, known = resampled(twice, np.ones((61, 2)), moments, own)
+    assert (known == 1).all()
+    np.testing.assert_allclose(found, plain, atol=0.01)
+    # The last one, too: nothing is said beyond the frame before it.
+    twice, moments = np.append(keypoints, keypoints[-1:] + 4, axis=0), np.append(times, times[-1] + 1 / 90_000)
+    np.testing.assert_allclose(cubic(moments, twice, moments[-1:])[0], keypoints[-1])

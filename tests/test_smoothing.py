@@ -34,3 +34,16 @@ def test_a_filters_limits_are_those_that_its_error_states(name, parameter):
 
 def test_filters_are_listed_with_their_units():
     assert list_filters() == "butterworth:HZ, savgol:SECONDS, one-euro:HZ or none"
+
+
+@pytest.mark.parametrize("name", ["butterworth", "savgol", "one-euro"])
+def test_a_frame_a_tick_after_another_moves_nothing(name):
+    """Its noise is no slope: what comes out is what came out without the frame."""
+    rng = np.random.default_rng(0)
+    times = np.arange(90) / 30
+    curves = np.sin(3 * times)[:, None, None] + rng.normal(0, 0.01, (90, 2, 3))
+    smooth = FILTERS[name]
+    plain = smooth.smooth(curves, times, smooth.default)
+    twice, moments = np.insert(curves, 41, curves[40] + 0.03, axis=0), np.insert(times, 41, times[40] + 1 / 90_000)
+    smoothed = np.delete(smooth.smooth(twice, moments, smooth.default), 41, axis=0)
+    np.testing.assert_allclose(smoothed, plain, atol=0.02)

@@ -12,6 +12,9 @@ MAX_GAP = 0.5
 _UNUSUAL = 2.5
 """Of the usual interval between frames: a video of one picture a minute is no row of jumps."""
 
+_TOO_NEAR = 0.25
+"""Of the usual interval: frames that are no further apart are of one moment."""
+
 
 def stretches(there: np.ndarray) -> list[slice]:
     """The maximal runs of True in an (N,) mask."""
@@ -42,6 +45,28 @@ def jumps(times: np.ndarray, max_seconds: float = MAX_GAP) -> np.ndarray:
     steps = np.diff(times)
     usual = np.sort(steps)[(len(steps) - 1) // 2] if len(steps) else 0.0
     return steps > max(max_seconds, _UNUSUAL * usual) + 1e-9
+
+
+def knots(times: np.ndarray) -> np.ndarray:
+    """The rows that a spline may go through: all, but those that hardly any time lies before.
+
+    Some programs write two frames a tick of the clock apart. What trembles by a pixel would swing by hundreds around.
+
+    Args:
+        times: (N,) increasing seconds.
+
+    Returns:
+        (N,) bool; of two rows or more, two at least.
+    """
+    steps = np.diff(times)
+    kept = np.ones(len(times), bool)
+    if not len(steps) or steps.min() >= (least := _TOO_NEAR * np.median(steps)):
+        return kept
+    last = times[0]
+    for row, moment in enumerate(times[1:].tolist(), start=1):
+        kept[row] = moment - last >= least
+        last = moment if kept[row] else last
+    return kept
 
 
 def unbroken(there: np.ndarray, times: np.ndarray, max_seconds: float = MAX_GAP) -> list[slice]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidpose.body.stretches import knots
+
 _SAME_RATE = 0.02
 """Relative difference of two frame rates that a lifter does not notice."""
 
@@ -63,11 +65,13 @@ def cubic(times_N: np.ndarray, values_N: np.ndarray, times_M: np.ndarray) -> np.
     """(M, ...) values at other times within the given ones, by a cubic spline as far as there are points for one."""
     from scipy.interpolate import CubicSpline, interp1d
 
-    values_N = np.asarray(values_N, np.float64)
+    kept_N = knots(times_N)
+    times_N, values_N = times_N[kept_N], np.asarray(values_N, np.float64)[kept_N]
+    times_M = np.clip(times_M, times_N[0], times_N[-1])
     if len(times_N) == 1:
         return np.repeat(values_N, len(times_M), axis=0)
     if len(times_N) < 4:
-        return interp1d(times_N, values_N, axis=0)(np.clip(times_M, times_N[0], times_N[-1]))
+        return interp1d(times_N, values_N, axis=0)(times_M)
     columns = values_N.reshape(len(values_N), -1)
     there = np.empty((len(times_M), columns.shape[1]))
     # A spline of a column is several times as large as the column.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidpose.body.stretches import knots
 from vidpose.common.errors import UsageError
 
 CLOCK_HZ = 240.0
@@ -109,14 +110,15 @@ def list_filters() -> str:
 def _on_clock(curves: np.ndarray, times: np.ndarray, smooth: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     from scipy.interpolate import CubicSpline
 
-    ticks = np.arange(0, times[-1] - times[0] + 1 / CLOCK_HZ, 1 / CLOCK_HZ) + times[0]
-    # Past the last time the spline would extrapolate; one tick of the last value is enough.
-    within = np.minimum(ticks, times[-1])
+    ticks, kept = np.arange(0, times[-1] - times[0] + 1 / CLOCK_HZ, 1 / CLOCK_HZ) + times[0], knots(times)
     columns = curves.reshape(len(curves), -1)
+    own_times, own = (times, columns) if kept.all() else (times[kept], columns[kept])
+    # Past the last time the spline would extrapolate; one tick of the last value is enough.
+    within = np.minimum(ticks, own_times[-1])
     smoothed = np.empty_like(columns)
     # A curve at a time of a long clip: on the clock, and in splines, each is dozens of times as large as it was.
     for some in np.array_split(np.arange(columns.shape[1]), -(-columns.shape[1] * len(ticks) // _AT_ONCE) or 1):
-        even = CubicSpline(times, columns[:, some])(within)
+        even = CubicSpline(own_times, own[:, some])(within)
         smoothed[:, some] = CubicSpline(ticks, smooth(even))(times)
     return smoothed.reshape(curves.shape)
 

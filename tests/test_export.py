@@ -80,11 +80,12 @@ def test_the_right_arm_stays_the_right_arm(name: str, tmp_path: Path):
     assert read[AT("nose"), 2] > 0.03
 
 
-def test_the_place_is_the_most_that_is_known_of_everybody():
+def test_the_place_is_the_most_that_is_known():
     tracks = track_of(world_joints(5)), track_of(world_joints(5, seed=1), number=2)
     assert [place_of(result_of(*tracks, place=place)) for place in PLACES] == list(Placement)
     nowhere = dataclasses.replace(tracks[1], roots=np.full_like(tracks[1].roots, np.nan))
-    assert place_of(result_of(tracks[0], nowhere)) is Placement.ROOT
+    assert place_of(result_of(tracks[0], nowhere)) is Placement.WORLD
+    assert place_of(result_of(nowhere)) is Placement.ROOT
 
 
 # Noisy joints: the skeleton is rigid, and as near as one can be
@@ -201,6 +202,20 @@ def test_somebody_without_joints_is_left_out_with_a_word(name: str, tmp_path: Pa
     paths = FORMATS[name].write(result_of(*tracks), tmp_path / "a")
     assert len(paths) == 1
     assert ("person 2 has no 3D pose" in caplog.text) == FORMATS[name].joints
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if FORMATS[name].joints])
+def test_somebody_without_a_place_takes_nobody_elses(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    walker, bystander = track_of(world_joints(20)), track_of(world_joints(8, seed=1), number=2)
+    bystander.roots[:] = np.nan
+    alone = write(result_of(walker), name, tmp_path / "alone")
+    beside = write(result_of(walker, bystander), name, tmp_path / "beside")
+    files = sorted(path for path in (alone, *alone.rglob("*")) if path.is_file())
+    for file in files:
+        assert (beside / file.relative_to(alone)).read_bytes() == file.read_bytes()
+    assert files
+    assert "person 2 has no place before the camera, and is left out" in caplog.text
+    assert FORMATS["gltf"].paths(result_of(bystander), tmp_path / "c")
 
 
 @pytest.mark.parametrize("name", FORMATS)

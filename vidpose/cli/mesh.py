@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from vidpose.common.files import check_outputs, make_folder
 
 if TYPE_CHECKING:
     from vidpose.body.tracks import PoseResult
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -87,6 +90,8 @@ def _with_people(loaded: PoseResult, path: Path, people: tuple[int, ...]) -> Pos
         UsageError: one of them is not in it.
         VidposeError: nobody is in it who has 3D joints.
     """
+    from vidpose.export.placing import lacks, placed_people
+
     ids = [track.id for track in loaded.tracks]
     for person in people:
         if person not in ids:
@@ -94,4 +99,9 @@ def _with_people(loaded: PoseResult, path: Path, people: tuple[int, ...]) -> Pos
     tracks = tuple(track for track in loaded.tracks if not people or track.id in people)
     if not any(track.lifted.any() for track in tracks):
         raise VidposeError(f"{path}: nobody in it has 3D joints, which a mesh is fitted to")
-    return replace(loaded, tracks=tracks)
+    chosen = replace(loaded, tracks=tracks)
+    placed = placed_people(chosen)
+    for track in tracks:
+        if track.id not in {one.id for one in placed}:
+            log.warning("person %d has no %s, and gets no mesh", track.id, lacks(track))
+    return replace(chosen, tracks=tuple(placed))

@@ -17,7 +17,7 @@ from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.common.lazy import imported
-from vidpose.export.placing import Placement, has_pose, place_of
+from vidpose.export.placing import Placement, has_pose, lacks, place_of, placed_people
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,10 @@ class ExportFormat:
         """
         people, paths = _people(result, self.joints), self.paths(result, stem)
         chosen = {name: value for name, value in chosen.items() if name in self.choices}
+        written = {track.id for track in people}
         for track in result.tracks:
-            if self.joints and not has_pose(track):
-                log.warning("person %d has no 3D pose, and is left out of %s", track.id, self.suffix)
+            if track.id not in written:
+                log.warning("person %d has no %s, and is left out of %s", track.id, lacks(track), self.suffix)
         if self.write_person:
             for track in people:
                 imported(self.write_person)(result, track, self._path(stem, track.id), **chosen)
@@ -147,7 +148,7 @@ def check_choices(chosen: Mapping[str, object], formats: Mapping[str, ExportForm
 
 
 def _people(result: PoseResult, with_joints: bool) -> list[Track]:
-    return [track for track in result.tracks if has_pose(track) or not with_joints]
+    return placed_people(result) if with_joints else list(result.tracks)
 
 
 def _with(stem: Path, suffix: str) -> Path:

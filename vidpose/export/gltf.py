@@ -23,7 +23,7 @@ from vidpose.body.kinematics import quaternions_of, relative
 from vidpose.body.pieces import pieces
 from vidpose.body.tracks import PoseResult
 from vidpose.common.files import replacing
-from vidpose.export.placing import has_pose, place_of
+from vidpose.export.placing import place_of, placed_people
 from vidpose.export.rigid_figure import Figure
 
 _COLOURS = {"left": (0.05, 0.35, 1.0), "right": (1.0, 0.23, 0.03), "centre": (0.78, 0.81, 0.86)}
@@ -41,7 +41,7 @@ _FACES = np.array([[0, 2, 1], [0, 3, 2], [0, 4, 3], [0, 1, 4], [5, 1, 2], [5, 2,
 
 
 def write_gltf(result: PoseResult, path: Path, bones: str = BONE_NAMES[0]) -> None:
-    """Write everybody who was lifted.
+    """Write everybody who stands in one space.
 
     Args:
         bones: how bones are called (`vidpose.body.bone_names`).
@@ -51,10 +51,9 @@ def write_gltf(result: PoseResult, path: Path, bones: str = BONE_NAMES[0]) -> No
         VidposeError: the file cannot be written.
     """
     scene = GltfScene()
-    for track in result.tracks:
-        if has_pose(track):
-            figure = Figure.of(result, track).held()
-            scene.add(f"person {track.id}", figure, bone_names(bones, figure.layout))
+    for track in placed_people(result):
+        figure = Figure.of(result, track).held()
+        scene.add(f"person {track.id}", figure, bone_names(bones, figure.layout))
     scene.write(result, path)
 
 

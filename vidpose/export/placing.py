@@ -70,14 +70,32 @@ def has_pose(track: Track) -> bool:
     return track.joints.shape[1] > 0 and bool(track.lifted.any())
 
 
+def _has_place(track: Track) -> bool:
+    """Some frame of the track has a 3D pose, and where it is."""
+    return has_pose(track) and bool(np.isfinite(track.roots[track.lifted]).any())
+
+
+def lacks(track: Track) -> str:
+    """What keeps somebody out of `placed_people`, for a warning."""
+    return "place before the camera" if has_pose(track) else "3D pose"
+
+
+def placed_people(result: PoseResult) -> list[Track]:
+    """Who stands in one space: everybody with a 3D pose; where some have a place, those who have one.
+
+    Of whom hardly a joint was seen, no place is known; the others keep theirs.
+    """
+    posed = [track for track in result.tracks if has_pose(track)]
+    return posed if place_of(result) is Placement.ROOT else [track for track in posed if _has_place(track)]
+
+
 @_asked_once
 def place_of(result: PoseResult) -> Placement:
-    """The most that is known of where everybody is: a world, where a floor was found; else the camera's frame.
+    """The most that is known of where people are: a world, where a floor was found; else the camera's frame.
 
-    The same for everybody, so that people in one picture stay together.
+    The same for everybody (`placed_people`), so that people in one picture stay together.
     """
-    lifted = [track for track in result.tracks if has_pose(track)]
-    if result.camera is None or any(not np.isfinite(track.roots[track.lifted]).any() for track in lifted):
+    if result.camera is None or not any(map(_has_place, result.tracks)):
         return Placement.ROOT
     return Placement.CAMERA if result.camera.to_world is None else Placement.WORLD
 
@@ -137,7 +155,7 @@ def _origin(result: PoseResult, track: Track, up: str) -> np.ndarray:
 @_asked_once
 def _floor_below_all(result: PoseResult) -> float:
     """The height of one floor for all who are in one space, above the camera."""
-    return floor_below([_lowest(result, track) for track in result.tracks if has_pose(track)])
+    return floor_below([_lowest(result, track) for track in placed_people(result)])
 
 
 def _lowest(result: PoseResult, track: Track) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.export.placing import Placement, has_pose, place_of, placed_joints
+from vidpose.export.placing import Placement, place_of, placed_joints, placed_people
 
 _BETWEEN = 1.4
 """Metres from one person to the next where their places are unknown."""
@@ -55,9 +55,7 @@ class ViewerScene:
     @staticmethod
     def of(result: PoseResult) -> ViewerScene:
         """The scene of a result; an empty one where nobody has 3D joints."""
-        joints = {
-            track.id: placed_joints(result, track, "z", guessed=True) for track in result.tracks if has_pose(track)
-        }
+        joints = {track.id: placed_joints(result, track, "z", guessed=True) for track in placed_people(result)}
         place = place_of(result) if joints else Placement.ROOT
         if place is Placement.ROOT:
             slots = _slots(tuple(track for track in result.tracks if track.id in joints))

@@ -22,6 +22,7 @@ from vidpose.refine.fit import fit, fit_in_space, fit_track
 from vidpose.refine.hinged_body import BENDS, UNKNOWNS, Body
 from vidpose.refine.roots import reprojection_by_id
 from vidpose.refine.scale import stature
+from vidpose.refine.smoothing import Smoothing
 from vidpose.synth.motion import Bend, ProceduralMotion, Squat, Stand, Walk, Wave
 
 CAMERA = PinholeCamera((1100.0, 1100.0), (500.0, 500.0))
@@ -349,3 +350,23 @@ def test_time_grows_with_the_length():
 
     seconds(10)
     assert seconds(80) < 4 * 1.6 * seconds(20)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_straight_arms_hang_where_they_were_lifted(seed: int):
+    """Which way they bend is noise, and a fit that begins with elbows turned round would bend them to no end."""
+    standing = scene_at(np.arange(90) / 30, ProceduralMotion(Stand((0, 5), 0.3)))
+    joints = standing.joints.copy()
+    for side in ("left", "right"):
+        shoulder, elbow, wrist = (joints[:, AT(f"{side}_{part}")] for part in ("shoulder", "elbow", "wrist"))
+        lengths = [np.linalg.norm(bone, axis=-1, keepdims=True) for bone in (wrist - elbow, elbow - shoulder)]
+        wrist[:] = elbow + (elbow - shoulder) * lengths[0] / lengths[1]
+    noise = Smoothing.parse("butterworth:6")(np.random.default_rng(seed).normal(size=joints.shape), standing.times)
+    noise *= 0.03 / noise.std()
+    noise[:, 0] = 0
+    straight = dataclasses.replace(standing, joints=joints)
+    wrists = [AT("left_wrist"), AT("right_wrist")]
+    off = error(straight.fitted(joints=joints + noise), straight)[:, wrists]
+    lifted = np.linalg.norm(noise, axis=-1)[:, wrists]
+    assert off.mean() < lifted.mean()
+    assert off.max() < lifted.max() + 0.02

@@ -137,9 +137,10 @@ class Results:
         by their number: over actions the VAR. of MixSTE's section 4.1, over joints ten times that of its Figure 4.
 
         Returns:
-            dataset, input, layout, protocol, `lacking`, clips, frames, units; `averages`, the protocol's first, each with `over`
-            and `label`; rows `actions`, `subjects`, `sequences`, `subject_actions`, `joints`; `missing_actions` that
-            the protocol names; `variance` over actions and joints; `histogram` of poses by their MPJPE.
+            dataset, input, layout, protocol, `lacking`, clips, frames, units; `averages`, the protocol's first, each
+            with `over` and `label`; rows `actions`, `subjects`, `sequences`, `subject_actions`, `joints`;
+            `missing_actions` that the protocol names; `variance` over actions and joints; `histogram` of poses by
+            their MPJPE.
 
         Raises:
             VidposeError: nothing was added.

@@ -25,13 +25,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidpose.body.kinematics import rest_directions
 from vidpose.body.tracks import PinholeCamera
 from vidpose.refine.descent import Accelerations, descend
 from vidpose.refine.hinged_body import (
     BENDS,
     HINGED,
     LAYOUT,
+    REST_HD,
     ROOT,
     TRUNK,
     UNKNOWNS,
@@ -103,9 +103,6 @@ _ROLL_AXES = {LAYOUT.index(joint): axis for joint, axis in {
     "spine": (1, 0, 0), "nose": (1, 0, 0), "left_hip": (1, 0, 0), "right_hip": (1, 0, 0), "left_shoulder": (0, 1, 0),
     "right_shoulder": (0, 1, 0)}.items()}  # fmt: skip
 """Of joints with one bone, whose roll its end does not show, an axis across it in the rest pose."""
-
-_REST_HD = rest_directions(LAYOUT)[list(HINGED)]
-"""Of thighs and upper arms."""
 
 _ANKLES = tuple(LAYOUT.index(f"{side}_ankle") for side in ("left", "right"))
 
@@ -242,7 +239,7 @@ class Agreement:
 
     def _limits(self, body: Body) -> np.ndarray:
         """(N, 3 H) residuals: bends beyond what is possible, twists beyond it, and twists, which should be few."""
-        twists_NH, known_NH = twists(body)
+        twists_NH, known_NH = body.twists()
         beyond_NH = (twists_NH - np.clip(twists_NH, -_TWISTS, _TWISTS)) * known_NH
         bent_NH = body.bends - np.clip(body.bends, *BENDS)
         limit, twist = self.spread.limit, self.spread.twist
@@ -319,31 +316,16 @@ class Agreement:
         return np.concatenate([bones_by, axes_by, root_by], axis=1)
 
 
-def twists(body: Body) -> tuple[np.ndarray, np.ndarray]:
-    """How far thighs and upper arms are turned about themselves, against the swing from the rest pose.
-
-    Returns:
-        (N, H) radians, in the order of `HINGED`; and (N, H) how well that is known, 0 to 1: not at all where they point
-        opposite to the rest pose.
-    """
-    turn = np.swapaxes(body.orientations()[:, TRUNK], -1, -2) @ body.orientations()[:, UPPER]
-    axis = np.stack([turn[..., 2, 1] - turn[..., 1, 2], turn[..., 0, 2] - turn[..., 2, 0],
-                     turn[..., 1, 0] - turn[..., 0, 1]], axis=-1)  # fmt: skip
-    twists_NH = 2 * np.arctan2((axis * _REST_HD).sum(axis=-1), 1 + np.trace(turn, axis1=-2, axis2=-1))
-    along_NH = ((turn @ _REST_HD[..., None])[..., 0] * _REST_HD).sum(axis=-1)
-    return twists_NH, np.sqrt(np.clip(1 + along_NH, 0, 1))
-
-
 def _twist_derivatives(body: Body) -> np.ndarray:
     """(N, H, U) of the twists, times how well they are known, which is held fixed.
 
     A turn w changes the twist of a bone by w . (b + r) / (1 + b . r), where b is its direction and r that in the rest
     pose: the swing from r to b adds nothing to it.
     """
-    orientations_NJDD, (_, known_NH) = body.orientations(), twists(body)
+    orientations_NJDD, (_, known_NH) = body.orientations(), body.twists()
     by_NHU = np.zeros((len(body), len(HINGED), UNKNOWNS))
     for hinge, (upper, trunk) in enumerate(zip(UPPER, TRUNK, strict=True)):
-        now, rest = (orientations_NJDD[:, joint] @ _REST_HD[hinge] for joint in (upper, trunk))
+        now, rest = (orientations_NJDD[:, joint] @ REST_HD[hinge] for joint in (upper, trunk))
         rate = (now + rest) / np.maximum(1 + (now * rest).sum(axis=-1, keepdims=True), 0.05) * known_NH[:, hinge, None]
         by_NHU[:, hinge, turn_of(upper)], by_NHU[:, hinge, turn_of(trunk)] = rate, -rate
     return by_NHU

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from vidpose.body.kinematics import HINGES, orientations
+from vidpose.body.kinematics import HINGES, orientations, rest_directions
 from vidpose.body.skeletons import H36M_17
 
 LAYOUT = H36M_17
@@ -33,8 +33,17 @@ LOWER = tuple(LAYOUT.parents.index(joint) for joint in HINGED)
 TRUNK = tuple(LAYOUT.parents[joint] for joint in UPPER)
 """The joint that the limb of each hinge hangs on; hips and shoulders have a bone to it."""
 
+_STRAIGHT = np.radians(70)
+"""Of bend, from which on a limb's joints tell which way it bends."""
+
+_TWISTED = np.radians(60)
+"""How far thighs and upper arms of straight limbs are turned about themselves at most, to begin with."""
+
 BENDS = (np.radians(-5), np.radians(155))
 """What knees and elbows can do, from overstretched to bent."""
+
+REST_HD = rest_directions(LAYOUT)[list(HINGED)]
+"""Directions of thighs and upper arms in the rest pose."""
 
 _AXES_HD = np.array(list(HINGES.values()), float)
 
@@ -74,7 +83,21 @@ class Body:
         axes_NHD = _hinge_axes(turned_NFDD)
         sine = (np.cross(above_NHD, below_NHD) * axes_NHD).sum(axis=-1)
         bends_NH = np.arctan2(sine, (above_NHD * below_NHD).sum(axis=-1))
-        return Body(offsets, turned_NFDD, bends_NH, roots)
+        return Body(offsets, turned_NFDD, bends_NH, roots)._untwisted()
+
+    def _untwisted(self) -> Body:
+        """The same joints, but for nearly straight limbs whose hinge looks backwards.
+
+        Which way such a limb bends is noise, and from half a turn away a fit does not find back.
+        """
+        twists_NH, _ = self.twists()
+        straight_NH = np.abs(self.bends) < _STRAIGHT
+        excess_NH = (twists_NH - np.clip(twists_NH, -_TWISTED, _TWISTED)) * straight_NH
+        turned_NFDD, uppers = self.turned.copy(), [FREE.index(joint) for joint in UPPER]
+        back_NHDD = Rotation.from_rotvec((-excess_NH[..., None] * REST_HD).reshape(-1, 3)).as_matrix()
+        turned_NFDD[:, uppers] @= back_NHDD.reshape(*excess_NH.shape, 3, 3)
+        bends_NH = np.where(excess_NH == 0, self.bends, np.clip(self.bends * np.cos(excess_NH), *BENDS))
+        return Body(self.offsets, turned_NFDD, bends_NH, self.roots)
 
     @staticmethod
     def joined(parts: Sequence[Body]) -> Body:
@@ -118,6 +141,20 @@ class Body:
     def hinge_axes(self) -> np.ndarray:
         """(N, H, 3) unit vectors about which the hinges bend, in the camera's frame."""
         return _hinge_axes(self.turned)
+
+    def twists(self) -> tuple[np.ndarray, np.ndarray]:
+        """How far thighs and upper arms are turned about themselves, against the swing from the rest pose.
+
+        Returns:
+            (N, H) radians, in the order of `HINGED`; and (N, H) how well that is known, 0 to 1: not at all where they
+            point opposite to the rest pose.
+        """
+        turn = np.swapaxes(self.orientations()[:, TRUNK], -1, -2) @ self.orientations()[:, UPPER]
+        axis = np.stack([turn[..., 2, 1] - turn[..., 1, 2], turn[..., 0, 2] - turn[..., 2, 0],
+                         turn[..., 1, 0] - turn[..., 0, 1]], axis=-1)  # fmt: skip
+        twists_NH = 2 * np.arctan2((axis * REST_HD).sum(axis=-1), 1 + np.trace(turn, axis1=-2, axis2=-1))
+        along_NH = ((turn @ REST_HD[..., None])[..., 0] * REST_HD).sum(axis=-1)
+        return twists_NH, np.sqrt(np.clip(1 + along_NH, 0, 1))
 
     def bone_derivatives(self) -> np.ndarray:
         """(N, J, 3, U) of `bones` by the unknowns, at no change."""

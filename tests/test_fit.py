@@ -369,4 +369,4 @@ def test_straight_arms_hang_where_they_were_lifted(seed: int):
     off = error(straight.fitted(joints=joints + noise), straight)[:, wrists]
     lifted = np.linalg.norm(noise, axis=-1)[:, wrists]
     assert off.mean() < lifted.mean()
-    assert off.max() < lifted.max() + 0.02
+    assert off.max() < lifted.max() + 0.1

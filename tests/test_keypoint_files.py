@@ -225,10 +225,11 @@ def test_mmpose_of_one_picture_and_of_named_keypoints(tmp_path: Path):
 def test_mmpose_of_human36m(tmp_path: Path):
     """Its names are as mmpose's configs/_base_/datasets/h36m.py has them."""
     values = people(17)
-    names = (
-        "root right_hip right_knee right_foot left_hip left_knee left_foot spine thorax neck_base head left_shoulder "
-        "left_elbow left_wrist right_shoulder right_elbow right_wrist"
-    ).split()
+    names = [
+        "root", "right_hip", "right_knee", "right_foot", "left_hip", "left_knee", "left_foot", "spine", "thorax",
+        "neck_base", "head", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow",
+        "right_wrist",
+    ]  # fmt: skip
     demo = {
         "meta_info": {"keypoint_id2name": {str(place): name for place, name in enumerate(names)}},
         "instance_info": [{"frame_id": frame + 1, "instances": instances(row)} for frame, row in enumerate(values)],

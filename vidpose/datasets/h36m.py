@@ -60,14 +60,12 @@ PROTOCOLS: Mapping[str, Protocol] = {
         ),
         Protocol(
             "martinez",
-            "S9 and S11, every frame of four cameras; 17 joints; frames averaged by action, then 15 "
-            "actions",
+            "S9 and S11, every frame of four cameras; 17 joints; frames averaged by action, then 15 actions",
             actions=ACTIONS,
         ),
         Protocol(
             "hossain",
-            "S9 and S11, every frame of four cameras; 17 joints; frames averaged by recording, then "
-            "recordings",
+            "S9 and S11, every frame of four cameras; 17 joints; frames averaged by recording, then recordings",
             actions=ACTIONS,
             average="sequences",
         ),

@@ -204,9 +204,7 @@ class Results:
 
     def _row(self, subject: str | None = None, action: str | None = None) -> dict[str, Any]:
         """Of one subject, one action, or both; under a protocol that averages recordings, the mean of theirs."""
-        own = [
-            sums for key, sums in self._recordings.items() if subject in (None, key[0]) and action in (None, key[1])
-        ]
+        own = [sums for key, sums in self._recordings.items() if subject in (None, key[0]) and action in (None, key[1])]
         whole = self._figures(self._merged(own))
         if self.protocol.average != "sequences":
             return whole

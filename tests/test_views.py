@@ -390,6 +390,31 @@ def test_frames_go_together_by_number_when_rates_and_lengths_agree():
     assert np.isnan(clock.positions[1][60])
 
 
+@pytest.mark.parametrize("late", [0.0, 0.4])
+@pytest.mark.parametrize(
+    "times",
+    [
+        np.arange(0, 60, 1 / 29.98),
+        np.delete(np.arange(1800) / 30, 600),
+        np.delete(np.arange(1800) / 30, slice(600, 602)),
+        np.delete(np.arange(18000) / 30, slice(6000, 6010)),
+    ],
+    ids=["another rate", "one frame missing", "two", "ten"],
+)
+def test_frames_go_together_by_their_times_where_numbers_would_drift(times, late):
+    steady = np.arange(18000 if times[-1] > 60 else 1800) / 30
+    clock = synchronise([Source("a.mp4", 8, 8, steady, None), Source("b.mp4", 8, 8, times + late, None)])
+    positions = clock.positions[1]
+    known = np.isfinite(positions)
+    assert known.sum() > len(steady) - 20
+    np.testing.assert_allclose(np.interp(positions[known], np.arange(len(times)), times), steady[known], atol=1e-6)
+
+
+def test_as_many_frames_go_together_by_number_though_a_container_states_another_rate():
+    sources = [Source("a.mp4", 8, 8, np.arange(900) / rate, None) for rate in (30, 30000 / 1001)]
+    np.testing.assert_array_equal(synchronise(sources).positions[1], np.arange(900))
+
+
 def test_values_between_frames_lie_on_the_line_between_them():
     values = np.array([[0.0], [2.0], [np.nan], [6.0]])
     found = sample(values, np.array([0.0, 0.5, 1.01, 1.5, 3.0, np.nan]))

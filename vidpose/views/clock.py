@@ -15,7 +15,12 @@ from vidpose.body.tracks import Source
 from vidpose.common.errors import VidposeError
 
 _MAX_FRAMES_APART = 2
-_SAME_RATE = 1e-3
+_SAME_RATE = 1.01e-3
+"""Relative difference of rates that containers confuse: 29.97 and 30."""
+
+_IN_STEP = 0.25
+"""Of a frame's time: frames whose stamps are no further apart are of one moment."""
+
 _ON_FRAME = 0.05
 """Positions this near to a frame are that frame."""
 
@@ -54,7 +59,7 @@ class CommonClock:
 def synchronise(sources: Sequence[Source]) -> CommonClock:
     """The clock of videos that start together and end together.
 
-    Frame n of one is frame n of the other when their rates and lengths agree; otherwise timestamps decide.
+    Frame n of one is frame n of the other when their timestamps agree, but for when they begin; otherwise those decide.
 
     Raises:
         VidposeError: they differ in length by more than two frames, so they cannot be synchronised.
@@ -70,13 +75,15 @@ def synchronise(sources: Sequence[Source]) -> CommonClock:
                 f"{leading.num_frames} ({leading.num_frames * _step(leading):.2f} s); views must be synchronised, so "
                 "cut both to begin and to end together"
             )
-        if abs(step / _step(leading) - 1) <= _SAME_RATE:
+        if _in_step(source, leading):
             position = np.arange(leading.num_frames, dtype=np.float64)
             positions.append(np.where(position < source.num_frames, position, np.nan))
             ticks.append(np.arange(source.num_frames, dtype=np.float64))
         else:
-            positions.append(_places(leading.times, source.times, step))
-            ticks.append(np.interp(source.times, leading.times, np.arange(leading.num_frames)))
+            late = source.times[0] - leading.times[0]
+            times = source.times - (late if abs(late) > max(step, _step(leading)) else 0)
+            positions.append(_places(leading.times, times, step))
+            ticks.append(np.interp(times, leading.times, np.arange(leading.num_frames)))
     return CommonClock(leading.times, tuple(positions), tuple(ticks))
 
 
@@ -97,6 +104,20 @@ def _step(source: Source) -> float:
     if source.num_frames < 2:
         return float(1 / source.fps) if source.fps else 1.0
     return float(source.times[-1] - source.times[0]) / (source.num_frames - 1)
+
+
+def _in_step(one: Source, other: Source) -> bool:
+    """Whether frame n of one is of the moment of frame n of the other.
+
+    As many frames in two videos are the same moments, though containers state rates that differ a little.
+    """
+    frames, step = min(one.num_frames, other.num_frames), _step(other)
+    if abs(_step(one) / step - 1) > _SAME_RATE or abs(one.num_frames - other.num_frames) > _MAX_FRAMES_APART:
+        return False
+    own, others = (source.times[:frames] - source.times[0] for source in (one, other))
+    if one.num_frames == other.num_frames:
+        own = own * (step / _step(one))
+    return bool(np.abs(own - others).max() <= _IN_STEP * step)
 
 
 def _places(times: np.ndarray, of: np.ndarray, step: float) -> np.ndarray:

@@ -144,6 +144,16 @@ def test_a_strong_lens_is_undone(fisheye, tmp_path):
     assert np.abs(ideal - (pixels[:, 0] - matrix[:2, 2]) / matrix[[0, 1], [0, 1]]).max() > 0.01
 
 
+def test_what_a_fisheye_sees_behind_itself_is_no_ray_of_the_other_side():
+    still = np.eye(3), np.zeros(3), True
+    camera = ViewCamera("wide", (1920, 1080), (500.0, 500.0), (960.0, 540.0), (0.0,) * 4, True, *still)
+    degrees = np.array([-100.0, -80.0, 0.0, 80.0, 100.0])
+    pixels = np.column_stack([960 + 500 * np.radians(degrees), np.full(5, 540.0)])
+    found = camera.ideal(pixels)[:, 0]
+    np.testing.assert_allclose(found[1:4], np.tan(np.radians(degrees[1:4])), rtol=1e-6, atol=1e-9)
+    assert np.isnan(found[[0, 4]]).all()
+
+
 def test_absent_keypoints_stay_absent(tmp_path):
     camera = load_calibration(write_pose2sim(tmp_path / "c.toml")).cameras[0]
     rays = camera.ideal(np.array([[[np.nan, np.nan], [500, 900]]]))

@@ -149,6 +149,13 @@ def test_gaps_are_bridged_by_turning_evenly(name: str, tmp_path: Path):
         assert steps.mean() > 0.01
 
 
+def test_gltf_of_a_clock_that_began_in_1970_begins_at_0(tmp_path: Path):
+    world, began = world_joints(30), 1.7e9
+    path = write(result_of(track_of(world), times=began + np.arange(30) / FPS), "gltf", tmp_path)
+    np.testing.assert_allclose(gltf_joints(path)[0], np.arange(30) / FPS, atol=1e-6)
+    assert pygltflib.GLTF2().load(str(path)).asset.extras["start_seconds"] == began
+
+
 def test_gltf_holds_everybody_with_a_skin_that_fits_their_bones(tmp_path: Path):
     worlds = world_joints(30), world_joints(20, seed=2)
     path = write(result_of(track_of(worlds[0]), track_of(worlds[1], number=2, first=6)), "gltf", tmp_path)

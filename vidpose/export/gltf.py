@@ -21,7 +21,7 @@ import numpy as np
 from vidpose.body.bone_names import BONE_NAMES, bone_names
 from vidpose.body.kinematics import quaternions_of, relative
 from vidpose.body.pieces import pieces
-from vidpose.body.tracks import PoseResult
+from vidpose.body.tracks import PoseResult, Source
 from vidpose.common.files import replacing
 from vidpose.export.placing import place_of, placed_people
 from vidpose.export.rigid_figure import Figure
@@ -50,7 +50,7 @@ def write_gltf(result: PoseResult, path: Path, bones: str = BONE_NAMES[0]) -> No
         UsageError: no such names, or no rest pose is known for the result's layout.
         VidposeError: the file cannot be written.
     """
-    scene = GltfScene()
+    scene = GltfScene(late_start(result.source))
     for track in placed_people(result):
         figure = Figure.of(result, track).held()
         scene.add(f"person {track.id}", figure, bone_names(bones, figure.layout))
@@ -90,10 +90,12 @@ class GltfScene:
     """What is gathered while people are added: the lists of the JSON, and the numbers they point into.
 
     Attributes:
+        start: seconds of the video's clock that are 0 in the file (`late_start`).
         numbers: bytes in order, those of people's turns not computed before they are written.
         size: how many bytes that is.
     """
 
+    start: float = 0.0
     numbers: list[Iterable[bytes]] = field(default_factory=list)
     size: int = 0
     views: list[dict[str, Any]] = field(default_factory=list)
@@ -147,7 +149,7 @@ class GltfScene:
         self._animate(figure, axes, joints, root, turning)
 
     def _animate(self, figure: Figure, axes: np.ndarray, joints: range, root: int, turning: Sequence[int]) -> None:
-        times = self._numbers(figure.times, "SCALAR", _FLOAT, bounds=True)
+        times = self._numbers(figure.times - self.start, "SCALAR", _FLOAT, bounds=True)
         self._channel(times, joints[root], "translation", self._numbers(figure.roots, "VEC3", _FLOAT))
         for joint in turning:
             self._channel(times, joints[joint], "rotation", self._accessor(len(figure.times), "VEC4", _FLOAT))
@@ -228,13 +230,23 @@ class GltfScene:
         return len(self.accessors) - 1
 
     def as_json(self, version: str, positions: str) -> dict[str, Any]:
+        extras = {"positions": positions} | ({"start_seconds": self.start} if self.start else {})
         return {
-            "asset": {"version": "2.0", "generator": f"vidpose {version}", "extras": {"positions": positions}},
+            "asset": {"version": "2.0", "generator": f"vidpose {version}", "extras": extras},
             "scene": 0, "scenes": [{"nodes": self.roots}], "nodes": self.nodes, "meshes": self.meshes,
             "materials": self.materials, "skins": self.skins,
             "animations": [{"name": "motion", "channels": self.channels, "samplers": self.samplers}],
             "accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": self.size}],
         }  # fmt: skip
+
+
+def late_start(source: Source) -> float:
+    """Seconds to take off a clock that began days before its first frame: float32, which glTF has, tells no more apart.
+
+    Recordings may be stamped with the time of the day, or since 1970.
+    """
+    times = source.times.astype(np.float32)
+    return float(source.times[0]) if (np.diff(times) <= 0).any() else 0.0
 
 
 def _quaternions(figure: Figure, axes: np.ndarray, turning: Sequence[int]) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from vidpose.body_models.embodying import MovingBody, rows_of
 from vidpose.body_models.smpl_model import SmplModel
 from vidpose.common.errors import UsageError, VidposeError, did_you_mean
 from vidpose.common.files import replacing, write_npz
-from vidpose.export.gltf import GltfScene, Skin
+from vidpose.export.gltf import GltfScene, Skin, late_start
 from vidpose.export.placing import EvenClock, axes_of, placed_joints, root_of
 from vidpose.export.rigid_figure import Figure
 
@@ -45,7 +45,7 @@ def write_mesh_gltf(result: PoseResult, bodies: Bodies, path: Path) -> None:
     Raises:
         VidposeError: the file cannot be written.
     """
-    scene, colours = GltfScene(), id_colours(result.tracks)
+    scene, colours = GltfScene(late_start(result.source)), id_colours(result.tracks)
     for track in result.tracks:
         if track.id in bodies:
             body = bodies[track.id]

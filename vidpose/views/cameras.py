@@ -24,6 +24,9 @@ _MAX_CUT = 16
 _SAME_ASPECT = 0.01
 _UNDISTORTED = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 50, 1e-12)
 
+_BESIDE = 57.0
+"""x / z of a ray 89 degrees off the optical axis: OpenCV answers the right angle for whatever is beyond."""
+
 
 @dataclass(frozen=True)
 class ViewCamera:
@@ -66,13 +69,18 @@ class ViewCamera:
         return np.array([[self.focal[0], 0, self.centre[0]], [0, self.focal[1], self.centre[1]], [0, 0, 1]])
 
     def ideal(self, pixels: np.ndarray) -> np.ndarray:
-        """Undo lens and focal length: pixels (..., 2) to x / z and y / z in the camera's frame; NaN stays NaN."""
+        """Undo lens and focal length: pixels (..., 2) to x / z and y / z in the camera's frame; NaN stays NaN.
+
+        What a fisheye sees beside itself or behind is NaN, too: there x / z is that of the opposite side.
+        """
         flat = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
         there = np.isfinite(flat).all(axis=(1, 2))
         out = np.full_like(flat, np.nan)
         lens = np.array(self.distortion)
         if there.any() and self.fisheye:
             out[there] = cv2.fisheye.undistortPoints(flat[there], self.matrix, lens, criteria=_UNDISTORTED)
+            far = np.linalg.norm(out, axis=-1) > _BESIDE
+            out[far | (out * (flat - self.centre) < 0).any(axis=-1)] = np.nan
         elif there.any():
             out[there] = cv2.undistortPoints(flat[there], self.matrix, lens, criteria=_UNDISTORTED)
         return out.reshape(np.shape(pixels))

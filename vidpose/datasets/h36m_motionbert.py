@@ -2,25 +2,29 @@
 
 Zhu et al., ICCV 2023; the target is that of Sun et al., "Integral Human Pose Regression", ECCV 2018: x and y in the
 picture, and the depth beyond the root in pixels of the root's distance. For the test set the file tells how many
-millimetres such a pixel is (`2.5d_factor`), and the product (`joints_2.5d_image`).
+millimetres such a pixel is (`2.5d_factor`), and the product (`joints_2.5d_image`). For the training set it does not;
+there the views of a recording tell where the root was, and so how far away. Nothing of the test set comes in.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vidpose.body.geometry import world_to_camera
+from vidpose.body.kinematics import matrices_of
 from vidpose.body.skeletons import H36M_17
 from vidpose.common.errors import VidposeError
 from vidpose.datasets.h36m_cameras import CAMERAS, H36mCamera
 from vidpose.datasets.h36m_names import FPS, SPLITS, action_of, from_numbers
 from vidpose.datasets.restricted_pickle import load_pickle
 from vidpose.datasets.store import Recording
+from vidpose.lifters.running import METRES_OF_BONES
 
 FILE = "h36m_sh_conf_cam_source_final.pkl"
 
@@ -29,8 +33,8 @@ _ADVICE = "download it again as MotionBERT's docs/pose3d.md says"
 _FACTS = {
     "joints, test": "2.5D: x and y from the picture by the file's millimetres a pixel, the root at the depth that this "
     "implies; relative to the root they are the file's joints_2.5d_image",
-    "joints, train": "2.5D as in test; the file has no millimetres a pixel, so every pose is scaled to bones that add "
-    "up to the median of the test subjects'",
+    "joints, train": "2.5D as in test; the file has no millimetres a pixel, so they follow from the root's depth, "
+    "which the views of a recording tell together; of a recording that has one view, poses are as large as an average adult",
 }
 _INPUTS = {
     "gt": {"detector": "none: the file's joint3d_image", "file": FILE},
@@ -61,8 +65,7 @@ def open_pickle(path: Path) -> tuple[Callable[[str], Iterable[Recording]], dict[
             runs[subject].append(run)
     if missing := SPLITS.keys() - runs.keys():
         raise VidposeError(f"{path}: lacks {', '.join(sorted(missing))}; {_ADVICE}")
-    bones = float(np.median(_bones(splits["test"]["joints_2.5d_image"])))
-    return lambda subject: _recordings(subject, runs[subject], splits[SPLITS[subject]], bones), _FACTS, _INPUTS
+    return lambda subject: _recordings(subject, runs[subject], splits[SPLITS[subject]]), _FACTS, _INPUTS
 
 
 def _arrays(path: Path, content: Any, split: str) -> dict[str, np.ndarray]:
@@ -106,15 +109,14 @@ def _runs(path: Path, arrays: Mapping[str, np.ndarray], split: str) -> Iterator[
         yield subject, _Run(slice(int(start), int(end)), sequence, camera)
 
 
-def _recordings(
-    subject: str, runs: Iterable[_Run], arrays: Mapping[str, np.ndarray], bones: float
-) -> Iterator[Recording]:
+def _recordings(subject: str, runs: Sequence[_Run], arrays: Mapping[str, np.ndarray]) -> Iterator[Recording]:
     for run in runs:
         image = arrays["joint3d_image"][run.rows]
         if "2.5d_factor" in arrays:
             factor, scaled = arrays["2.5d_factor"][run.rows], arrays["joints_2.5d_image"][run.rows]
         else:
-            factor = bones / _bones(image)
+            views = [view for view in runs if view.sequence == run.sequence]
+            factor = _millimetres_a_pixel(run, views, arrays["joint3d_image"])
             scaled = image * factor[:, None, None]
         confidence = arrays["confidence"][run.rows].reshape(-1, 17, 1)
         yield Recording(
@@ -132,6 +134,34 @@ def _recordings(
             height=run.camera.height,
             fps=FPS,
         )
+
+
+def _millimetres_a_pixel(run: _Run, views: Sequence[_Run], image: np.ndarray) -> np.ndarray:
+    """(F,) at the root's distance, of a video.
+
+    Args:
+        views: the videos of its recording, itself included.
+        image: (N, 17, 3) joints of the split, x and y in pixels.
+    """
+    frames = min(view.rows.stop - view.rows.start for view in views)
+    if len(views) < 2:
+        return 1000 * METRES_OF_BONES / _bones(image[run.rows])
+    # The point nearest to the rays of all views, in least squares.
+    across_FDD, due_FD = np.zeros((frames, 3, 3)), np.zeros((frames, 3))
+    for view in views:
+        camera = view.camera
+        pixels_F2 = image[view.rows][:frames, 0, :2]
+        rays_FD = np.column_stack([(pixels_F2 - camera.centre) / camera.focal, np.ones(frames)])
+        rays_FD = rays_FD @ matrices_of(camera.orientation).T
+        rays_FD /= np.linalg.norm(rays_FD, axis=1, keepdims=True)
+        beside_FDD = np.eye(3) - rays_FD[:, :, None] * rays_FD[:, None]
+        across_FDD += beside_FDD
+        due_FD += beside_FDD @ camera.position
+    roots_FD = np.linalg.solve(across_FDD, due_FD[..., None])[..., 0]
+    depth_F = world_to_camera(roots_FD, run.camera.orientation, run.camera.position)[:, 2]
+    # A view may be a few frames longer than another.
+    depth_F = np.pad(depth_F, (0, run.rows.stop - run.rows.start - frames), mode="edge")
+    return 1000 * depth_F / run.camera.focal.mean()
 
 
 def _bones(joints: np.ndarray) -> np.ndarray:

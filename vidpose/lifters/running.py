@@ -29,7 +29,7 @@ _GPU_BATCHES = 16
 _CONVOLVED = 2048
 """Frames of a clip that a convolution answers for at once."""
 
-_METRES_OF_BONES = 3.98
+METRES_OF_BONES = 3.98
 """The sixteen bones of an adult laid end to end: mean of the 16 subjects of the CMU motion capture shards."""
 
 
@@ -161,7 +161,7 @@ def _lift(runner: _Runner, keypoints: np.ndarray, scores: np.ndarray, metres: bo
         children = [joint for joint, parent in enumerate(lifter.layout.parents) if parent >= 0]
         parents = [lifter.layout.parents[joint] for joint in children]
         bones_N = np.linalg.norm(joints_NJD[:, children] - joints_NJD[:, parents], axis=-1).sum(axis=-1)
-        joints_NJD = joints_NJD * np.float32(_METRES_OF_BONES / max(np.median(bones_N), 1e-6))
+        joints_NJD = joints_NJD * np.float32(METRES_OF_BONES / max(np.median(bones_N), 1e-6))
     return joints_NJD
 
 

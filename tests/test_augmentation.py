@@ -7,7 +7,7 @@ from training_data import T_POSE, write_cmu17
 
 from vidpose.body.skeletons import BLAZEPOSE_TO_H36M, H36M_17
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.datasets.cmu import load_cmu
+from vidpose.datasets.cmu import CapturedMotion, load_cmu
 from vidpose.training.invented_poses import fold_legs
 from vidpose.training.motion_augmentation import MotionAugmentation, MotionSampler, detect, new_bodies, view
 
@@ -181,6 +181,23 @@ def test_sampler_imitates_frame_rates_and_respects_sequences(cmu):
     step = windows[:, :, :, 0].mean(dim=2).diff(dim=1)
     assert step.max() < 0.06
     assert step.median() == pytest.approx(0.02, abs=0.005)
+
+
+def test_windows_move_evenly_however_much_motion_there_is():
+    """At 1 m/s, in the last of a million frames: float32 counts those in sixteenths."""
+    frames, fps = 1000, 50.0
+    positions = np.zeros((1_000_000, 1, 3), np.float32)
+    positions[:, 0, 0] = np.arange(len(positions)) % frames / fps
+    offsets = np.arange(0, len(positions) + 1, frames)
+    shares = np.zeros(len(offsets) - 1)
+    shares[-1] = 1
+    motion = CapturedMotion(positions, offsets, np.ones(len(shares), int), fps, shares)
+    sampler = MotionSampler(motion, 9, MotionAugmentation(fps=(20, 21), reverse=0.0), generator())
+    windows, seconds = sampler.windows(64)
+    steps = windows[:, :, 0, 0].diff(dim=1)
+    inside = (windows[:, :1, 0, 0] > 0) & (windows[:, -1:, 0, 0] < (frames - 1) / fps - 0.001)
+    assert inside.sum() > 50
+    torch.testing.assert_close(steps[inside[:, 0]], seconds[inside[:, 0], None].expand(-1, 8), rtol=0, atol=1e-4)
 
 
 def test_what_lies_below_the_picture_is_guessed_and_doubted():

@@ -302,6 +302,30 @@ def test_frames_that_do_not_count_have_no_gradient(tmp_path):
     assert len(hashes) == 1
 
 
+def test_frames_that_do_not_count_have_no_gradient_by_their_neighbours(tmp_path):
+    counts = np.arange(18) != 4
+    store = write_store(tmp_path / "h36m", [recording(0, 18, valid=counts), recording(1, 9, "test")])
+    recipe = replace(RECIPE, data=replace(STORE, flip="none"), batch=2, loss={"mpjve": 1.0, "velocity-sum": 1.0})
+    trainer = Trainer(recipe, store.folder, tmp_path / "run", make_fabric("cpu", 1, False))
+    batch = trainer.windows.batch(0, 2)
+    predicted = torch.randn(batch.joints_BTJD.shape, requires_grad=True)
+    trainer.losses((predicted,), batch)[0].backward()
+    moved = predicted.grad.abs().sum(dim=(-1, -2)) > 0
+    assert (batch.metres_BT == 0).sum() == 1
+    assert torch.equal(moved, batch.metres_BT > 0)
+
+
+@pytest.mark.parametrize(("arch", "used"), [("seq2seq", -1), ("stcformer", 4)])
+def test_validation_is_of_the_frame_that_a_window_is_used_for(store, tmp_path, arch, used):
+    model = dict(lifter_class(arch).tiny) | {"frames": 9}
+    recipe = replace(RECIPE, arch=arch, model=model, data=replace(STORE, flip="none"), batch=2)
+    trainer = Trainer(recipe, store.folder, tmp_path / "run", make_fabric("cpu", 1, False))
+    with torch.no_grad():
+        answered = trainer.answer.eval()(trainer.held_out.keypoints_BTJC)
+    expected = (answered - trainer.held_out.joints_BTJD).norm(dim=-1)[:, used].mean() * 1000
+    assert trainer.validate()["val_mpjpe_mm"] == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_weights_to_start_from(store, tmp_path):
     first = replace(RECIPE, data=STORE, steps=2, name="first")
     train(first, store.folder, tmp_path / "runs" / "first")

@@ -34,7 +34,7 @@ _FACTS = {
     "joints, test": "2.5D: x and y from the picture by the file's millimetres a pixel, the root at the depth that this "
     "implies; relative to the root they are the file's joints_2.5d_image",
     "joints, train": "2.5D as in test; the file has no millimetres a pixel, so they follow from the root's depth, "
-    "which the views of a recording tell together; of a recording that has one view, poses are as large as an average adult",
+    "which the views of a recording tell together; where there is one view, poses are as large as an average adult",
 }
 _INPUTS = {
     "gt": {"detector": "none: the file's joint3d_image", "file": FILE},

@@ -113,8 +113,9 @@ class Trainer(WindowsRun[Lifter]):
             answered = predicted_BTJD.shape[1]
             metres_BT = self.lifter.targets(batch.metres_BT, answered)
             expected_BTJD = self.lifter.targets(batch.joints_BTJD, answered)
-            # A frame that does not count is its own target: no error and no gradient.
+            # A frame that does not count is its own target: no error, and no gradient, not even by its neighbours.
             counts_BT11 = metres_BT[..., None, None] > 0
+            predicted_BTJD = torch.where(counts_BT11, predicted_BTJD, predicted_BTJD.detach())
             expected_BTJD = torch.where(counts_BT11, expected_BTJD, predicted_BTJD.detach())
             for name, weight in self.recipe.loss.items():
                 if answered > 1 or name not in OF_MOTION:
@@ -132,6 +133,11 @@ class Trainer(WindowsRun[Lifter]):
         parts = keypoints_BTJC.split(max(1, _AT_ONCE // lifter.config.frames))
         predicted_BTJD = torch.cat([lifter(part) for part in parts]).float()
         joints_BTJD, metres_BT = (lifter.targets(part, predicted_BTJD.shape[1]) for part in (joints_BTJD, metres_BT))
+        if lifter.predicts != "sequence" and predicted_BTJD.shape[1] == lifter.config.frames:
+            # It learns from all frames of its window, and is used for one.
+            used = lifter.config.frames // 2 if lifter.predicts == "centre" else lifter.config.frames - 1
+            predicted_BTJD, joints_BTJD = predicted_BTJD[:, used, None], joints_BTJD[:, used, None]
+            metres_BT = metres_BT[:, used, None]
         self.lifter.train()
         counts_BT = metres_BT > 0
         predicted_NJD, joints_NJD = (

@@ -123,17 +123,17 @@ class MotionSampler:
         place_B = torch.rand(batch, generator=g, device=device, dtype=torch.float64) * self.ends_of_shares[-1]
         sequence_B = torch.searchsorted(self.ends_of_shares, place_B, right=True).clamp(max=len(self.ends) - 1)
         within_B = torch.rand(batch, generator=g, device=device, dtype=torch.float64)
-        anchor_B = self.starts[sequence_B] + (within_B * (self.ends - self.starts)[sequence_B]).long()
+        # From a sequence's own start: float32 would count a million frames in sixteenths.
+        last_B = (self.ends - self.starts)[sequence_B] - 1
+        anchor_B = (within_B * (last_B + 1)).long()
         phase_B = torch.randint(self.frames, (batch,), generator=g, device=device)
         time_BT = (torch.arange(self.frames, device=device) - phase_B[:, None]) * (seconds_B * self.fps)[:, None]
         backwards_B = torch.rand(batch, generator=g, device=device) < self.augmentation.reverse
         time_BT = anchor_B[:, None] + torch.where(backwards_B[:, None], -time_BT, time_BT)
-        time_BT = torch.minimum(
-            torch.maximum(time_BT, self.starts[sequence_B, None].float()), self.ends[sequence_B, None].float() - 1
-        )
-        before_BT = time_BT.floor().long()
-        after_BT = torch.minimum(before_BT + 1, self.ends[sequence_B, None] - 1)
-        part_BT11 = (time_BT - before_BT)[..., None, None]
+        time_BT = torch.minimum(time_BT.clamp_min(0), last_B[:, None].float())
+        row_BT, start_B1 = time_BT.floor().long(), self.starts[sequence_B, None]
+        part_BT11 = (time_BT - row_BT)[..., None, None]
+        before_BT, after_BT = start_B1 + row_BT, start_B1 + torch.minimum(row_BT + 1, last_B[:, None])
         positions = self.positions[before_BT] * (1 - part_BT11) + self.positions[after_BT] * part_BT11
         return positions, seconds_B
 

@@ -246,6 +246,20 @@ def test_what_rtmlib_gives(tmp_path: Path):
     check(take_in(write(tmp_path / "a.json", listed), size=(1920, 1080)), values, "halpe26")
 
 
+@pytest.mark.parametrize(("step", "missed"), [(3, 5), (10, 5), (30, None)])
+def test_people_of_every_so_manieth_frame_are_followed(tmp_path: Path, step: int, missed: int | None):
+    values = people(17, 12)
+    listed = [
+        {"image_id": step * frame, "category_id": 1, "keypoints": flat(one), "score": 0.9}
+        for frame, row in enumerate(values) for person, one in enumerate(row) if (frame, person) != (missed, 1)
+    ]  # fmt: skip
+    found = take_in(write(tmp_path / "a.json", listed), size=(1920, 1080), fps=30)
+    assert [track.frames[track.seen].tolist() for track in found.tracks] == [
+        [step * frame for frame in range(12)],
+        [step * frame for frame in range(12) if frame != missed],
+    ]
+
+
 # With a video, and without
 
 

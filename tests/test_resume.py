@@ -194,6 +194,26 @@ def test_infer_goes_on_with_what_is_kept_and_does_nothing_twice(run, walk_sample
     written = [f"walk-wave.{suffix}" for suffix in ("csv", "json", "npz")]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == written
     assert run(*command, "--resume")[:2] == (0, f"{walk_sample}: done before\n")
+    (tmp_path / "out" / "walk-wave.json").unlink()
+    assert run(*command, "--resume")[0] == 0
+    assert (tmp_path / "out" / "walk-wave.json").exists()
+
+
+@pytest.mark.parametrize("other", [("--height", "1.7"), ("--lifter", "martinez"), ("--end", "0.36"), "the video"])
+def test_what_was_done_otherwise_is_not_done_before(run, walk_sample, tmp_path, other):
+    video = tmp_path / "walk.mp4"
+    shutil.copy(walk_sample, video)
+    command = ["infer", video, "--end", "0.4", "--no-overlay"]
+    assert run(*command)[0] == 0
+    if other == "the video":
+        os.utime(video, ns=(1, 1))
+    else:
+        command += other
+    code, out, err = run(*command, "--resume")
+    assert (code, "done before" in out) == (1, False)
+    assert "walk.npz: exists already; give --overwrite" in err
+    assert run(*command, "--resume", "--overwrite")[0] == 0
+    assert run(*command, "--resume")[:2] == (0, f"{video}: done before\n")
 
 
 def test_a_disk_that_is_full_at_the_first_segment_leaves_nothing(run, walk_sample, tmp_path, monkeypatch):

@@ -77,6 +77,13 @@ def read_result(path: Path) -> PoseResult:
     )  # fmt: skip
 
 
+def read_provenance(path: Path) -> tuple[Mapping[str, str | int | float | bool | None], list[int]]:
+    """What a result's file says made it, and the ids of the people in it, without the rest. Raises as `read_result`."""
+    with open_npz(path, "a vidpose result", "give the .npz that `vidpose infer` wrote") as file:
+        header = _read_header(path, file)
+    return header.provenance, header.ids
+
+
 _Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
 _Row = tuple[_Number, _Number, _Number, _Number]
 

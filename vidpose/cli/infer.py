@@ -100,7 +100,12 @@ def infer(
             return
     _check_first(jobs)
     make_folder(writing.out)
-    fresh = [some for files in outputs for some in files if not (writing.resume and some.keeping.is_unfinished)]
+    fresh = [
+        some
+        for job, files in zip(jobs, outputs, strict=True)
+        for video, some in zip(job.sources, files, strict=True)
+        if not (writing.resume and (some.keeping.is_unfinished or some.is_of(job, video)))
+    ]
     check_outputs([path for some in fresh for path in some.in_the_way()], writing.overwrite)
     if from_keypoints:
         _run_all(jobs, outputs, None, asked)
@@ -165,7 +170,7 @@ def _without_whole(
     """The jobs that are still to be done, with their files; the others are told."""
     left = []
     for job, files in zip(jobs, outputs, strict=True):
-        if all(some.is_whole for some in files):
+        if all(some.is_of(job, video) and some.is_whole for video, some in zip(job.sources, files, strict=True)):
             say(f"{', '.join(map(str, job.sources))}: done before")
         else:
             left.append((job, files))

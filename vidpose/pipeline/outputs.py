@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidpose.body.result_file import read_provenance
 from vidpose.common.errors import UsageError
 from vidpose.common.memory import give_back
 from vidpose.common.tally import ProgressOf, unseen
@@ -91,10 +94,19 @@ class Outputs:
         """The overlay, if one is drawn."""
         return None if self.overlay == "none" else self._with("_overlay.mp4")
 
+    def is_of(self, job: Job, video: Path) -> bool:
+        """Whether the result that is there came of the same video with the same settings, as far as can be told."""
+        if not self.result.exists() or self.keeping.is_unfinished:
+            return False
+        made_by = read_provenance(self.result)[0].get(_RUN)
+        return made_by is None or not video.exists() or made_by == _run_of(job, video)
+
     @property
     def is_whole(self) -> bool:
-        """Whether all of it was written before."""
-        return self.result.exists() and not self.keeping.is_unfinished
+        """Whether every kind of file that was asked for is there; of nobody some kinds have none."""
+        nobody = not read_provenance(self.result)[1]
+        kinds = [format_ for format_ in self.formats if not (nobody and format_.joints)]
+        return (not self.film or self.film.exists()) and all(kind.present(self.stem) for kind in kinds)
 
     def in_the_way(self) -> Iterator[Path]:
         """What must not be there, unless it may be replaced."""
@@ -119,6 +131,8 @@ class Outputs:
             saved: called with the lossless file as soon as it is written.
         """
         give_back()
+        if not job.saved:
+            result = result.with_tracks(result.tracks, **{_RUN: _run_of(job, video)})
         result.save(self.result)
         saved(self.result)
         written = [self.result]
@@ -144,3 +158,17 @@ class Outputs:
 
     def _with(self, suffix: str) -> Path:
         return self.stem.with_name(self.stem.name + suffix)
+
+
+_RUN = "settings_sha256"
+"""In a result's provenance."""
+
+
+def _run_of(job: Job, video: Path) -> str:
+    """What tells a run of a video from one of another, or with other settings."""
+    from vidpose.pipeline.keeping import search_of
+
+    settings = search_of(video, job.finding, job.filming) | {"lifting": asdict(job.lifting)}
+    settings |= {"placing": asdict(job.placing), "calibration": job.calibration}
+    del settings["vidpose"]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

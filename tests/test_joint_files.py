@@ -11,10 +11,11 @@ from scipy.spatial.transform import Rotation
 from vidpose.body.bone_names import BONE_NAMES
 from vidpose.body.skeletons import BLAZEPOSE_33, H36M_17, get_skeleton
 from vidpose.body.tracks import PoseResult, Track
-from vidpose.common.errors import VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.export import FORMATS
 from vidpose.keypoint_files import read_keypoints
 from vidpose.keypoint_files.joint_names import joint_of
+from vidpose.pipeline.job import Job
 from vidpose.pipeline.keypoint_intake import smooth_joints, take_in
 from vidpose.refine.smoothing import Smoothing
 
@@ -203,3 +204,20 @@ def test_a_damaged_c3d_ends_no_program(tmp_path: Path, place: int, damage: bytes
     with pytest.raises(VidposeError, match=rf"{path.name}: .*({message})") as error:
         read_keypoints(path)
     assert "\n" not in str(error.value)
+
+
+def test_nothing_is_drawn_over_a_video_by_joints_in_3d(
+    tmp_path: Path, cfr_clip: Path, caplog: pytest.LogCaptureFixture
+):
+    """No camera is known; the video says when they were."""
+    (path,) = FORMATS["trc"].write(result_of(track_of(world_joints(10))), tmp_path / "a", heading=0)
+    found = take_in(path, video=cfr_clip)
+    assert (found.source.path, found.source.num_frames, found.source.pictures) == (str(cfr_clip), 12, False)
+    assert f"nothing is drawn over {cfr_clip}" in caplog.text
+
+
+@pytest.mark.parametrize("unused", [{"lifter": "martinez"}, {"ground": True}, {"focal": 500.0}])
+def test_what_joints_in_3d_have_no_use_for_is_refused(tmp_path: Path, unused: dict[str, object]):
+    (path,) = FORMATS["trc"].write(result_of(track_of(world_joints(10))), tmp_path / "a", heading=0)
+    with pytest.raises(UsageError, match=rf"{next(iter(unused))}.* these came in 3D; leave it out"):
+        Job.of((), (take_in(path),), **unused).run()

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from vidpose.views import ViewCamera
 
 
+_TO_SPACE = ("lifter", "precision", "hypotheses", "draw_steps", "fov", "focal", "ground")
+"""Settings that joints in 3D have no use for."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run: one video, several views of one scene, or saved 2D keypoints of either.
@@ -125,6 +129,9 @@ class Job:
             if all(isinstance(one, PoseResult) or one.suffix.lower() == ".npz" for one in self.saved):
                 reason = "says how a video was filmed, and a saved result knows that"
                 yield from ((f.name, reason) for f in fields(Filming))
+            if all(isinstance(one, PoseResult) and one.joints_given for one in self.saved):
+                reason = "says how 2D keypoints become joints in 3D, and these came in 3D"
+                yield from ((name, reason) for name in _TO_SPACE)
         else:
             yield "size", "is of the picture that saved keypoints are in, and a video says how large it is"
         if self.calibration:

@@ -97,7 +97,11 @@ def _taken_in(
     source = _source(path, table, video, size, fps, slow_motion)
     table = _on_frames(path, table, source, video)
     if table.is_3d:
-        return _in_space(path, table, source)
+        if video is not None:
+            log.warning(
+                "%s: joints in 3D do not say where they are in a picture; nothing is drawn over %s", path, video
+            )
+        return _in_space(path, table, replace(source, pictures=False))
     picture = (source.width, source.height)
     if table.share:
         table = table.in_pixels(picture)

@@ -181,3 +181,15 @@ def test_a_frame_a_tick_after_another_makes_no_keypoint_swing():
     # The last one, too: nothing is said beyond the frame before it.
     twice, moments = np.append(keypoints, keypoints[-1:] + 4, axis=0), np.append(times, times[-1] + 1 / 90_000)
     np.testing.assert_allclose(cubic(moments, twice, moments[-1:])[0], keypoints[-1])
+
+
+def test_a_time_lapse_costs_a_lifter_no_more_than_the_frames_it_looks_at():
+    keypoints = np.random.default_rng(0).uniform(-0.5, 0.5, (20, 17, 2)).astype(np.float32)
+    lifter, shares = Curve(LifterConfig(frames=200, normalisation="screen", fps=25.0)), []
+    answers = [
+        lift(lifter, keypoints, np.ones((20, 17), np.float32), (2, 2), mirror=False, times=step * np.arange(20.0),
+             advance=shares.append)
+        for step in (5.0, 9000.0)
+    ]  # fmt: skip
+    np.testing.assert_allclose(answers[1], answers[0], atol=1e-6)
+    assert len(shares) < 100

@@ -12,6 +12,9 @@ from vidpose.body.stretches import knots
 _SAME_RATE = 0.02
 """Relative difference of two frame rates that a lifter does not notice."""
 
+_LONGEST = 5.0
+"""Seconds that a lifter looks at: 243 frames at 50 a second."""
+
 _AT_ONCE = 1 << 18
 """Numbers that splines are laid through together."""
 
@@ -25,6 +28,11 @@ def times_at(times_N: np.ndarray, fps: float) -> np.ndarray | None:
         return None
     count = max(2, round(float(times_N[-1] - times_N[0]) * fps) + 1)
     return np.linspace(times_N[0], times_N[-1], count)
+
+
+def shortened(times_N: np.ndarray) -> np.ndarray:
+    """The times with no two frames further apart than any lifter looks: of a time lapse, more would be made up."""
+    return np.concatenate([[0.0], np.minimum(np.diff(times_N), _LONGEST).cumsum()])
 
 
 def resampled(

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidpose.lifters.graph_lifter import GraphLifter, GraphWindows
 from vidpose.lifters.lifter_config import PER_FRAME
-from vidpose.lifters.resampling import cubic, resampled, times_at
+from vidpose.lifters.resampling import cubic, resampled, shortened, times_at
 
 if TYPE_CHECKING:
     from vidpose.lifters import HypothesisLifter, Lifter
@@ -75,6 +75,7 @@ def lift(
         (`Lifter.in_ray_frame`); of a lifter that draws poses, the mean. Of a lifter whose units are the image's, the
         stretch is scaled to the bones of an average adult, or left in the units of its normalised input.
     """
+    times = None if times is None else shortened(times)
     if times is not None and (own_times := times_at(times, lifter.config.fps)) is not None:
         there = resampled(keypoints, scores, times, own_times)
         lifted = lift(
@@ -102,6 +103,7 @@ def lift_hypotheses(
     advance: Advance | None = None,
 ) -> np.ndarray:
     """(H, N, J, 3) float32 metres: each hypothesis of a lifter that draws poses. Arguments as of `lift`."""
+    times = None if times is None else shortened(times)
     if times is not None and (own_times := times_at(times, lifter.config.fps)) is not None:
         there = resampled(keypoints, scores, times, own_times)
         drawn_HMJD = lift_hypotheses(lifter, *there, image_size, mirror=mirror, overlap=overlap, advance=advance)

@@ -209,8 +209,9 @@ def _followed(table: KeypointTable, source: Source) -> np.ndarray:
     ids = np.zeros(len(table.frames), np.int64)
     tracker = Tracker(table.layout)
     order = np.argsort(table.frames, kind="stable")
-    for frame in _looked_at(table.frames):
-        rows = order[slice(*np.searchsorted(table.frames[order], (frame, frame + 1)))]
+    ordered = table.frames[order]
+    for frame in _looked_at(ordered):
+        rows = order[slice(*np.searchsorted(ordered, (frame, frame + 1)))]
         points, scores = table.keypoints[rows], table.scores[rows]
         middle = np.nanmean(points, axis=1, keepdims=True)
         whole = np.where(np.isfinite(points), points, middle)

@@ -1,4 +1,5 @@
 import os
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 import av
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import greys, noise_pictures, times
+from PIL import Image, ImageOps
 
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.video import VideoReader, chosen_times, parse_length, parse_time, parse_time_range
@@ -64,6 +66,39 @@ def test_timestamps_that_start_anew_keep_increasing(tmp_path):
     found = times(both)
     assert len(found) == 12
     np.testing.assert_allclose(np.diff(found), 1 / 30, atol=1e-4)
+
+
+def test_a_timestamp_that_comes_again_moves_no_other(tmp_path):
+    """Matroska counts milliseconds: of 2000 frames a second, every other one has the stamp of the one before."""
+    fast = [i / 2000 for i in range(40)]
+    clip = clips.write_clip(tmp_path / "fast.mkv", [clips.grey_picture(i) for i in range(40)], fast)
+    found = times(clip)
+    assert (np.diff(found) > 0).all()
+    np.testing.assert_allclose(found, fast, atol=1.1e-3)
+
+
+def test_avi_with_b_frames_begins_at_0(tmp_path):
+    pictures = [clips.grey_picture(i) for i in range(12)]
+    clip = clips.write_clip(tmp_path / "b.avi", pictures, codec="mpeg4", options={"bf": "2"})
+    # What PyAV writes last has no whole frame's time.
+    assert times(clip)[:11] == pytest.approx([i / 30 for i in range(11)], abs=1e-3)
+
+
+def test_pixels_that_change_their_shape_stay_square(tmp_path):
+    """A broadcast goes from 16:9 to 4:3 with as many pixels: a disc stays a disc."""
+    parts = []
+    for number, aspect in enumerate((Fraction(64, 45), Fraction(16, 15))):
+        disc = np.zeros((288, 360, 3), np.uint8)
+        cv2.ellipse(disc, (180, 144), (round(100 / aspect), 100), 0, 0, 360, (255, 255, 255), -1)
+        moments = [(12 * number + i) / 30 for i in range(12)]
+        parts.append(clips.write_clip(tmp_path / f"{number}.ts", [disc] * 12, moments, aspect=aspect))
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with VideoReader(both) as video:
+        shown = [np.nonzero(frame.image[..., 0] > 128) for frame in video]
+    assert len(shown) == 24
+    for rows, columns in shown:
+        assert (np.ptp(columns), np.ptp(rows)) == pytest.approx((200, 200), abs=4)
 
 
 @needs_rotation
@@ -213,6 +248,41 @@ def test_image_folder_in_natural_order(image_folder):
     with VideoReader(image_folder) as video:
         assert (video.width, video.height, video.fps, video.num_frames_hint) == (96, 64, 30, 12)
     assert times(image_folder, fps=29.97)[11] == float(11 / Fraction(2997, 100))
+
+
+@pytest.mark.parametrize(
+    ("first", "seconds"), [("115955", [0, 1, 2, 3, 4, 5, 6, 7]), ("000096", [0, 1, 2, 3, 4, 5, 6, 7])]
+)
+def test_pictures_named_by_the_clock_have_its_times(tmp_path, first, seconds):
+    for second in seconds:
+        moment = datetime(2026, 1, 1, 11, 59, 55) + timedelta(seconds=second)
+        name = moment.strftime("%H%M%S") if first == "115955" else f"{96 + second:06}"
+        cv2.imwrite(str(tmp_path / f"IMG_20260101_{name}.png"), clips.grey_picture(second))
+    assert times(tmp_path, fps=1) == seconds
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_avif_is_turned_upright(tmp_path, orientation):
+    """As Pillow turns what it wrote."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(clips.corner_picture()).save(tmp_path / "1.avif", exif=exif, quality=95)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "1.avif").rename(tmp_path / "folder" / "1.avif")
+    with VideoReader(tmp_path / "folder") as video:
+        found = next(iter(video)).image
+    expected = np.array(ImageOps.exif_transpose(Image.open(tmp_path / "folder" / "1.avif")).convert("RGB"))
+    assert clips.corners(found) == clips.corners(expected)
+    assert found.shape == ((64, 96, 3) if orientation < 5 else (96, 64, 3))
+
+
+def test_an_animated_png_by_its_usual_name(tmp_path):
+    frames = [Image.fromarray(clips.grey_picture(i)) for i in range(5)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=100)
+    assert times(tmp_path / "a.png") == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert greys(tmp_path / "a.png") == [clips.grey_of(i) for i in range(5)]
+    frames[2].save(tmp_path / "b.png")
+    assert greys(tmp_path / "b.png") == [clips.grey_of(2)]
 
 
 def test_image_folder_troubles(tmp_path):

@@ -115,3 +115,21 @@ def test_other_containers(tmp_path, suffix):
         for index in range(3):
             writer.write(clips.grey_picture(index), index / 30)
     assert len(times(path)) == 3
+
+
+def test_half_a_day_without_a_picture_shortens_the_pause_and_nothing_else(tmp_path, caplog):
+    moments = [0, 0.1, 43_200, 43_200.1, 43_200.2]
+    for name, pause in (("a.mp4", 30_000), ("a.mkv", 43_199.9)):
+        with VideoWriter(tmp_path / name, (96, 64)) as writer:
+            for number, moment in enumerate(moments):
+                writer.write(clips.grey_picture(number), moment)
+        assert np.diff(clips.times(tmp_path / name)) == pytest.approx([0.1, pause, 0.1, 0.1], abs=2e-3)
+    assert "a.mp4: 12.0 hours without a picture are shown as 8.3" in caplog.text
+    assert "a.mkv" not in caplog.text
+
+
+def test_frames_too_fast_for_the_clock_follow_each_other(tmp_path):
+    with VideoWriter(tmp_path / "a.mp4", (96, 64)) as writer:
+        for number in range(6):
+            writer.write(clips.grey_picture(number), number * 1e-5)
+    assert clips.greys(tmp_path / "a.mp4") == [clips.grey_of(number) for number in range(6)]

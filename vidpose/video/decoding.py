@@ -63,6 +63,7 @@ class VideoFile:
         self._end = Fraction(0)
         self._by_order = False
         self._warned_of_size = False
+        self._aspects: list[tuple[int, Fraction]] = []
         self._tone_map: ToneMap | None = None
         self._container = self._open()
         try:
@@ -135,10 +136,27 @@ class VideoFile:
                     continue
                 for frame in frames:
                     assert isinstance(frame, av.VideoFrame)
+                    self._note_aspect(frame)
                     yield from whole(frame)
         except av.FFmpegError as error:
             self._note(error)
         yield from whole.finish()
+
+    def _note_aspect(self, frame: av.VideoFrame) -> None:
+        """Remember from which moment on pixels have another shape, as where broadcasts go from wide to narrow.
+
+        The decoder knows it some frames before it shows the first such frame, which is a key frame.
+        """
+        aspect = self._stream.codec_context.sample_aspect_ratio or Fraction(1)
+        if frame.pts is not None and (not self._aspects or (self._aspects[-1][1] != aspect and frame.key_frame)):
+            self._aspects.append((frame.pts, aspect))
+
+    def _wider(self, frame: av.VideoFrame) -> Fraction:
+        """How much wider a frame's pixels are than the first one's."""
+        if len(self._aspects) < 2 or frame.pts is None:
+            return Fraction(1)
+        own = next((aspect for since, aspect in reversed(self._aspects) if since <= frame.pts), self._aspects[0][1])
+        return own / self._aspects[0][1]
 
     def _note(self, error: av.FFmpegError) -> None:
         self.truncated = True
@@ -152,8 +170,9 @@ class VideoFile:
     def __iter__(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Seconds since the start of the stream, strictly increasing, and the frame as it was decoded.
 
-        A frame without a timestamp follows its predecessor by the frame interval. So does one whose timestamp does not
-        increase, and the frames after it move along: stamps that start anew stay in order that way.
+        A frame without a timestamp follows its predecessor by the frame interval. So does one whose timestamp goes
+        back, and the frames after it move along: stamps that start anew stay in order that way. One whose timestamp
+        comes again follows at once, and those after it stay where they are.
         """
         zero = self._zero()
         last: Fraction | None = None
@@ -161,7 +180,9 @@ class VideoFile:
         for frame in self._decoded:
             stamp = self._stamp(frame)
             time = due if stamp is None else stamp - zero
-            if last is not None and time <= last:
+            if last is not None and last - self._interval < time <= last and not self._counts:
+                time = last + self._interval / 100
+            elif last is not None and time <= last:
                 zero -= due - time
                 time = due
             yield time, frame
@@ -172,9 +193,14 @@ class VideoFile:
 
     def _zero(self) -> Fraction:
         """The timestamp, in seconds, that counts as time 0."""
-        if self._stream.start_time is not None and not self._by_order:
+        if self._stream.start_time is not None and not self._by_order and not self._counts:
             return _seconds(self._stream.start_time, self._stream.time_base)
         return self._stamp(self._first) or Fraction(0)
+
+    @property
+    def _counts(self) -> bool:
+        """Whether stamps count frames: AVI has no times, and B-frames make its first frame come late."""
+        return self._container.format.name == "avi"
 
     def _stamp(self, frame: av.VideoFrame) -> Fraction | None:
         """When to show a frame, in seconds of the stream."""
@@ -199,17 +225,19 @@ class VideoFile:
         """(H, W, 3) uint8 RGB, upright, of the first frame's size."""
         if self._tone_map and is_hdr(frame):
             frame = self._tone_map(frame)
-        if (frame.width, frame.height) == (self._first.width, self._first.height):
-            width, height = self._square_size
+        wider, (width, height) = self._wider(frame), self._square_size
+        if wider == 1 and (frame.width, frame.height) == (self._first.width, self._first.height):
             return _upright(frame.to_ndarray(format="rgb24", width=width, height=height), self._matrix)
+        own_width = round(frame.width * wider * Fraction(width, self._first.width))
         if not self._warned_of_size:
             self._warned_of_size = True
             log.warning(
                 "%s: the picture changes from %dx%d to %dx%d in the middle; it is scaled to the first size",
-                self._path, self._first.width, self._first.height, frame.width, frame.height,
+                self._path, width, height, own_width, frame.height,
             )  # fmt: skip
-        _check_size(self._path, frame.width, frame.height)
-        return fitted(_upright(frame.to_ndarray(format="rgb24"), self._matrix), self.width, self.height)
+        _check_size(self._path, own_width, frame.height)
+        pixels = frame.to_ndarray(format="rgb24", width=own_width, height=frame.height)
+        return fitted(_upright(pixels, self._matrix), self.width, self.height)
 
 
 def _seconds(ticks: int, time_base: Fraction | None) -> Fraction:

@@ -95,7 +95,7 @@ def _places(files: Sequence[Path]) -> list[int]:
     parts = [part for part in found if part]
     if len(files) < 3 or len(parts) < len(files) or len({(part[1], part[3].lower()) for part in parts}) > 1:
         return consecutive
-    numbers = [int(part[2]) for part in parts]
+    numbers = min(_readings([part[2] for part in parts]), key=_unevenness)
     steps = [after - before for before, after in pairwise(numbers)]
     usual = mode(steps)
     if usual < 1 or any(step % usual for step in steps) or steps.count(usual) * 2 < len(steps):
@@ -103,14 +103,31 @@ def _places(files: Sequence[Path]) -> list[int]:
     return [(number - numbers[0]) // usual for number in numbers]
 
 
+def _readings(digits: Sequence[str]) -> Iterator[list[int]]:
+    """What numbers in names may be: numbers; and where all could be from a camera's clock, as HHMMSS, seconds."""
+    yield list(map(int, digits))
+    clocks = [re.fullmatch(r"([01]\d|2[0-3])([0-5]\d)([0-5]\d)", number) for number in digits]
+    times = [3600 * int(clock[1]) + 60 * int(clock[2]) + int(clock[3]) for clock in clocks if clock]
+    if len(times) == len(digits):
+        yield times
+
+
+def _unevenness(numbers: Sequence[int]) -> int:
+    """How many steps between numbers are not the usual one."""
+    steps = [after - before for before, after in pairwise(numbers)]
+    return len(steps) - steps.count(mode(steps))
+
+
 def _read(file: Path) -> np.ndarray:
     try:
         # OpenCV cannot open non-ASCII names everywhere; it gets bytes.
         content = read_bytes(file)
-        with suppress(cv2.error):
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-            if image is not None:
-                return image
+        # Nor does it turn AVIF and HEIC upright.
+        if content[4:8] != b"ftyp":
+            with suppress(cv2.error):
+                image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+                if image is not None:
+                    return image
         with open_picture(io.BytesIO(content)) as picture:
             return pixels(picture)
     except Exception:  # what Pillow raises at a damaged file has no common base

@@ -18,7 +18,7 @@ from vidpose.common.errors import VidposeError, one_line
 if TYPE_CHECKING:
     from PIL import Image
 
-_ANIMATED = (".webp", ".avif", ".tif", ".tiff")
+_ANIMATED = (".webp", ".avif", ".tif", ".tiff", ".png")
 _DEFAULT_FPS = Fraction(30)
 
 

@@ -27,6 +27,9 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 # Fine enough for every frame rate in use, and coarse enough for MPEG-4, which counts in 16 bits.
 _TIME_BASE = Fraction(1, 60_000)
 
+_LONGEST = 30_000 * 60_000
+"""Units between two frames, in MP4 and MOV: eight hours and twenty minutes."""
+
 # libx264 is missing from FFmpeg builds without GPL parts. MPEG-4 part 2 is in all, and plays in no browser.
 _ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 
@@ -82,6 +85,8 @@ class VideoWriter:
         self._most_bits = most_bits
         self._hwaccel = hwaccel
         self._first_time: float | None = None
+        self._last: int | None = None
+        self._left_out = 0.0
 
     def __enter__(self) -> VideoWriter:
         self._opened = self._open()
@@ -109,9 +114,27 @@ class VideoWriter:
         # OpenCV converts four times as fast as PyAV, to the colours of BT.601.
         planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        frame.pts = round((time - self._first_time) / _TIME_BASE)
+        frame.pts = self._place_of(time - self._first_time)
         frame.time_base = _TIME_BASE
         self._mux(self._stream.encode(frame))
+
+    def _place_of(self, seconds: float) -> int:
+        """When a frame is shown, in units of the time base, later than the one before.
+
+        MP4 counts what lies between two frames in 31 bits, and falls silently to nothing after half a day.
+        """
+        place = round((seconds - self._left_out) / _TIME_BASE)
+        if self._last is not None:
+            place = max(place, self._last + 1)
+            if place - self._last > _LONGEST and self.path.suffix.lower() != ".mkv":
+                _log.warning(
+                    "%s: %.1f hours without a picture are shown as %.1f, the most that such a file holds; name it .mkv",
+                    self.path, (place - self._last) * _TIME_BASE / 3600, _LONGEST * _TIME_BASE / 3600,
+                )  # fmt: skip
+                self._left_out += float((place - self._last - _LONGEST) * _TIME_BASE)
+                place = self._last + _LONGEST
+        self._last = place
+        return place
 
     @contextmanager
     def _open(self) -> Iterator[None]:

@@ -7,12 +7,17 @@ import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
+import clips
+import cv2
 import numpy as np
 import pytest
 
+from vidpose.body.skeletons import BLAZEPOSE_33
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import VidposeError
 from vidpose.common.files import write_npz
+from vidpose.keypoints.poses import KeypointFinder, Poses
+from vidpose.people.detections import Detections, PersonDetector
 from vidpose.pipeline.choices import Finding
 from vidpose.pipeline.finding import find_people
 from vidpose.pipeline.keeping import Keeping
@@ -104,6 +109,44 @@ def test_a_cut_is_found_where_one_segment_ends_and_the_next_begins(networks, uni
     assert same(found, find_people(TWO_PEOPLE, finding, networks=networks))
 
 
+class Nobody(PersonDetector, KeypointFinder):
+    """Finds nobody: what is left of a search is its cuts."""
+
+    layout, takes_boxes = BLAZEPOSE_33, False
+
+    def detect(self, image: np.ndarray, thorough: bool = True, index: int = 0) -> Detections:
+        return Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+
+    def regions(self, boxes: np.ndarray) -> np.ndarray:
+        return np.empty((len(boxes), 2, 2))
+
+    def locate(self, image: np.ndarray, regions: np.ndarray) -> Poses:
+        none = np.empty((0, 33), np.float32)
+        return Poses(np.empty((0, 33, 2), np.float32), none, np.empty(0, np.float32), np.empty((0, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("shown", "cuts"),
+    [
+        (lambda frame: 1 if frame == 46 else 0, ()),
+        (lambda frame: 0 if frame < 40 else None if frame < 230 else 1, (230,)),
+    ],
+    ids=["an odd picture", "six seconds of darkness"],
+)
+def test_cuts_are_the_same_after_an_interruption(shown, cuts, tmp_path):
+    """The segment ends 104 frames, as many as a new search looks back, behind the odd one; or in the dark."""
+    pictures = {None: np.zeros((120, 160, 3), np.uint8)}
+    for number in (0, 1):
+        noise = np.random.default_rng(number).integers(0, 255, (24, 32, 3), np.uint8)
+        pictures[number] = cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC)
+    video = clips.write_clip(tmp_path / "a.mp4", [pictures[shown(frame)] for frame in range(300)])
+    keeping, nobody = Keeping(tmp_path / "a_keypoints.npz", seconds=5.0), Networks(Nobody(), Nobody(), {})
+    assert find_people(video, Finding(), networks=nobody).source.cuts == cuts
+    with pytest.raises(PowerCutError):
+        find_people(video, Finding(), networks=nobody, keeping=keeping, progress=cut_off_at(200))
+    assert find_people(video, Finding(), networks=nobody, keeping=replace(keeping, resume=True)).source.cuts == cuts
+
+
 @pytest.mark.parametrize("has_ids", [True, False])
 def test_boxes_of_a_file_are_gone_on_with(has_ids, uninterrupted, tmp_path):
     lines = ["frame,x0,y0,x1,y1,score" + ",id" * has_ids]
@@ -125,6 +168,18 @@ def test_a_search_of_something_else_is_not_gone_on_with(interrupted, networks):
         find_people(TWO_PEOPLE, replace(SHORT, min_score=0.5), networks=networks, keeping=interrupted)
     with pytest.raises(VidposeError, match="in another video, or in one that was changed since"):
         find_people(shipped("samples") / "walk-wave.mp4", SHORT, networks=networks, keeping=interrupted)
+
+
+def test_boxes_that_were_changed_since_are_another_search(networks, tmp_path):
+    (tmp_path / "cuts.txt").write_text("7\n")
+    finding, keeping = replace(SHORT, cuts=tmp_path / "cuts.txt"), Keeping(tmp_path / "k_keypoints.npz", SEGMENT)
+    with pytest.raises(PowerCutError):
+        find_people(TWO_PEOPLE, finding, networks=networks, keeping=keeping, progress=cut_off_at(9))
+    (tmp_path / "cuts.txt").write_text("7\n10\n")
+    with pytest.raises(
+        VidposeError, match="of a search with boxes, cuts or weights that were changed since; leave out"
+    ):
+        find_people(TWO_PEOPLE, finding, networks=networks, keeping=replace(keeping, resume=True))
 
 
 def test_settings_that_came_later_were_at_their_defaults(interrupted, networks, uninterrupted):

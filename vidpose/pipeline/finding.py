@@ -114,6 +114,7 @@ class _Following:
         self._parts = [segment.rows for segment in before]
         self.cuts: list[int] = []
         self._last, self._done = -1, 0
+        self._kept = before[-1].facts.last if before else -1
         if before:
             facts = before[-1].facts
             self._last, self._done, self.cuts = facts.last, facts.done, [*facts.cuts]
@@ -159,10 +160,15 @@ class _Following:
 
     def _segment(self, seen: Sequence[tuple[int, Sighting]]) -> Segment:
         last = self._last
-        self.cuts += [cut for cut in self._shots.cuts if max(self.cuts, default=-1) < cut <= last]
+        # Of frames that were looked at before, what is kept holds: less is known about them now.
+        known = max([self._kept, *self.cuts[-1:]])
+        self.cuts += [cut for cut in self._shots.cuts if known < cut <= last]
         rows = Rows.of(seen, len(self._finder.networks.keypoints.layout))
         self._parts.append(rows)
-        since = max(self._reader.times[max(last - LOOKS_BACK, 0)], self._start)
+        since = self._reader.times[max(last - LOOKS_BACK, 0)]
+        if (lit := self._shots.seen_last(last)) is not None:
+            since = min(since, lit)
+        since = max(since, self._start)
         return Segment(SegmentFacts(last, self._done, since, [*self.cuts]), rows, self._finder.state())
 
 

@@ -212,8 +212,18 @@ _ROWS, _STATE = "rows_", "state_"
 def search_of(video: Path, finding: Finding, filming: Filming) -> dict[str, Any]:
     """What a search depends on, as JSON has it: another search gives something else."""
     about = video.stat()
-    seen = {"video_bytes": about.st_size, "video_changed": about.st_mtime_ns, "vidpose": __version__}
-    return {**_plain(finding, filming), **seen}
+    changed = state_of(video) if video.is_dir() else about.st_mtime_ns
+    boxes = finding.detector.removeprefix("boxes:") if finding.detector.startswith("boxes:") else None
+    named = [boxes, finding.detector_weights, finding.keypoints_weights, finding.cuts]
+    seen = {"video_bytes": about.st_size, "video_changed": changed, "vidpose": __version__}
+    return {**_plain(finding, filming), **seen, "files_state": state_of(*(Path(name) for name in named if name))}
+
+
+def state_of(*paths: Path) -> str:
+    """What tells files, and those of folders, from what they may be later; those that are not there do not count."""
+    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    facts = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files if file.exists() and (stat := file.stat())]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _plain(finding: Finding, filming: Filming) -> dict[str, Any]:
@@ -228,4 +238,6 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     name = next(name for name in (*ours, *theirs) if theirs.get(name) != json.loads(json.dumps(ours.get(name))))
     if name.startswith("video_"):
         return "in another video, or in one that was changed since"
+    if name == "files_state":
+        return "with boxes, cuts or weights that were changed since"
     return f"with `{name}={theirs.get(name)}`, not {ours.get(name)}"

@@ -166,9 +166,10 @@ _RUN = "settings_sha256"
 
 def _run_of(job: Job, video: Path) -> str:
     """What tells a run of a video from one of another, or with other settings."""
-    from vidpose.pipeline.keeping import search_of
+    from vidpose.pipeline.keeping import search_of, state_of
 
     settings = search_of(video, job.finding, job.filming) | {"lifting": asdict(job.lifting)}
-    settings |= {"placing": asdict(job.placing), "calibration": job.calibration}
+    named = [*str(job.lifting.lifter).split("+"), job.calibration]
+    settings |= {"placing": asdict(job.placing), "state": state_of(*(Path(name) for name in named if name))}
     del settings["vidpose"]
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

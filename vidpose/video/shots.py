@@ -140,10 +140,20 @@ class ShotFinder:
 
     Attributes:
         cuts: numbers of the frames that shots begin with, so far, but for the first and those after long pauses.
+        lit: (number, seconds) of the last frame before each dark one after a picture, and None in place of the seconds
+            for each picture after the dark, so far.
     """
 
     given: GivenCuts | None = None
     cuts: list[int] = field(default_factory=list)
+    lit: list[tuple[int, float | None]] = field(default_factory=list)
+
+    def seen_last(self, frame: int) -> float | None:
+        """Seconds of the last picture that showed something, of a frame in the dark; None of another frame.
+
+        What comes out of the dark is compared with it.
+        """
+        return next((seconds for number, seconds in reversed(self.lit) if number <= frame), None)
 
     def __call__(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, bool]]:
         """The frames, in order, each with whether nothing before belongs to it."""
@@ -178,16 +188,20 @@ class ShotFinder:
     def _as_seen(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, bool]]:
         before: deque[_Signature] = deque(maxlen=_LOOK_AHEAD + 1)
         shown: _Signature | None = None
+        last_lit = 0.0
         waiting: deque[tuple[VideoFrame, _Signature]] = deque()
 
         def done() -> tuple[VideoFrame, bool]:
-            nonlocal shown
+            nonlocal shown, last_lit
             frame, own = waiting.popleft()
             is_cut = _is_cut(list(before), own, [later for _, later in waiting], shown)
             if is_cut:
                 before.clear()
+            if shown is not None and before and own.is_blank != before[-1].is_blank:
+                self.lit.append((frame.index, last_lit if own.is_blank else None))
             before.append(own)
-            shown = shown if own.is_blank else own
+            if not own.is_blank:
+                shown, last_lit = own, frame.time
             return frame, is_cut
 
         for frame in frames:

@@ -162,6 +162,50 @@ def test_people_of_one_gltf_keep_their_frames(tmp_path: Path):
     np.testing.assert_allclose((first - second) * (1, -1, -1), before, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["trc", "c3d", "gltf"])
+def test_who_comes_late_comes_back_at_the_same_frames(tmp_path: Path, name: str, cfr_clip: Path):
+    """The clip has 12 frames at 30 a second."""
+    world = world_joints(7)
+    [path] = FORMATS[name].write(result_of(track_of(world, first=4)), tmp_path / "walk")
+    for video in (None, cfr_clip):
+        [track] = take_in(path, video=video).tracks
+        assert track.frames.tolist() == list(range(4, 11))
+        np.testing.assert_allclose(track.times, np.arange(4, 11) / FPS, atol=1e-4)
+        assert furthest_off(track, world) < 1e-3
+
+
+def late_trc(path: Path, times: np.ndarray, clock: float = 0.0) -> Path:
+    """A TRC of ours with other times, and all that is about them, as other programs write it."""
+    [path] = FORMATS["trc"].write(result_of(track_of(world_joints(len(times)))), path)
+    lines = path.read_text().splitlines()
+    rows = [row for row, line in enumerate(lines) if line[:1].isdigit()][1:]
+    for row, time in zip(rows, times + clock, strict=True):
+        number, _, rest = lines[row].split("\t", 2)
+        lines[row] = f"{number}\t{time:.3f}\t{rest}"
+    facts = lines[2].split("\t")
+    lines[2] = "\t".join([f"{1 / np.diff(times)[0]:g}", *facts[1:]])
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("clock", [52_341.0, 1.7e6, -3.0])
+def test_a_clock_that_is_no_video_s_begins_with_the_first_frame(tmp_path: Path, clock: float, cfr_clip: Path):
+    path = late_trc(tmp_path / "a", np.arange(6) / FPS, clock)
+    for video in (None, cfr_clip):
+        [track] = take_in(path, video=video).tracks
+        assert track.frames.tolist() == list(range(6))
+        np.testing.assert_allclose(track.times, np.arange(6) / FPS, atol=2e-3)
+
+
+def test_other_rates_than_the_video_s_meet_its_frames_by_time(tmp_path: Path, cfr_clip: Path):
+    twice = late_trc(tmp_path / "a", 0.1 + np.arange(11) / (2 * FPS))
+    [track] = take_in(twice, video=cfr_clip).tracks
+    assert track.frames.tolist() == list(range(3, 9))
+    half = late_trc(tmp_path / "b", 0.1 + np.arange(4) / (FPS / 2))
+    [track] = take_in(half, video=cfr_clip).tracks
+    assert track.frames[track.seen].tolist() == [3, 5, 7, 9]
+
+
 def test_a_pause_in_a_gltf_is_no_frame(tmp_path: Path):
     times = np.arange(40) / FPS + np.where(np.arange(40) >= 15, 3, 0)
     result = result_of(track_of(world_joints(40)), times=times)

@@ -36,7 +36,8 @@ class KeypointTable:
         boxes: (M, 4) pixels, x0 y0 x1 y1; None where the file has none.
         first: the number of the video's first frame.
         num_frames: of the video, as far as the file says; people may be in fewer.
-        times: (num_frames,) seconds of the frames; None where the file does not say.
+        times: (num_frames,) seconds of the frames, by the file's own clock; None where the file does not say.
+        by_time: its times say which frames of a video are meant; its numbers only count what is in the file.
         fps: frames a second, where the file says.
         size: (width, height) of the picture in pixels, where the file says.
         share: keypoints are shares of the picture's sides, not pixels.
@@ -51,6 +52,7 @@ class KeypointTable:
     first: int = 0
     num_frames: int | None = None
     times: np.ndarray | None = None
+    by_time: bool = False
     fps: Fraction | None = None
     size: tuple[int, int] | None = None
     share: bool = False
@@ -58,6 +60,13 @@ class KeypointTable:
     @property
     def is_3d(self) -> bool:
         return self.keypoints.shape[-1] == 3
+
+    def at(self, rows: np.ndarray, frames: np.ndarray) -> KeypointTable:
+        """Some of the sightings, with other numbers of frames, which count from 0."""
+        return replace(
+            self, frames=frames, first=0, keypoints=self.keypoints[rows], scores=self.scores[rows],
+            ids=None if self.ids is None else self.ids[rows], boxes=None if self.boxes is None else self.boxes[rows],
+        )  # fmt: skip
 
     def in_pixels(self, size: tuple[int, int]) -> KeypointTable:
         """The table with pixels of a picture of this size."""

@@ -66,7 +66,8 @@ def read_c3d(path: Path) -> KeypointTable:
         if file.y_up:
             points = points @ Z_UP_TO_Y_UP
         rate = rate_of(file.fps)
-        return points_table(file.names, points, rate, np.arange(len(points)) / float(rate))
+        times = None if file.start is None else file.start + np.arange(len(points)) / float(rate)
+        return points_table(file.names, points, rate, times)
 
 
 def _scale(units: str) -> float:
@@ -90,12 +91,12 @@ def rate_of(stated: object) -> Fraction:
     return rate
 
 
-def points_table(names: Sequence[str], points: np.ndarray, rate: Fraction, times: np.ndarray) -> KeypointTable:
+def points_table(names: Sequence[str], points: np.ndarray, rate: Fraction, times: np.ndarray | None) -> KeypointTable:
     """One person, in Human3.6M's joints.
 
     Args:
         points: (F, markers, 3) metres, Z up, NaN where absent.
-        times: (F,) seconds.
+        times: (F,) seconds from the video's start; None where the file does not say when it begins.
 
     Raises:
         ValueError: they are no body's.
@@ -106,11 +107,14 @@ def points_table(names: Sequence[str], points: np.ndarray, rate: Fraction, times
     check_heights(joints)
     there = np.isfinite(joints).all(axis=-1).any(axis=1)
     frames = np.flatnonzero(there)
-    steady = len(times) == len(points) and np.isfinite(times).all() and (np.diff(times) > 0).all()
-    moments = times - times[0] if steady else np.arange(len(points)) / float(rate)
+    moments = np.arange(len(points)) / float(rate)
+    if times is not None and np.isfinite(times).all() and (np.diff(times) > 0).all():
+        moments = times
+    elif times is not None and np.isfinite(times[0]):  # two decimals are too few at 120 a second
+        moments = moments + times[0]
     return KeypointTable(
         layout, frames, np.ones(len(frames), np.int64), joints[there], scores[there],
-        num_frames=len(points), times=moments, fps=rate,
+        num_frames=len(points), times=moments, fps=rate, by_time=times is not None,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import reading
 from vidpose.keypoint_files import KeypointTable, check_kind, read_keypoints
 from vidpose.people.tracker import Tracker
+from vidpose.pipeline.keypoint_times import at_times, since_start
 from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.smoothing import Smoothing
@@ -92,8 +93,13 @@ def _taken_in(
     table = read_keypoints(path)
     if int(table.frames.max()) - int(table.frames.min()) > _MOST_FRAMES:
         raise ValueError(f"frames from {table.frames.min()} to {table.frames.max()}")
+    if video is None:
+        table = since_start(table)
     source = _source(path, table, video, size, fps, slow_motion)
-    table = _on_frames(path, table, source, video)
+    if video is not None and table.by_time:
+        table = at_times(path, table, source, slow_motion)
+    else:
+        table = _on_frames(path, table, source, video)
     if table.is_3d:
         return _in_space(path, table, source)
     picture = (source.width, source.height)
@@ -187,15 +193,7 @@ def _on_frames(path: Path, table: KeypointTable, source: Source, video: Path | N
             "%s: has keypoints up to frame %d, but the video ends with frame %d; is it another video's file?",
             path, frames.max(), source.num_frames - 1,
         )  # fmt: skip
-    return replace(
-        table,
-        frames=frames[inside],
-        first=0,
-        keypoints=table.keypoints[inside],
-        scores=table.scores[inside],
-        ids=None if table.ids is None else table.ids[inside],
-        boxes=None if table.boxes is None else table.boxes[inside],
-    )
+    return table.at(inside, frames[inside])
 
 
 def _followed(table: KeypointTable, source: Source) -> np.ndarray:

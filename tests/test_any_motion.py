@@ -165,6 +165,16 @@ def test_points_of_biomechanics_programs(tmp_path, write, suffix):
     assert set(motion.made_up) == {"spine", "thorax", "nose", "head_top"}
 
 
+@pytest.mark.parametrize(("unit", "leg"), [("mm", r"0\.00\d+"), ("m", r"\d\d0")])
+def test_a_unit_that_makes_no_body_is_said(tmp_path, unit, leg):
+    """Metres that are called mm, and millimetres that are called m."""
+    joints = truth(mocap_files.movement(20)) / (1000 if unit == "mm" else 1)
+    path = trc_of(tmp_path / "walk.trc", joints, [joint.title() for joint in NEEDED])
+    path.write_text(path.read_text().replace("\tmm\n", f"\t{unit}\n"))
+    with pytest.raises(VidposeError, match=rf"walk\.trc: a leg {leg} m long where lengths are in {unit}; correct the"):
+        read_motion(path)
+
+
 @pytest.mark.parametrize("name", ["bvh", "trc", "c3d"])
 def test_what_vidpose_exports_is_motion(tmp_path, name):
     [path] = FORMATS[name].write(result_of(track_of(world_joints(20))), tmp_path / "walk")

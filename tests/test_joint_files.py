@@ -108,6 +108,34 @@ def test_joints_of_pose2sim_are_joints(tmp_path: Path):
     np.testing.assert_allclose(points[:4, 1:7], world[:4, 1:7], atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [(1e-3, r"a body 0\.001\d m high where lengths are in mm;"), (1e-2, r"a body 0\.01\d m high where"),
+     (100, r"a body 1[0-9]0 m high where lengths are in m;"), (1, "")],
+)  # fmt: skip
+def test_units_that_are_wrong_are_said(tmp_path: Path, factor: float, message: str):
+    [path] = FORMATS["trc"].write(result_of(track_of(world_joints(10))), tmp_path / "a")
+    unit = {1e-3: "mm", 1e-2: "cm"}.get(factor, "m")
+    lines = path.read_text().splitlines()
+    lines[2] = "\t".join(unit if cell == "m" else cell for cell in lines[2].split("\t"))
+    if factor > 1:
+        lines[6:] = ["\t".join([*line.split("\t")[:2], *(f"{factor * float(cell or 'nan')}" for cell in
+                     line.split("\t")[2:])]) for line in lines[6:]]  # fmt: skip
+    path.write_text("\n".join(lines) + "\n")
+    if message:
+        with pytest.raises(VidposeError, match=message + ".*correct the file's unit, or scale it to metres"):
+            take_in(path)
+    else:
+        assert len(take_in(path).tracks[0]) == 10
+
+
+def test_who_lies_or_is_seen_in_part_is_no_small_body(tmp_path: Path):
+    world = world_joints(10)
+    lying = np.stack([world[..., 2], world[..., 1], 0.1 * world[..., 0]], axis=-1)
+    [path] = FORMATS["trc"].write(result_of(track_of(lying)), tmp_path / "a")
+    assert len(take_in(path).tracks[0]) == 10
+
+
 def test_optical_markers_are_no_joints(tmp_path: Path):
     lines = ["PathFileType\t4\t(X/Y/Z)\ta.trc", "DataRate\tUnits", "100\tmm", "Frame#\tTime\tLASI\t\t\tRASI", "\t\tX1",
              "1\t0\t1\t2\t3\t4\t5\t6"]  # fmt: skip

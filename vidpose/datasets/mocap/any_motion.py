@@ -18,7 +18,7 @@ from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import check_file, read_bytes, reading
 from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
-from vidpose.datasets.mocap.skeleton_names import SkeletonMap, find_joints
+from vidpose.datasets.mocap.skeleton_names import UNITS, SkeletonMap, find_joints
 from vidpose.keypoint_files.animation import check_size
 from vidpose.keypoint_files.bvh_reader import read_bvh
 from vidpose.keypoint_files.c3d_reader import read_c3d_points
@@ -27,6 +27,11 @@ SUFFIXES = (".bvh", ".amc", ".c3d", ".trc", ".npz")
 
 _LEG = 0.83
 """Metres from hip over knee to ankle: mean of the people of the CMU-17 shards."""
+
+_SHORTEST_LEG, _LONGEST_LEG = 0.15, 2.0
+"""Metres, of a body of this world, child or giant."""
+
+_UNIT_NAMES = {metres: name for name, metres in UNITS.items()}
 
 _UNITS = (1.0, 0.01, 0.001, 0.0254, 0.0254 / 0.45)
 """Metres: of what files may have as their unit; the last is CMU's own."""
@@ -121,6 +126,12 @@ def as_joints(path: Path, points: MotionPoints, given: SkeletonMap | None = None
     neckless = "thorax" not in at
     at.setdefault("thorax", (at["left_shoulder"] + at["right_shoulder"]) / 2)
     metres = found.metres or points.metres or _unit(at)
+    if (leg := metres * _leg(at)) < _SHORTEST_LEG or leg > _LONGEST_LEG:
+        unit = _UNIT_NAMES.get(metres, f"units of {metres:g} m")
+        raise VidposeError(
+            f"{path}: a leg {float(f'{leg:.2g}'):g} m long where lengths are in {unit}; correct the file's unit, or "
+            "say it in a map of the skeleton"
+        )
     up = found.up or points.up or _up(at)
     if "spine" not in at and (name := _nearest_to_the_middle(points, found.spine, at)):
         at["spine"] = _mean(points, (name,))

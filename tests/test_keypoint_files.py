@@ -186,6 +186,21 @@ def test_ids_of_pictures_that_count_nothing_are_taken_in_order(tmp_path: Path, c
     assert "name pictures rather than count frames" in caplog.text
 
 
+@pytest.mark.parametrize("box", [[100, 100, 50, 50], [0.1, 0.1, 0.2, 0.2]])
+def test_coco_in_shares_of_the_picture(tmp_path: Path, box: list[float]):
+    values = people(17) + np.array([300, 0, 0])
+    listed = [
+        {"image_id": frame, "keypoints": flat(one / [640, 320, 1]), "bbox": box}
+        for frame, row in enumerate(values) for one in row
+    ]  # fmt: skip
+    found = take_in(write(tmp_path / "a.json", listed), size=(640, 320), fps=25)
+    np.testing.assert_allclose(found.tracks[0].keypoints[0], values[0, int(found.tracks[0].keypoints[0, 0, 0] > 650), :,
+                               :2], atol=1e-2)  # fmt: skip
+    low = np.nanmin(found.tracks[0].keypoints, axis=1)
+    assert (found.tracks[0].boxes[:, :2] <= low).all()
+    assert (found.tracks[0].boxes[:, 2:] > 100).all()
+
+
 # MMPose and rtmlib
 
 
@@ -264,6 +279,19 @@ def test_keypoints_of_a_smaller_copy_of_the_video_are_scaled(tmp_path: Path, cfr
     np.testing.assert_allclose(
         found.tracks[0].keypoints[0], values[0, int(found.tracks[0].keypoints[0, 0, 0] > 35), :, :2] / 10, atol=1e-3
     )
+
+
+def test_another_picture_s_pixels_are_refused_and_who_is_partly_outside_is_not(tmp_path: Path):
+    values = people(25)
+    folder = openpose(tmp_path / "op", values + np.array([5000, 0, 0]))
+    problem = (
+        r"op: its keypoints are at about 5\d+, 2\d\d, far outside a picture of 848 x 480 pixels; give the `size` of"
+    )
+    with pytest.raises(VidposeError, match=problem):
+        take_in(folder, size=(848, 480))
+    assert len(take_in(folder, size=(6000, 480)).tracks) == 2
+    partly = openpose(tmp_path / "partly", values - np.array([250, 0, 0]))
+    assert len(take_in(partly, size=(848, 480)).tracks) == 2
 
 
 def test_slow_motion_is_sped_up(tmp_path: Path):

@@ -19,6 +19,9 @@ MAX_FRAMES = 10_000_000
 _FAR = 1e6
 """Pixels, or metres, that no keypoint is away."""
 
+_MOST_SHARE = 2.0
+"""Of the picture's sides, that keypoints are usually away: some lie outside. Pixels are numbers far above."""
+
 LAYOUTS = {17: COCO_17, 26: HALPE_26, 136: HALPE_26, 133: COCO_FEET_23}
 """How many keypoints there are -> the layout that they begin with. Of faces and hands nothing is used."""
 
@@ -69,8 +72,10 @@ class KeypointTable:
         )  # fmt: skip
 
     def in_pixels(self, size: tuple[int, int]) -> KeypointTable:
-        """The table with pixels of a picture of this size."""
-        return replace(self, keypoints=self.keypoints * size, size=size, share=False) if self.share else self
+        """The table with pixels of a picture of this size. Its boxes, which may be either, are left out."""
+        if not self.share:
+            return self
+        return replace(self, keypoints=self.keypoints * size, boxes=None, size=size, share=False)
 
 
 def table_of(
@@ -80,7 +85,7 @@ def table_of(
     boxes: Sequence[Sequence[float] | None] = (),
     **facts: Any,
 ) -> KeypointTable:
-    """A table of rows, with what is wrong with them said.
+    """A table of rows, in pixels or as shares of the picture's sides, with what is wrong with them said.
 
     Args:
         rows: frame, id or None, and (K, 3) x, y, score, or (K, 4) x, y, z, score; a keypoint of score 0 is absent.
@@ -114,7 +119,8 @@ def table_of(
         own_boxes = np.array(boxes, np.float64).reshape(-1, 4)[there]
     ids = _ids(frames, [id_ for _, id_, _ in rows])
     ids = None if ids is None else ids[there]
-    return KeypointTable(layout, frames[there], ids, points[there], scores[there], own_boxes, **facts)
+    share = points.shape[-1] == 2 and bool(np.nanmedian(np.abs(points)) <= _MOST_SHARE)
+    return KeypointTable(layout, frames[there], ids, points[there], scores[there], own_boxes, share=share, **facts)
 
 
 def _ids(frames: np.ndarray, ids: Sequence[int | None]) -> np.ndarray | None:

@@ -63,10 +63,8 @@ def read_openpose(path: Path) -> KeypointTable:
         span = max(numbers) - first + 1
         table = table_of(layout or BODY_25, rows, first=first, num_frames=span)
         # --keypoint_scale 3: both sides of the picture are 1. With 4 they go from -1 to 1.
-        is_share = bool(np.nanmax(np.abs(table.keypoints)) <= 1.5)
-        from_middle = is_share and bool(np.nanmin(table.keypoints) < -_BESIDE)
-        keypoints = (table.keypoints + 1) / 2 if from_middle else table.keypoints
-        return replace(table, keypoints=keypoints, share=is_share)
+        from_middle = table.share and bool(np.nanmin(table.keypoints) < -_BESIDE)
+        return replace(table, keypoints=(table.keypoints + 1) / 2) if from_middle else table
 
 
 def _number(file: Path) -> int | None:

@@ -45,6 +45,9 @@ _NEAREST = 2.0
 """Metres, at least, to the nearest joint of that view."""
 
 
+_OUTSIDE = 0.5
+"""Of the picture's sides, that somebody may be outside of it."""
+
 _MOST_FRAMES = 10**7
 """Between a file's first frame and its last: days of video."""
 
@@ -109,6 +112,7 @@ def _taken_in(
         scale = np.divide(picture, size)
         boxes = None if table.boxes is None else table.boxes * np.tile(scale, 2)
         table = replace(table, keypoints=table.keypoints * scale, boxes=boxes)
+    _check_inside(path, table, picture)
     ids = _followed(table, source) if table.ids is None else table.ids
     tracks = [_track(id_, table, np.flatnonzero(ids == id_), source) for id_ in _in_order(ids, table.frames)]
     provenance = {
@@ -194,6 +198,22 @@ def _on_frames(path: Path, table: KeypointTable, source: Source, video: Path | N
             path, frames.max(), source.num_frames - 1,
         )  # fmt: skip
     return table.at(inside, frames[inside])
+
+
+def _check_inside(path: Path, table: KeypointTable, picture: tuple[int, int]) -> None:
+    """See that the keypoints are of a picture of this size: one of them, at least, is in it or near.
+
+    Raises:
+        VidposeError: they are not.
+    """
+    sides = np.array(picture)
+    near = (table.keypoints >= -_OUTSIDE * sides) & (table.keypoints <= (1 + _OUTSIDE) * sides)
+    if not near.all(axis=-1).any():
+        x, y = np.nanmedian(table.keypoints, axis=(0, 1))
+        raise VidposeError(
+            f"{path}: its keypoints are at about {x:.0f}, {y:.0f}, far outside a picture of {sides[0]} x {sides[1]} "
+            "pixels; give the `size` of the picture that they are in, as 1920x1080, or the right video"
+        )
 
 
 def _followed(table: KeypointTable, source: Source) -> np.ndarray:

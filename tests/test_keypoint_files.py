@@ -261,6 +261,40 @@ def test_what_rtmlib_gives(tmp_path: Path):
     check(take_in(write(tmp_path / "a.json", listed), size=(1920, 1080)), values, "halpe26")
 
 
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [((4, 7), True), ((4.0, 7.0), True), (([4], [7]), True), (("ann", "bob"), False), ((1.5, 2.5), False),
+     ((True, False), False), ((None, None), False), (([], []), False)],
+)  # fmt: skip
+def test_whole_numbers_say_who_is_who_in_every_format(tmp_path: Path, ids: tuple, told: bool):
+    values = people(17)
+    mmpose = [
+        {
+            "frame_id": frame,
+            "instances": [one | {"track_id": id_} for one, id_ in zip(instances(row), ids, strict=True)],
+        }
+        for frame, row in enumerate(values)
+    ]
+    coco = [
+        {"image_id": frame, "keypoints": flat(one), "track_id": id_}
+        for frame, row in enumerate(values) for one, id_ in zip(row, ids, strict=True)
+    ]  # fmt: skip
+    for name, content in (("mmpose.json", mmpose), ("coco.json", coco)):
+        found = take_in(write(tmp_path / name, content), size=(1920, 1080))
+        check(found, values, "coco17")
+        assert found.provenance["ids"] == ("of the file" if told else "tracked")
+        assert not told or [track.id for track in found.tracks] == [4, 7]
+
+
+def test_mmpose_of_frames_without_anybody(tmp_path: Path):
+    values = people(17)
+    listed = [{"frame_id": frame, "instances": instances(row)} for frame, row in enumerate(values)]
+    listed += [{"frame_id": FRAMES, "instances": None}, {"frame_id": FRAMES + 1, "instances": []}]
+    found = take_in(write(tmp_path / "a.json", listed), size=(1920, 1080))
+    check(found, values, "coco17")
+    assert found.source.num_frames == FRAMES + 2
+
+
 # With a video, and without
 
 
@@ -339,6 +373,7 @@ def test_without_a_size_the_user_is_asked_for_it(tmp_path: Path):
         ("a.json", {"people": []}, r"one frame of OpenPose's; give the folder"),
         ("a.json", {"nothing": 1}, r"no keypoints of a known format; read are a folder of OpenPose"),
         ("a.json", [{"frame_id": 0, "instances": [{"keypoints": [[1, 2]]}]}], r"frame 1 of the list"),
+        ("a.json", {"meta_info": {}, "instance_info": []}, r"predictions of MMPose or rtmlib \(nobody is in it\)"),
         ("a.txt", 1, r"no keypoints of a known format"),
     ],
 )

@@ -134,6 +134,14 @@ def _ids(frames: np.ndarray, ids: Sequence[int | None]) -> np.ndarray | None:
     return numbers + (1 if numbers.min() == 0 else 0)
 
 
+def whose(value: object) -> int | None:
+    """Who somebody is, by a number of a file, or the first of a list of them; None where it is no whole number."""
+    value = value[0] if isinstance(value, list) and value else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def triples(numbers: object, what: str) -> np.ndarray:
     """(K, 3) of a list of x, y, score, flat or with a list for each keypoint.
 

@@ -24,6 +24,7 @@ from vidpose.keypoint_files.keypoint_table import (
     frame_number,
     layout_of,
     table_of,
+    whose,
 )
 
 _LAYOUTS = {**LAYOUTS, 16: MPII_16}
@@ -48,6 +49,8 @@ def read_mmpose(path: Path, content: Any) -> KeypointTable:
     """
     with reading(path, "predictions of MMPose or rtmlib"):
         frames = content["instance_info"] if isinstance(content, dict) else content
+        if not frames or not isinstance(frames[0], dict):
+            raise ValueError("nobody is in it")
         if "instances" not in frames[0] and _depth(frames[0].get("keypoints")) == 2:
             frames = [{"frame_id": 0, "instances": frames}]
         rows, boxes, numbers, layout = [], [], [], None
@@ -73,7 +76,7 @@ def read_mmpose(path: Path, content: Any) -> KeypointTable:
                         raise ValueError(f"{len(points)} keypoints, where those before have more")
                     row = np.column_stack([points, scores])[order]
                     row[np.array(order) < 0] = 0
-                    rows.append((number, instance.get("track_id"), row))
+                    rows.append((number, whose(instance.get("track_id")), row))
                     boxes.append(_box(instance))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError(f"frame {place + 1} of the list: {error}") from None
@@ -84,7 +87,7 @@ def read_mmpose(path: Path, content: Any) -> KeypointTable:
 def _instances(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The people of a frame, each as MMPose writes them."""
     if "instances" in frame:
-        yield from frame["instances"]
+        yield from frame["instances"] or ()
         return
     scores = frame["scores"] if "scores" in frame else frame["keypoint_scores"]
     for number, (points, own) in enumerate(zip(frame["keypoints"], scores, strict=True)):

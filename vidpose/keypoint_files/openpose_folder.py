@@ -15,7 +15,7 @@ import numpy as np
 
 from vidpose.body.skeletons import BODY_25, OPENPOSE_18, OPENPOSE_MPI_15
 from vidpose.common.inputs import read_json, reading
-from vidpose.keypoint_files.keypoint_table import LAYOUTS, KeypointTable, layout_of, table_of, triples
+from vidpose.keypoint_files.keypoint_table import LAYOUTS, KeypointTable, layout_of, table_of, triples, whose
 
 _LAYOUTS = {25: BODY_25, 18: OPENPOSE_18, 15: OPENPOSE_MPI_15, **LAYOUTS}
 _FIELDS = ("pose_keypoints_2d", "pose_keypoints")
@@ -57,7 +57,7 @@ def read_openpose(path: Path) -> KeypointTable:
                 if layout != layout_of(len(keypoints), _LAYOUTS):
                     raise ValueError(f"{len(keypoints)} keypoints a person, where the files before have {layout.name}")
                 if (keypoints[:, 2] > 0).any():
-                    rows.append((number, _id(person), keypoints[: len(layout)]))
+                    rows.append((number, whose(person.get("person_id")), keypoints[: len(layout)]))
     with reading(path, "a folder of OpenPose's files with somebody in them"):
         first = min(numbers, default=0)
         span = max(numbers) - first + 1
@@ -77,10 +77,3 @@ def _people(content: object) -> list[dict]:
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise ValueError("no list of people")
     return people
-
-
-def _id(person: dict) -> int | None:
-    """Who it is; -1 is nobody known."""
-    number = person.get("person_id")
-    number = number[0] if isinstance(number, list) and number else number
-    return number if isinstance(number, int) and number >= 0 else None

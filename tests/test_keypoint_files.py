@@ -295,6 +295,24 @@ def test_mmpose_of_frames_without_anybody(tmp_path: Path):
     assert found.source.num_frames == FRAMES + 2
 
 
+@pytest.mark.parametrize(
+    "box", [[None] * 4, [], None, "0,0,9,9", [1, 2, 3], [90, 90, 0, 0], [["a"] * 4], [9e300, 0, 9e300, 9], [[]]]
+)
+def test_an_unusable_box_becomes_the_keypoints_own(tmp_path: Path, box: Any):
+    values = people(17)
+    mmpose = [
+        {"frame_id": frame, "instances": [one | {"bbox": box} for one in instances(row)]}
+        for frame, row in enumerate(values)
+    ]
+    coco = [{"image_id": frame, "keypoints": flat(one), "bbox": box} for frame, row in enumerate(values) for one in row]
+    for name, content in (("mmpose.json", mmpose), ("coco.json", coco)):
+        found = take_in(write(tmp_path / name, content), size=(1920, 1080))
+        check(found, values, "coco17")
+        for track in found.tracks:
+            assert (track.boxes[:, :2] < track.keypoints.min(axis=1)).all()
+            assert (track.boxes[:, 2:] > track.keypoints.max(axis=1)).all()
+
+
 # With a video, and without
 
 

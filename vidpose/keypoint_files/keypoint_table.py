@@ -89,7 +89,7 @@ def table_of(
 
     Args:
         rows: frame, id or None, and (K, 3) x, y, score, or (K, 4) x, y, z, score; a keypoint of score 0 is absent.
-        boxes: x0 y0 x1 y1 of each row, if any.
+        boxes: x0 y0 x1 y1 of each row, if any; where one is None, none is used.
         facts: more of the table's attributes.
 
     Raises:
@@ -140,6 +140,26 @@ def whose(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def corners(box: object, *, sized: bool = False) -> list[float] | None:
+    """x0 y0 x1 y1 of a box of a file, or of the first of a list of them; None where it is none of any area.
+
+    Args:
+        sized: the file says x, y, width and height.
+    """
+    box = box[0] if isinstance(box, list) and box and isinstance(box[0], list) else box
+    try:
+        sides = floats(box, "the box")
+    except ValueError:
+        return None
+    if sides.shape != (4,):
+        return None
+    left, top, right, bottom = sides.tolist()
+    if sized:
+        right, bottom = left + right, top + bottom
+    usable = -_FAR <= left < right <= _FAR and -_FAR <= top < bottom <= _FAR
+    return [left, top, right, bottom] if usable else None
 
 
 def triples(numbers: object, what: str) -> np.ndarray:

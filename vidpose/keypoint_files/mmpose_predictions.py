@@ -19,6 +19,7 @@ from vidpose.keypoint_files.joint_names import joint_of, named_layout
 from vidpose.keypoint_files.keypoint_table import (
     LAYOUTS,
     KeypointTable,
+    corners,
     first_of,
     floats,
     frame_number,
@@ -77,7 +78,7 @@ def read_mmpose(path: Path, content: Any) -> KeypointTable:
                     row = np.column_stack([points, scores])[order]
                     row[np.array(order) < 0] = 0
                     rows.append((number, whose(instance.get("track_id")), row))
-                    boxes.append(_box(instance))
+                    boxes.append(corners(instance.get("bbox")))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError(f"frame {place + 1} of the list: {error}") from None
         first = first_of(numbers)
@@ -109,12 +110,6 @@ def _layout(content: Any, count: int) -> tuple[Skeleton, list[int]]:
             return named_layout(["nose" if name == "neck_base" else name for name in ordered])
     layout = layout_of(count, _LAYOUTS)
     return layout, list(range(len(layout)))
-
-
-def _box(instance: dict[str, Any]) -> list[float] | None:
-    box = instance.get("bbox")
-    box = box[0] if isinstance(box, list) and box and isinstance(box[0], list) else box
-    return floats(box, "bbox").tolist() if isinstance(box, list) and len(box) == 4 else None
 
 
 def _depth(value: object) -> int:

@@ -12,7 +12,7 @@ from vidpose.body.geometry import CAMERA_TO_Z_UP
 from vidpose.body.skeletons import H36M_17, SKELETONS
 from vidpose.common.cells import number_in, read_cells
 from vidpose.common.inputs import reading, short
-from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable, floats, frame_number, table_of
+from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable, corners, floats, frame_number, table_of
 from vidpose.keypoint_files.markers import as_h36m, rate_of
 
 _FORMAT_VERSION = 1
@@ -50,7 +50,7 @@ def read_own_json(path: Path, content: Any) -> KeypointTable:
                 if frame["keypoints"] is not None:
                     listed = [[0, 0, 0] if one is None else one for one in frame["keypoints"]]
                     rows.append((number, frame_number(person["id"], "id"), floats(listed, "keypoints")))
-                    boxes.append(frame["box"])
+                    boxes.append(corners(frame["box"]))
         fps = rate_of(source["fps"]) if source["fps"] else None
         size = (int(source["width"]), int(source["height"]))
         return table_of(

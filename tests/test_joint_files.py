@@ -59,6 +59,13 @@ def test_what_is_wrong_with_our_own_files_is_said(suffix: str, old: str, new: st
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("number", "read"), [(1_000_000_001, 1), (0, 1), (-4, 1), (7, 7)])
+def test_ids_of_a_table_of_joints_are_ids_of_a_result(number: int, read: int, tmp_path: Path):
+    [path] = FORMATS["csv"].write(result_of(track_of(world_joints(10))), tmp_path / "a")
+    path.write_text(path.read_text().replace("\n1,", f"\n{number},"))
+    assert [track.id for track in take_in(path).tracks] == [read]
+
+
 @pytest.mark.parametrize("name", ["trc", "c3d", "csv"])
 def test_our_own_joints_come_back(name: str, tmp_path: Path):
     place = "camera" if name == "csv" else "world"

@@ -286,6 +286,22 @@ def test_whole_numbers_say_who_is_who_in_every_format(tmp_path: Path, ids: tuple
         assert not told or [track.id for track in found.tracks] == [4, 7]
 
 
+@pytest.mark.parametrize(
+    ("ids", "kept"),
+    [((10**9 - 1, 10**9), (10**9 - 1, 10**9)), ((0, 5), (1, 6)), ((0, 10**9), (1, 2)), ((10**9 + 1, 10**25), (1, 2))],
+)
+def test_ids_that_no_result_can_have_are_counted_from_one(tmp_path: Path, ids: tuple, kept: tuple):
+    values = people(17)
+    listed = [
+        {"image_id": frame, "keypoints": flat(one), "track_id": id_}
+        for frame, row in enumerate(values) for one, id_ in zip(row, ids, strict=True)
+    ]  # fmt: skip
+    found = take_in(write(tmp_path / "a.json", listed), size=(1920, 1080))
+    assert tuple(track.id for track in found.tracks) == kept
+    found.save(tmp_path / "a.npz")
+    assert tuple(track.id for track in PoseResult.load(tmp_path / "a.npz").tracks) == kept
+
+
 def test_mmpose_of_frames_without_anybody(tmp_path: Path):
     values = people(17)
     listed = [{"frame_id": frame, "instances": instances(row)} for frame, row in enumerate(values)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.result_file import MAX_ID
 from vidpose.body.skeletons import COCO_17, COCO_FEET_23, HALPE_26, Skeleton
 from vidpose.common.inputs import short
 
@@ -130,8 +131,16 @@ def _ids(frames: np.ndarray, ids: Sequence[int | None]) -> np.ndarray | None:
     pairs = set(zip(frames.tolist(), ids, strict=True))
     if len(pairs) < len(frames):
         return None
-    numbers = np.array(ids, np.int64)
-    return numbers + (1 if numbers.min() == 0 else 0)
+    return from_one([id_ for id_ in ids if id_ is not None])
+
+
+def from_one(ids: Sequence[int]) -> np.ndarray:
+    """(M,) the ids as they are, if a result can have them; one more, if they begin with 0; else 1, 2, 3 in order."""
+    shift = 1 if min(ids, default=1) == 0 else 0
+    if min(ids, default=1) < 0 or max(ids, default=1) + shift > MAX_ID:
+        number = {id_: place for place, id_ in enumerate(sorted(set(ids)), start=1)}
+        return np.array([number[id_] for id_ in ids], np.int64)
+    return np.array(ids, np.int64) + shift
 
 
 def whose(value: object) -> int | None:

@@ -74,6 +74,35 @@ def test_openpose_of_people_whose_hands_alone_were_found(tmp_path: Path, body: d
     check(take_in(folder, size=(1920, 1080), fps=30), values, "body25")
 
 
+def renamed(folder: Path, to: str, where: Path) -> None:
+    where.mkdir(exist_ok=True)
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(where / to.format(number, letter=chr(ord("a") + number)))
+
+
+@pytest.mark.parametrize("names", [("one_{:06d}_keypoints.json", "two_{:06d}_keypoints.json"),
+                                   ("cam1_{}.json", "cam2_{}.json")])  # fmt: skip
+def test_openpose_s_files_of_two_videos_are_refused(tmp_path: Path, names: tuple[str, str]):
+    for number, name in enumerate(names):
+        renamed(openpose(tmp_path / f"op{number}", people(25)), name, tmp_path / "both")
+    first, second = (name.format(0) for name in names)
+    with pytest.raises(
+        VidposeError, match=f"both: {first} and {second} are both of frame 0; give a folder with the files"
+    ):
+        take_in(tmp_path / "both", size=(1920, 1080))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{letter}_keypoints.json", "{letter}_walk2_keypoints.json", "{:03d}_cam2_keypoints.json", "walk2_{}_720p.json",
+     "walk_2_{}.json"],
+)  # fmt: skip
+def test_openpose_s_files_are_in_order_whatever_else_their_names_say(tmp_path: Path, name: str):
+    values = people(25)
+    renamed(openpose(tmp_path / "op", values), name, tmp_path / "renamed")
+    check(take_in(tmp_path / "renamed", size=(1920, 1080), fps=25), values, "body25")
+
+
 def test_body_25_means_what_it_says():
     """OpenPose's documentation: 8 is the middle of the hips, 9 the right one, 19 the left big toe."""
     assert [BODY_25.joints[i] for i in (0, 1, 4, 8, 9, 14, 15, 18, 19, 24)] == [

@@ -358,6 +358,29 @@ def test_an_unusable_box_becomes_the_keypoints_own(tmp_path: Path, box: Any):
             assert (track.boxes[:, 2:] > track.keypoints.max(axis=1)).all()
 
 
+@pytest.mark.parametrize("nothing", [None, float("nan"), float("inf")])
+def test_a_keypoint_that_is_no_number_is_absent(tmp_path: Path, nothing: float | None):
+    values = people(17)
+    coco = [
+        {"image_id": frame, "keypoints": [nothing, nothing, *flat(one)[2:50], nothing], "score": nothing,
+         "bbox": [nothing] * 4, "track_id": nothing}
+        for frame, row in enumerate(values) for one in row
+    ]  # fmt: skip
+    folder = openpose(tmp_path / "op", people(25))
+    for path in folder.iterdir():
+        content = json.loads(path.read_text())
+        for person in content["people"]:
+            person["pose_keypoints_2d"] = [nothing, nothing, *person["pose_keypoints_2d"][2:74], nothing]
+        write(path, content)
+    for path in (write(tmp_path / "a.json", coco), folder):
+        found = take_in(path, size=(1920, 1080))
+        assert [len(track) for track in found.tracks] == [FRAMES] * 2
+        for track in found.tracks:
+            assert (track.scores[:, [0, -1]] == 0).all()
+            assert np.isnan(track.keypoints[:, [0, -1]]).all()
+            assert np.isfinite(track.keypoints[:, 1:-1]).all()
+
+
 # With a video, and without
 
 

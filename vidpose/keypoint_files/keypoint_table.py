@@ -184,7 +184,7 @@ def triples(numbers: object, what: str) -> np.ndarray:
 
 
 def floats(numbers: object, what: str) -> np.ndarray:
-    """An array of a list, of lists, of numbers; null is NaN.
+    """An array of a list, of lists, of numbers; null is NaN, which is no number either.
 
     Raises:
         ValueError: it is none, or of uneven lists.

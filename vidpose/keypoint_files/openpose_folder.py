@@ -55,7 +55,7 @@ def read_openpose(path: Path) -> KeypointTable:
     rows, layout = [], None
     for number, file in sorted(zip(numbers, files, strict=True)):
         with reading(file, "one of OpenPose's files", "give the folder that it wrote"):
-            content = read_json(file)
+            content = read_json(file, nan=True)
             for person in _people(content):
                 listed = next((person[key] for key in _FIELDS if key in person), None)
                 if not listed:  # whose face or hands alone were found

@@ -89,6 +89,16 @@ def test_mediapipe_landmarks_as_a_table(tmp_path: Path, shape: str):
     np.testing.assert_allclose(found.source.times, np.arange(FRAMES) / 25)
 
 
+@pytest.mark.parametrize("start", [0, 1_700_000_000_000])
+def test_milliseconds_since_1970_count_from_the_first(tmp_path: Path, start: int):
+    values = people(33)[:, 0] / [1920, 1080, 1]
+    names = ["timestamp_ms", *(f"{axis}{n + 1}" for n in range(33) for axis in "xyv")]
+    lines = [",".join(map(str, [start + 40 * frame, *row.ravel()])) for frame, row in enumerate(values)]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(names), *lines]))
+    found = take_in(tmp_path / "a.csv", size=(1920, 1080))
+    np.testing.assert_allclose(found.source.times, np.arange(FRAMES) / 25, atol=1e-6)
+
+
 def test_a_table_of_some_landmarks_leaves_the_others_absent(tmp_path: Path):
     names = ["left_shoulder", "right_shoulder", "left_hip", "right_hip", "left_knee", "right_knee"]
     lines = [",".join(f"{name}_{axis}" for name in names for axis in "xy")]

@@ -440,6 +440,27 @@ def test_without_a_size_the_user_is_asked_for_it(tmp_path: Path):
         take_in(openpose(tmp_path / "op", people(25)))
 
 
+def test_a_size_may_be_written_as_the_command_has_it(tmp_path: Path):
+    values = people(25)
+    folder = openpose(tmp_path / "op", values)
+    for size in ("1920x1080", (1920, 1080)):
+        found = PoseResult.from_openpose(folder, size=size, fps=Fraction(30000, 1001))
+        assert (found.source.width, found.source.height) == (1920, 1080)
+        assert found.source.fps == Fraction(30000, 1001)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [({"size": "large"}, "`size=large`: a width and a height in pixels are wanted, as in 1920x1080"),
+     ({"size": (0, 9)}, "`size=0x9`: a width"), ({"fps": 0}, "`fps=0.0`: a number above 0 is wanted"),
+     ({"fps": -5}, "`fps=-5.0`: a number above 0"), ({"fps": float("nan")}, "`fps=nan`: a number above 0"),
+     ({"slow_motion": 0}, "`slow_motion=0.0`: a number above 0")],
+)  # fmt: skip
+def test_numbers_that_cannot_be_are_refused_in_python_as_in_the_command(tmp_path: Path, how: Any, message: str):
+    with pytest.raises(UsageError, match=message):
+        PoseResult.from_openpose(openpose(tmp_path / "op", people(25)), **{"size": "1920x1080"} | how)
+
+
 # What is wrong
 
 

@@ -23,6 +23,7 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import reading
 from vidpose.keypoint_files import KeypointTable, check_kind, read_keypoints
 from vidpose.people.tracker import Tracker
+from vidpose.pipeline.choices import Filming
 from vidpose.pipeline.keypoint_times import at_times, since_start
 from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
@@ -56,7 +57,7 @@ def take_in(
     path: Path,
     *,
     video: Path | None = None,
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] | str | None = None,
     fps: float | Fraction | None = None,
     slow_motion: float | Fraction = 1,
 ) -> PoseResult:
@@ -65,7 +66,8 @@ def take_in(
     Args:
         path: a result (`.npz`), or a file or folder of one of `vidpose.keypoint_files.FORMATS`.
         video: the keypoints are of, for the picture's size and the frames' times.
-        size: (width, height) in pixels of the picture that the keypoints are in; None: the video's, or the file's.
+        size: (width, height) in pixels, or "1920x1080", of the picture that the keypoints are in; None: the video's, or
+            the file's.
         fps: frames a second; None: those of the video, else of the file, else 30.
         slow_motion: how many times slower than life the video is.
 
@@ -74,14 +76,16 @@ def take_in(
         camera whose place in the world is known; their 2D keypoints are what that camera would see.
 
     Raises:
-        UsageError: nothing tells the picture's size.
+        UsageError: nothing tells the picture's size; or a number cannot be.
         VidposeError: a file is missing, damaged, of no known format, or of another video.
     """
     check_local(str(path))
+    filming = Filming(None if fps is None else float(fps), float(slow_motion), size)
+    filming.check()
     if path.is_file() and path.suffix.lower() == ".npz":
         return PoseResult.load(path)
     with reading(path, "a file of keypoints that can be"):
-        result = _taken_in(path, video, size, fps, slow_motion)
+        result = _taken_in(path, video, filming.picture, fps, slow_motion)
         check_result(result)
     return result
 

@@ -241,6 +241,13 @@ def test_other_rates_than_the_video_s_meet_its_frames_by_time(tmp_path: Path, cf
     assert track.frames[track.seen].tolist() == [3, 5, 7, 9]
 
 
+@pytest.mark.parametrize("step", [1 / FPS, 1 / (2 * FPS)])
+def test_times_of_slow_motion_are_the_video_s_or_those_of_life(tmp_path: Path, step: float, cfr_clip: Path):
+    path = late_trc(tmp_path / "a", 4 * step + np.arange(6) * step)
+    [track] = take_in(path, video=cfr_clip, slow_motion=2).tracks
+    assert track.frames.tolist() == list(range(4, 10))
+
+
 def test_a_pause_in_a_gltf_is_no_frame(tmp_path: Path):
     times = np.arange(40) / FPS + np.where(np.arange(40) >= 15, 3, 0)
     result = result_of(track_of(world_joints(40)), times=times)

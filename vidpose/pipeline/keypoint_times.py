@@ -25,6 +25,9 @@ _LATEST = 6 * 3600.0
 _MOST_BEFORE = 10**7
 """Frames before it."""
 
+_LOOSE = 0.1
+"""Of a step from frame to frame, that it may differ from the rate that the file states."""
+
 _ROUNDING = 0.01
 """Of a step from frame to frame: times are written with few digits."""
 
@@ -34,7 +37,9 @@ def since_start(table: KeypointTable) -> KeypointTable:
     if table.times is None:
         return table
     times = table.times
-    step = 1 / float(table.fps) if table.fps else _step(times)
+    step = _step(times)
+    if table.fps and (not step or abs(step * table.fps - 1) < _LOOSE):
+        step = 1 / float(table.fps)  # which is exact, where times are rounded
     before = int(times[0] / step + _ROUNDING) if step and 0 <= times[0] <= _LATEST else _MOST_BEFORE + 1
     if before > _MOST_BEFORE:
         return replace(table, times=times - times[0])

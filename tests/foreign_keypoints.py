@@ -29,6 +29,14 @@ def write(path: Path, content: Any) -> Path:
     return path
 
 
+def instances(row: np.ndarray) -> list[dict[str, Any]]:
+    """A frame's people as MMPose has them."""
+    return [
+        {"keypoints": one[:, :2].tolist(), "keypoint_scores": one[:, 2].tolist(), "bbox": [[1, 2, 300, 400]]}
+        for one in row
+    ]  # fmt: skip
+
+
 def openpose(folder: Path, values: np.ndarray, ids: bool = False, first: int = 0) -> Path:
     folder.mkdir()
     for frame, row in enumerate(values):

@@ -165,6 +165,42 @@ def test_points_of_biomechanics_programs(tmp_path, write, suffix):
     assert set(motion.made_up) == {"spine", "thorax", "nose", "head_top"}
 
 
+@pytest.mark.parametrize(("unit", "leg"), [("mm", r"0\.00\d+"), ("m", r"\d\d0")])
+def test_a_unit_that_makes_no_body_is_said(tmp_path, unit, leg):
+    """Metres that are called mm, and millimetres that are called m."""
+    joints = truth(mocap_files.movement(20)) / (1000 if unit == "mm" else 1)
+    path = trc_of(tmp_path / "walk.trc", joints, [joint.title() for joint in NEEDED])
+    path.write_text(path.read_text().replace("\tmm\n", f"\t{unit}\n"))
+    with pytest.raises(VidposeError, match=rf"walk\.trc: a leg {leg} m long, its lengths taken as {unit}; correct the"):
+        read_motion(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_joints_that_are_never_seen_are_named(tmp_path):
+    joints = truth(mocap_files.movement(20))
+    names = [joint.title() for joint in NEEDED]
+    hip = NEEDED.index("left_hip")
+    joints[:, hip] = np.nan
+    with pytest.raises(VidposeError, match=r"walk\.trc: left_hip is in none of 20 frames"):
+        read_motion(trc_of(tmp_path / "walk.trc", joints, names))
+    joints = truth(mocap_files.movement(20))
+    joints[:17, hip], joints[17:, hip + 1] = np.nan, np.nan
+    with pytest.raises(
+        VidposeError, match=r"no frame has all joints; left_hip is in 3 of 20, the fewest; fill the gaps"
+    ):
+        read_motion(trc_of(tmp_path / "walk.trc", joints, names))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_joint_that_is_never_seen_and_not_needed_is_made_up(tmp_path):
+    joints = np.concatenate([truth(mocap_files.movement(20)), np.full((20, 2, 3), np.nan)], axis=1)
+    [motion] = read_motion(
+        trc_of(tmp_path / "walk.trc", joints, [*(joint.title() for joint in NEEDED), "Nose", "Spine1"])
+    )
+    assert np.isfinite(motion.joints).all()
+    assert {"nose", "spine"} <= set(motion.made_up)
+
+
 @pytest.mark.parametrize("name", ["bvh", "trc", "c3d"])
 def test_what_vidpose_exports_is_motion(tmp_path, name):
     [path] = FORMATS[name].write(result_of(track_of(world_joints(20))), tmp_path / "walk")
@@ -242,6 +278,32 @@ def test_a_folder_of_recordings_becomes_shards_that_train(recordings, tmp_path):
     )  # fmt: skip
     assert code == 0, output
     assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+def test_a_file_that_cannot_be_read_is_left_out(recordings, tmp_path):
+    text = (recordings / "cem" / "take1.bvh").read_text()
+    (recordings / "ada" / "take0.bvh").write_text(text[: text.index("Frames:")] + "Frames: 0\nFrame Time: 0.01\n")
+    (recordings / "dan").mkdir()
+    (recordings / "dan" / "broken.bvh").write_text("HIERARCHY\n")
+    code, output = run("data", "prepare", "motion", "--source", recordings, "--out", tmp_path / "mine")
+    assert code == 0, output
+    flat = " ".join(output.split())
+    assert "take0.bvh, line" in flat
+    assert "no frames, so nothing moves" in flat
+    assert "broken.bvh: no HIERARCHY and MOTION" in flat
+    assert "ada: 2 files, 1 sequences, 2 s, train" in flat
+    assert "dan:" not in flat
+    assert sum(len(load_cmu(tmp_path / "mine", split).positions) for split in ("train", "val", "test")) == 5 * 100
+
+
+def test_where_no_file_can_be_read_the_first_says_why(tmp_path):
+    (tmp_path / "source").mkdir()
+    for name in ("one.bvh", "two.trc"):
+        (tmp_path / "source" / name).write_text("HIERARCHY\n")
+    code, output = run("data", "prepare", "motion", "--source", tmp_path / "source", "--out", tmp_path / "mine")
+    assert code != 0
+    assert "one.bvh: no HIERARCHY and MOTION" in " ".join(output.split())
+    assert not list((tmp_path / "mine").glob("*"))
 
 
 def test_folders_named_after_splits_decide(recordings, tmp_path):

@@ -60,6 +60,13 @@ def test_what_is_wrong_with_our_own_files_is_said(suffix: str, old: str, new: st
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("number", "read"), [(1_000_000_001, 1), (0, 1), (-4, 1), (7, 7)])
+def test_ids_of_a_table_of_joints_are_ids_of_a_result(number: int, read: int, tmp_path: Path):
+    [path] = FORMATS["csv"].write(result_of(track_of(world_joints(10))), tmp_path / "a")
+    path.write_text(path.read_text().replace("\n1,", f"\n{number},"))
+    assert [track.id for track in take_in(path).tracks] == [read]
+
+
 @pytest.mark.parametrize("name", ["trc", "c3d", "csv"])
 def test_our_own_joints_come_back(name: str, tmp_path: Path):
     place = "camera" if name == "csv" else "world"
@@ -107,6 +114,34 @@ def test_joints_of_pose2sim_are_joints(tmp_path: Path):
     points = (track.joints + track.roots[:, None]) @ found.camera.to_world[:, :3].T + found.camera.to_world[:, 3]
     np.testing.assert_allclose(points[:, knee], world[:, knee], atol=0.02)
     np.testing.assert_allclose(points[:4, 1:7], world[:4, 1:7], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [(1e-3, r"a body 0\.001\d m high where lengths are in mm;"), (1e-2, r"a body 0\.01\d m high where"),
+     (100, r"a body 1[0-9]0 m high where lengths are in m;"), (1, "")],
+)  # fmt: skip
+def test_units_that_are_wrong_are_said(tmp_path: Path, factor: float, message: str):
+    [path] = FORMATS["trc"].write(result_of(track_of(world_joints(10))), tmp_path / "a")
+    unit = {1e-3: "mm", 1e-2: "cm"}.get(factor, "m")
+    lines = path.read_text().splitlines()
+    lines[2] = "\t".join(unit if cell == "m" else cell for cell in lines[2].split("\t"))
+    if factor > 1:
+        lines[6:] = ["\t".join([*line.split("\t")[:2], *(f"{factor * float(cell or 'nan')}" for cell in
+                     line.split("\t")[2:])]) for line in lines[6:]]  # fmt: skip
+    path.write_text("\n".join(lines) + "\n")
+    if message:
+        with pytest.raises(VidposeError, match=message + ".*correct the file's unit, or scale it to metres"):
+            take_in(path)
+    else:
+        assert len(take_in(path).tracks[0]) == 10
+
+
+def test_who_lies_or_is_seen_in_part_is_no_small_body(tmp_path: Path):
+    world = world_joints(10)
+    lying = np.stack([world[..., 2], world[..., 1], 0.1 * world[..., 0]], axis=-1)
+    [path] = FORMATS["trc"].write(result_of(track_of(lying)), tmp_path / "a")
+    assert len(take_in(path).tracks[0]) == 10
 
 
 def test_optical_markers_are_no_joints(tmp_path: Path):
@@ -161,6 +196,57 @@ def test_people_of_one_gltf_keep_their_frames(tmp_path: Path):
     first, second = (track.roots[track.frames == 27][0] for track in found.tracks)
     before = expected(world_joints(30), "world")[27, 0] - expected(world_joints(20, 1), "world")[2, 0]
     np.testing.assert_allclose((first - second) * (1, -1, -1), before, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["trc", "c3d", "gltf"])
+def test_who_comes_late_comes_back_at_the_same_frames(tmp_path: Path, name: str, cfr_clip: Path):
+    """The clip has 12 frames at 30 a second."""
+    world = world_joints(7)
+    [path] = FORMATS[name].write(result_of(track_of(world, first=4)), tmp_path / "walk")
+    for video in (None, cfr_clip):
+        [track] = take_in(path, video=video).tracks
+        assert track.frames.tolist() == list(range(4, 11))
+        np.testing.assert_allclose(track.times, np.arange(4, 11) / FPS, atol=1e-4)
+        assert furthest_off(track, world) < 1e-3
+
+
+def late_trc(path: Path, times: np.ndarray, clock: float = 0.0) -> Path:
+    """A TRC of ours with other times, and all that is about them, as other programs write it."""
+    [path] = FORMATS["trc"].write(result_of(track_of(world_joints(len(times)))), path)
+    lines = path.read_text().splitlines()
+    rows = [row for row, line in enumerate(lines) if line[:1].isdigit()][1:]
+    for row, time in zip(rows, times + clock, strict=True):
+        number, _, rest = lines[row].split("\t", 2)
+        lines[row] = f"{number}\t{time:.3f}\t{rest}"
+    facts = lines[2].split("\t")
+    lines[2] = "\t".join([f"{1 / np.diff(times)[0]:g}", *facts[1:]])
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("clock", [52_341.0, 1.7e6, -3.0])
+def test_a_clock_that_is_no_video_s_begins_with_the_first_frame(tmp_path: Path, clock: float, cfr_clip: Path):
+    path = late_trc(tmp_path / "a", np.arange(6) / FPS, clock)
+    for video in (None, cfr_clip):
+        [track] = take_in(path, video=video).tracks
+        assert track.frames.tolist() == list(range(6))
+        np.testing.assert_allclose(track.times, np.arange(6) / FPS, atol=2e-3)
+
+
+def test_other_rates_than_the_video_s_meet_its_frames_by_time(tmp_path: Path, cfr_clip: Path):
+    twice = late_trc(tmp_path / "a", 0.1 + np.arange(11) / (2 * FPS))
+    [track] = take_in(twice, video=cfr_clip).tracks
+    assert track.frames.tolist() == list(range(3, 9))
+    half = late_trc(tmp_path / "b", 0.1 + np.arange(4) / (FPS / 2))
+    [track] = take_in(half, video=cfr_clip).tracks
+    assert track.frames[track.seen].tolist() == [3, 5, 7, 9]
+
+
+@pytest.mark.parametrize("step", [1 / FPS, 1 / (2 * FPS)])
+def test_times_of_slow_motion_are_the_video_s_or_those_of_life(tmp_path: Path, step: float, cfr_clip: Path):
+    path = late_trc(tmp_path / "a", 4 * step + np.arange(6) * step)
+    [track] = take_in(path, video=cfr_clip, slow_motion=2).tracks
+    assert track.frames.tolist() == list(range(4, 10))
 
 
 def test_a_pause_in_a_gltf_is_no_frame(tmp_path: Path):

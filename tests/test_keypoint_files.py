@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from foreign_keypoints import FRAMES, check, flat, openpose, people, write
+from foreign_keypoints import FRAMES, check, flat, instances, openpose, people, write
 
 from vidpose.body.skeletons import BODY_25, COCO_17, H36M_17, HALPE_26
 from vidpose.body.tracks import PoseResult
@@ -189,13 +189,6 @@ def test_ids_of_pictures_that_count_nothing_are_taken_in_order(tmp_path: Path, c
 # MMPose and rtmlib
 
 
-def instances(row: np.ndarray) -> list[dict[str, Any]]:
-    return [
-        {"keypoints": one[:, :2].tolist(), "keypoint_scores": one[:, 2].tolist(), "bbox": [[1, 2, 300, 400]]}
-        for one in row
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(("count", "layout"), [(17, "coco17"), (26, "halpe26"), (133, "coco-feet23"), (16, "mpii16")])
 def test_mmpose_inferencer_and_demo(tmp_path: Path, count: int, layout: str):
     values = people(count)
@@ -325,6 +318,7 @@ def test_without_a_size_the_user_is_asked_for_it(tmp_path: Path):
         ("a.json", {"people": []}, r"one frame of OpenPose's; give the folder"),
         ("a.json", {"nothing": 1}, r"no keypoints of a known format; read are a folder of OpenPose"),
         ("a.json", [{"frame_id": 0, "instances": [{"keypoints": [[1, 2]]}]}], r"frame 1 of the list"),
+        ("a.json", {"meta_info": {}, "instance_info": []}, r"predictions of MMPose or rtmlib \(nobody is in it\)"),
         ("a.txt", 1, r"no keypoints of a known format"),
     ],
 )

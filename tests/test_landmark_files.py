@@ -89,6 +89,16 @@ def test_mediapipe_landmarks_as_a_table(tmp_path: Path, shape: str):
     np.testing.assert_allclose(found.source.times, np.arange(FRAMES) / 25)
 
 
+@pytest.mark.parametrize("start", [0, 1_700_000_000_000])
+def test_milliseconds_since_1970_count_from_the_first(tmp_path: Path, start: int):
+    values = people(33)[:, 0] / [1920, 1080, 1]
+    names = ["timestamp_ms", *(f"{axis}{n + 1}" for n in range(33) for axis in "xyv")]
+    lines = [",".join(map(str, [start + 40 * frame, *row.ravel()])) for frame, row in enumerate(values)]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(names), *lines]))
+    found = take_in(tmp_path / "a.csv", size=(1920, 1080))
+    np.testing.assert_allclose(found.source.times, np.arange(FRAMES) / 25, atol=1e-6)
+
+
 def test_a_table_of_some_landmarks_leaves_the_others_absent(tmp_path: Path):
     names = ["left_shoulder", "right_shoulder", "left_hip", "right_hip", "left_knee", "right_knee"]
     lines = [",".join(f"{name}_{axis}" for name in names for axis in "xy")]
@@ -120,7 +130,7 @@ def deeplabcut_csv(path: Path, values: np.ndarray, individuals: bool, index: lis
         table.writerow(["bodyparts", *(part for _, part, _ in columns)])
         table.writerow(["coords", *(coordinate for _, _, coordinate in columns)])
         for frame, row in enumerate(values):
-            table.writerow([frame, *flat(row)])
+            table.writerow([frame if index is None else index[frame], *flat(row)])
     return path
 
 
@@ -131,6 +141,22 @@ def test_deeplabcut_csv(tmp_path: Path):
     np.testing.assert_allclose(track.keypoints, values[:, 0, :, :2], atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("index", "frames"),
+    [(range(38, 50), range(38, 50)), (range(0, 24, 2), range(0, 24, 2)), 
+     ([f"{n}.0" for n in range(3, 15)], range(3, 15)),
+     ([f"labeled-data/take2/img{n:04d}.png" for n in range(5, 17)], range(5, 17)), ([""] * 12, range(12)),
+     (["x.png"] * 12, range(12)), ([7] * 12, range(12))],
+)  # fmt: skip
+def test_deeplabcut_rows_are_of_the_frames_that_they_name(tmp_path: Path, index: Any, frames: Any):
+    values = people(17)
+    path = deeplabcut_csv(tmp_path / "a.csv", values, True, [str(name) for name in index])
+    found = take_in(path, size=(1920, 1080), fps=25)
+    for track in found.tracks:
+        assert track.frames[track.seen].tolist() == list(frames)
+        np.testing.assert_allclose(track.times[track.seen], np.array(frames) / 25)
+
+
 def test_deeplabcut_of_a_mouse_says_what_it_lacks(tmp_path: Path):
     lines = ["scorer,DLC,DLC,DLC", "bodyparts,snout,snout,snout", "coords,x,y,likelihood", "0,1,2,0.9"]
     (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
@@ -138,7 +164,7 @@ def test_deeplabcut_of_a_mouse_says_what_it_lacks(tmp_path: Path):
         take_in(tmp_path / "a.csv", size=(640, 480))
 
 
-def deeplabcut_h5(path: Path, values: np.ndarray, pickled: Any = None) -> Path:
+def deeplabcut_h5(path: Path, values: np.ndarray, pickled: Any = None, first: int = 0) -> Path:
     """As pandas and PyTables lay it out: records of an index and a block, the columns pickled in an attribute."""
     import pickle
 
@@ -149,7 +175,7 @@ def deeplabcut_h5(path: Path, values: np.ndarray, pickled: Any = None) -> Path:
         for person in range(2) for part in COCO_17.joints for coordinate in ("x", "y", "likelihood")
     ]  # fmt: skip
     records = np.zeros(len(values), dtype=[("index", "<i8"), ("values_block_0", "<f8", (len(columns),))])
-    records["index"], records["values_block_0"] = np.arange(len(values)), values.reshape(len(values), -1)
+    records["index"], records["values_block_0"] = first + np.arange(len(values)), values.reshape(len(values), -1)
     with h5py.File(path, "w") as file:
         group = file.create_group("df_with_missing")
         group.create_dataset("table", data=records)
@@ -160,6 +186,8 @@ def deeplabcut_h5(path: Path, values: np.ndarray, pickled: Any = None) -> Path:
 def test_deeplabcut_h5(tmp_path: Path):
     values = people(17)
     check(take_in(deeplabcut_h5(tmp_path / "a.h5", values), size=(1920, 1080)), values, "coco17")
+    late = take_in(deeplabcut_h5(tmp_path / "late.h5", values, first=38), size=(1920, 1080), fps=25)
+    assert [track.frames[[0, -1]].tolist() for track in late.tracks] == [[38, 49], [38, 49]]
     deeplabcut_h5(tmp_path / "b.h5", values, pickled=print)
     with pytest.raises(VidposeError, match=r"holds (__builtin__|builtins)\.print, which is no plain data"):
         take_in(tmp_path / "b.h5", size=(1920, 1080))

@@ -148,6 +148,12 @@ def test_bvh_worked_by_hand(tmp_path):
     np.testing.assert_allclose(animation.positions[0], [[10, 20, 30], [10, 20, 27], [8, 20, 27]], atol=1e-12)
 
 
+def test_a_bvh_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "01_01.bvh").write_text(SMALL_BVH, encoding="utf-8-sig")
+    animation, _ = read_bvh(tmp_path / "01_01.bvh")
+    assert animation.positions[0].tolist() == small_bvh(tmp_path)[0].positions[0].tolist()
+
+
 def test_positions_of_a_bvh_joint_replace_its_offset(tmp_path):
     text = SMALL_BVH.replace("CHANNELS 3 Z", "CHANNELS 5 Xposition Yposition Z").replace(
         "90 90 0 0 0 90", "0 0 0 7 8 0 0 0"
@@ -223,7 +229,17 @@ def test_a_broken_amc_is_one_line(tmp_path, amc, problem):
         ("CHANNELS 3 Zrotation", "CHANNELS 3 Wrotation", "line 9: unknown channel 'Wrotation'"),
         ("OFFSET 2 0 0", "OFFSET 2 0", "line 12: 2 numbers, where 3 were expected"),
         ("OFFSET 2 0 0", "WEIGHT 2", "line 12: 'WEIGHT' out of place"),
-        ("Frames: 1", "Frames: 2", "line 19: 1 frames, where 2 are announced"),
+        ("Frames: 1", "Frames: 2", "line 19: 1 frames, where 2 are announced; the file is cut off"),
+        (
+            "0 90\n",
+            "0 90\n10 20 30 90 90 0 0 0 90\n",
+            "line 17: 1 frames are announced, and 2 follow; correct the number",
+        ),
+        (
+            "Frames: 1\nFrame Time: 0.0083333\n10 20 30 90 90 0 0 0 90",
+            "Frames: 0\nFrame Time: 0.0083333",
+            "line 17: no frames, so nothing moves",
+        ),
         ("Frames: 1\n", "", "must begin with `Frames:`"),
         ("Frame Time: 0.0083333", "Frame Time: 0", "line 18: a frame time of 0 s"),
         ("Frame Time: 0.0083333", "Frame Time: 1e-30", "line 18: a frame time of 1e-30 s"),

@@ -179,7 +179,7 @@ def test_what_nothing_would_look_at_is_refused(plain, tmp_path):
         Job.of(["a.mp4"], size="640x480").check_settings()
     with pytest.raises(UsageError, match="`size=wide`: a width and a height in pixels are wanted"):
         Job.of(saved=[tmp_path / "a.json"], size="wide").check_settings()
-    with pytest.raises(UsageError, match=r"`slow_motion=0`: a number from 0\.001 to a million is wanted"):
+    with pytest.raises(UsageError, match=r"`slow_motion=0`: a number above 0 is wanted, from 0\.001 to a million"):
         Job.of(["a.mp4"], slow_motion=0).check_settings()
     with pytest.raises(UsageError, match=r"`threads=1000000000000`: a number from 1 to 1024 is wanted"):
         Job.of(["a.mp4"], threads=10**12).check_settings()

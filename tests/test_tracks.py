@@ -67,6 +67,14 @@ def test_a_camera_may_be_missing_or_know_no_floor(camera, result, tmp_path):
     assert PoseResult.load(tmp_path / "r.npz").camera == camera
 
 
+@pytest.mark.parametrize("number", [0, -1, 10**9 + 1])
+def test_an_id_that_could_not_be_read_is_not_saved(number, result, tmp_path):
+    strange = result.with_tracks((replace(result.tracks[0], id=number),))
+    with pytest.raises(VidposeError, match=rf"a\.npz: a person has id {number}, where ids from 1 to 1000000000 can be"):
+        strange.save(tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_result_of_the_first_format_is_read(result, tmp_path):
     result.save(tmp_path / "r.npz")
     with np.load(tmp_path / "r.npz") as file:

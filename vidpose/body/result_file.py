@@ -23,6 +23,9 @@ from vidpose.common.npz import NpzArrays, open_npz
 
 FORMAT_VERSION = 5
 
+MAX_ID = 10**9
+"""Of a person, from 1."""
+
 _ARRAYS = tuple(f.name for f in fields(Track) if f.name != "id")
 
 
@@ -30,8 +33,13 @@ def write_result(result: PoseResult, path: Path) -> None:
     """Write every number of a result, bit for bit.
 
     Raises:
-        VidposeError: the file cannot be written.
+        VidposeError: the file cannot be written; or an id is one that nothing would read.
     """
+    wrong = [track.id for track in result.tracks if not 1 <= track.id <= MAX_ID]
+    if wrong:
+        raise VidposeError(
+            f"{path}: a person has id {wrong[0]}, where ids from 1 to {MAX_ID} can be saved; renumber them"
+        )
     source = {**asdict(result.source), "fps": str(result.source.fps) if result.source.fps else None}
     del source["times"]
     header = {
@@ -126,7 +134,7 @@ class _ResultHeader(Struct):
     keypoint_layout: str
     joint_layout: str
     provenance: dict[str, str | int | float | bool | None]
-    ids: list[Annotated[int, Meta(ge=1, le=10**9)]]
+    ids: list[Annotated[int, Meta(ge=1, le=MAX_ID)]]
     camera: _CameraFacts | None = None
     placing: PlacingFacts | None = None
     agreement: ViewFacts | None = None

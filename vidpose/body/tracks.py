@@ -221,7 +221,7 @@ class PoseResult:
         path: str | Path,
         *,
         video: str | Path | None = None,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int] | str | None = None,
         fps: float | Fraction | None = None,
     ) -> PoseResult:
         """What another program found, as a result that `vidpose.infer(from_keypoints=...)` lifts.
@@ -233,11 +233,12 @@ class PoseResult:
         Args:
             path: of the file or folder.
             video: that the keypoints are of, for its size and times.
-            size: (width, height) in pixels of the picture that the keypoints are in, where nothing else says it.
-            fps: frames a second, where nothing else says it.
+            size: (width, height) in pixels, or "1920x1080", of the picture that the keypoints are in, where nothing
+                else says it.
+            fps: frames a second, above 0, where nothing else says it.
 
         Raises:
-            UsageError: nothing says how large the picture is.
+            UsageError: nothing says how large the picture is; or a number cannot be.
             VidposeError: the file is missing, damaged, or of another format or video.
         """
         from vidpose.pipeline.keypoint_intake import take_in

@@ -108,20 +108,23 @@ def read_text(path: Path, limit: int = _MAX_TEXT) -> str:
         raise ValueError(f"it is no text in UTF-8, from byte {error.start} on") from None
 
 
-def strict_json(text: str | bytes) -> Any:
+def strict_json(text: str | bytes, *, nan: bool = False) -> Any:
     """What JSON says, as its standard has it.
+
+    Args:
+        nan: NaN and Infinity may be in it, which the standard does not have, and Python writes.
 
     Raises:
         ValueError, RecursionError: it is damaged, or holds numbers that JSON does not have: NaN, Infinity, 1e999.
     """
     if not text.strip():
         raise ValueError("it is empty")
-    return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    return json.loads(text, parse_constant=float if nan else _no_number, parse_float=_finite)
 
 
-def read_json(path: Path, limit: int = _MAX_TEXT) -> Any:
-    """What a JSON file says; raises as `read_bytes` and `strict_json`."""
-    return strict_json(read_bytes(path, limit))
+def read_json(path: Path, limit: int = _MAX_TEXT, *, nan: bool = False) -> Any:
+    """What a JSON file says; args and raises as `read_bytes` and `strict_json`."""
+    return strict_json(read_bytes(path, limit), nan=nan)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -36,22 +36,35 @@ def prepare_motion(
         report: called with a line for each person, for what was made up, and for what was left out.
         skeleton: which points are which joints, where their names do not tell.
 
+    A file that cannot be read, or whose joints are not found, is left out.
+
     Raises:
-        UsageError: there is no motion capture, or joints are not found by their names.
-        VidposeError: a file cannot be read.
+        UsageError: there is no motion capture; or of no file the joints are found by their names.
+        VidposeError: no file can be read, or nothing is left to train on.
     """
     people = _people(source)
     if not people:
         raise UsageError(f"{source}: no motion capture here; there should be {', '.join(SUFFIXES)} files")
-    split_of = _splits(source, people)
-    sequences: dict[str, list[ShardSequence]] = {split: [] for split in SPLITS}
+    of_person: dict[str, list[ShardSequence]] = {person: [] for person in people}
+    unread: list[VidposeError] = []
     for subject, (person, files) in enumerate(people.items(), start=1):
-        own = [part for trial, path in enumerate(files, start=1)
-               for part in _sequences(path, subject, trial, skeleton, report)]  # fmt: skip
+        for trial, path in enumerate(files, start=1):
+            try:
+                of_person[person] += _sequences(path, subject, trial, skeleton, report)
+            except VidposeError as error:
+                unread.append(error)
+                report(f"left out: {error}")
+    if len(unread) == sum(map(len, people.values())):
+        raise unread[0]
+    # Who has nothing sound takes no place among those who validate or test.
+    split_of = _splits(source, {person: people[person] for person, own in of_person.items() if own})
+    sequences: dict[str, list[ShardSequence]] = {split: [] for split in SPLITS}
+    for person, split in split_of.items():
+        own = of_person[person]
         seconds = sum(len(part.joints) for part in own) / FPS
-        report(f"{person}: {len(files)} files, {len(own)} sequences, {seconds:.0f} s, {split_of[person] or 'split'}")
-        if split_of[person]:
-            sequences[split_of[person]] += own
+        report(f"{person}: {len(people[person])} files, {len(own)} sequences, {seconds:.0f} s, {split or 'split'}")
+        if split:
+            sequences[split] += own
         else:
             for part in own:
                 first, rest = _divided(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def numbered_words(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     with reading(path, "a text of motion capture"):
         # Comments may be in any encoding; what matters is ASCII.
-        text = read_bytes(path).decode("ascii", errors="replace")
+        text = read_bytes(path).removeprefix(codecs.BOM_UTF8).decode("ascii", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
         if words := line.partition("#")[0].split():
             yield number, words

@@ -91,8 +91,14 @@ def _motion(path: Path, lines: list[tuple[int, list[str]]], channels: int) -> tu
     values = np.empty((len(lines) - 2, channels))
     for row, (number, words) in zip(values, lines[2:], strict=True):
         row[:] = numbers(path, number, words, channels)
-    if len(values) != frames or not len(values):
+    if len(values) < frames:
         raise bad_line(path, lines[-1][0], f"{len(values)} frames, where {frames:g} are announced; the file is cut off")
+    if len(values) > frames:
+        raise bad_line(
+            path, lines[0][0], f"{frames:g} frames are announced, and {len(values)} follow; correct the number"
+        )
+    if not len(values):
+        raise bad_line(path, lines[0][0], "no frames, so nothing moves; export the movement with the skeleton")
     rate = 1 / seconds
     # Frame times are printed with few digits: .0083333 is 120 a second.
     return values, float(round(rate)) if abs(rate - round(rate)) < 1e-3 * rate else rate

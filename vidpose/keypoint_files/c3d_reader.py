@@ -22,6 +22,7 @@ class C3dPoints:
         fps: frames a second.
         unit: of length, as the file has it; "" where it says none.
         y_up: POINT's Y_SCREEN says that Y is up. Z is, otherwise.
+        start: seconds from the video's start to the first frame, which only our own files say.
     """
 
     names: tuple[str, ...]
@@ -29,6 +30,7 @@ class C3dPoints:
     fps: float
     unit: str
     y_up: bool
+    start: float | None = None
 
 
 def read_c3d_points(path: Path) -> C3dPoints:
@@ -58,10 +60,19 @@ def read_c3d_points(path: Path) -> C3dPoints:
         points = np.stack(frames).astype(np.float64)[:, : len(names)]
         positions = np.where(points[..., 3:4] < 0, np.nan, points[..., :3])
         unit, screen = (_text(reader, f"POINT:{name}") for name in ("UNITS", "Y_SCREEN"))
-        return C3dPoints(names, positions, float(reader.point_rate), unit, screen == "+Y")
+        return C3dPoints(names, positions, float(reader.point_rate), unit, screen == "+Y", _start(reader))
 
 
 def _text(reader: object, name: str) -> str:
     """A text among the parameters; "" where it is not there."""
     parameter = reader.get(name)  # type: ignore[attr-defined]
     return parameter.bytes.decode("ascii", errors="replace").strip("\0 ") if parameter is not None else ""
+
+
+def _start(reader: object) -> float | None:
+    """What `vidpose.export.c3d` says of the first frame; None where it is not there, or no time."""
+    parameter = reader.get("VIDPOSE:START")  # type: ignore[attr-defined]
+    if parameter is None or len(parameter.bytes) != 4:
+        return None
+    start = float(np.frombuffer(parameter.bytes, "<f4")[0])
+    return start if np.isfinite(start) else None

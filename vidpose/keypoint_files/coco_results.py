@@ -19,6 +19,7 @@ from vidpose.common.inputs import reading, short
 from vidpose.keypoint_files.keypoint_table import (
     LAYOUTS,
     KeypointTable,
+    corners,
     counting_place,
     first_of,
     floats,
@@ -26,6 +27,7 @@ from vidpose.keypoint_files.keypoint_table import (
     layout_of,
     table_of,
     triples,
+    whose,
 )
 
 log = logging.getLogger(__name__)
@@ -66,8 +68,8 @@ def read_coco(path: Path, content: Any) -> KeypointTable:
                 if len(keypoints) < len(layout):
                     raise ValueError(f"{len(keypoints)} keypoints, where those before have {len(layout)}")
                 frame = frame_number(person.get("image_id"), "image_id", place)
-                rows.append((frame, _id(person), keypoints[: len(layout)]))
-                boxes.append(_box(person))
+                rows.append((frame, whose(person.get("track_id", person.get("idx"))), keypoints[: len(layout)]))
+                boxes.append(corners(person.get("bbox", person.get("box")), sized=True))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError(f"person {number}: {error}") from None
         rows, first = _in_order(path, rows)
@@ -86,20 +88,6 @@ def _keypoints(person: dict[str, Any]) -> np.ndarray:
     elif np.isin(keypoints[:, 2], (0, 1, 2)).all() and (keypoints[:, 2] == 2).any():
         keypoints[:, 2] /= 2  # visibility: 1 is hidden
     return keypoints
-
-
-def _id(person: dict[str, Any]) -> int | None:
-    number = person.get("track_id", person.get("idx"))
-    number = number[0] if isinstance(number, list) and number else number
-    return int(number) if isinstance(number, int | float) and number == int(number) else None
-
-
-def _box(person: dict[str, Any]) -> list[float] | None:
-    box = person.get("bbox", person.get("box"))
-    if not isinstance(box, list) or len(box) != 4:
-        return None
-    left, top, width, height = floats(box, "the box").tolist()
-    return [left, top, left + width, top + height]
 
 
 def _of_images(content: dict[str, Any]) -> dict[str, Any]:

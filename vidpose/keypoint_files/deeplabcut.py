@@ -1,13 +1,14 @@
 """DeepLabCut's results: CSV, and the HDF5 that pandas writes.
 
 "DeepLabCut user guide": columns of scorer, individuals if there are several, bodyparts, and coords x, y, likelihood; a
-row a frame. Body parts have the names that their labellers gave them.
+row a frame, whose number, or whose picture, comes first. Body parts have the names that their labellers gave them.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from vidpose.common.cells import number_in, read_cells
 from vidpose.common.inputs import reading, short
 from vidpose.keypoint_files.joint_names import named_layout
-from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable, table_of
+from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable, counting_place, frame_number, table_of
 
 Column = tuple[str, ...]
 """Scorer, individual if any, body part, coordinate."""
@@ -50,7 +51,8 @@ def read_deeplabcut_csv(path: Path) -> KeypointTable:
             if len(row) != width - skipped:
                 raise ValueError(f"line {line} has {len(row)} numbers, where {width - skipped} are due")
         columns = [tuple(column) for column in zip(*(head[skipped:] for head in heads), strict=True)]
-        return _table(columns, np.array(values, np.float64).reshape(-1, len(columns)))
+        frames = _frames([cells[skipped - 1] for _, cells in rows])
+        return _table(columns, np.array(values, np.float64).reshape(-1, len(columns)), frames)
 
 
 def read_deeplabcut_h5(path: Path) -> KeypointTable:
@@ -65,11 +67,13 @@ def read_deeplabcut_h5(path: Path) -> KeypointTable:
         group = file["df_with_missing"] if "df_with_missing" in file else file[next(iter(file))]
         if "table" in group:
             columns, values = _of_table(group)
+            index = group["table"]["index"] if "index" in group["table"].dtype.names else np.arange(len(values))
         elif "block0_values" in group:
             columns, values = _of_blocks(group)
+            index = group["axis1"][()] if "axis1" in group else np.arange(len(values))
         else:
             raise ValueError("no table of pandas in it")
-        return _table(columns, values)
+        return _table(columns, values, _frames(index.tolist()))
 
 
 def _of_table(group: Any) -> tuple[list[Column], np.ndarray]:
@@ -112,8 +116,24 @@ def _plain(attribute: Any) -> Any:
     return _NoNames(io.BytesIO(content), encoding="utf-8").load()
 
 
-def _table(columns: Sequence[Column], values: np.ndarray) -> KeypointTable:
+def _frames(index: Sequence[Any]) -> list[int]:
+    """The frame of each row, by its number or its picture's; their order where these do not tell them apart."""
+    names = [name.decode(errors="replace") if isinstance(name, bytes) else name for name in index]
+    names = [
+        int(float(name)) if isinstance(name, str) and re.fullmatch(r"\d{1,15}(\.0*)?", name) else name for name in names
+    ]
+    place = counting_place(names)
+    try:
+        frames = [frame_number(name, place=place) for name in names]
+    except ValueError:
+        frames = []
+    return frames if len(set(frames)) == len(names) else list(range(len(names)))
+
+
+def _table(columns: Sequence[Column], values: np.ndarray, frames: Sequence[int]) -> KeypointTable:
     """Everybody's body parts as joints."""
+    if len(frames) != len(values):
+        raise ValueError(f"{len(frames)} frames for {len(values)} rows")
     place = {column: number for number, column in enumerate(columns)}
     scorers = {column[0] for column in columns}
     if len(scorers) > 1:
@@ -135,7 +155,7 @@ def _table(columns: Sequence[Column], values: np.ndarray) -> KeypointTable:
                     column = place.get((*stem, coordinate))
                     joints[:, joint, axis] = 1.0 if column is None else values[:, column]
         there = (np.isfinite(joints).all(axis=-1) & (joints[..., 2] > 0)).any(axis=1)
-        rows += [(int(frame), number if several else None, joints[frame]) for frame in np.flatnonzero(there)]
+        rows += [(frames[row], number if several else None, joints[row]) for row in np.flatnonzero(there).tolist()]
     if not several:
         rows = [(frame, 1, joints) for frame, _, joints in rows]
-    return table_of(layout, rows, num_frames=len(values))
+    return table_of(layout, rows, num_frames=max(frames, default=0) + 1)

@@ -108,7 +108,7 @@ def _reader(path: Path) -> tuple[str, Callable[[], KeypointTable]]:
                 return kind, partial(read_table, path)
     if suffix == ".json":
         with reading(path, "JSON of keypoints"):
-            content = read_json(path)
+            content = read_json(path, nan=True)
         for kind, belongs, read_content in _JSON:
             if belongs(content):
                 return kind, partial(read_content, path, content)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.body.result_file import MAX_ID
 from vidpose.body.skeletons import COCO_17, COCO_FEET_23, HALPE_26, Skeleton
 from vidpose.common.inputs import short
 
@@ -18,6 +19,9 @@ MAX_FRAMES = 10_000_000
 
 _FAR = 1e6
 """Pixels, or metres, that no keypoint is away."""
+
+_MOST_SHARE = 2.0
+"""Of the picture's sides, that keypoints are usually away: some lie outside. Pixels are numbers far above."""
 
 LAYOUTS = {17: COCO_17, 26: HALPE_26, 136: HALPE_26, 133: COCO_FEET_23}
 """How many keypoints there are -> the layout that they begin with. Of faces and hands nothing is used."""
@@ -36,7 +40,8 @@ class KeypointTable:
         boxes: (M, 4) pixels, x0 y0 x1 y1; None where the file has none.
         first: the number of the video's first frame.
         num_frames: of the video, as far as the file says; people may be in fewer.
-        times: (num_frames,) seconds of the frames; None where the file does not say.
+        times: (num_frames,) seconds of the frames, by the file's own clock; None where the file does not say.
+        by_time: its times say which frames of a video are meant; its numbers only count what is in the file.
         fps: frames a second, where the file says.
         size: (width, height) of the picture in pixels, where the file says.
         share: keypoints are shares of the picture's sides, not pixels.
@@ -51,6 +56,7 @@ class KeypointTable:
     first: int = 0
     num_frames: int | None = None
     times: np.ndarray | None = None
+    by_time: bool = False
     fps: Fraction | None = None
     size: tuple[int, int] | None = None
     share: bool = False
@@ -59,9 +65,18 @@ class KeypointTable:
     def is_3d(self) -> bool:
         return self.keypoints.shape[-1] == 3
 
+    def at(self, rows: np.ndarray, frames: np.ndarray) -> KeypointTable:
+        """Some of the sightings, with other numbers of frames, which count from 0."""
+        return replace(
+            self, frames=frames, first=0, keypoints=self.keypoints[rows], scores=self.scores[rows],
+            ids=None if self.ids is None else self.ids[rows], boxes=None if self.boxes is None else self.boxes[rows],
+        )  # fmt: skip
+
     def in_pixels(self, size: tuple[int, int]) -> KeypointTable:
-        """The table with pixels of a picture of this size."""
-        return replace(self, keypoints=self.keypoints * size, size=size, share=False) if self.share else self
+        """The table with pixels of a picture of this size. Its boxes, which may be either, are left out."""
+        if not self.share:
+            return self
+        return replace(self, keypoints=self.keypoints * size, boxes=None, size=size, share=False)
 
 
 def table_of(
@@ -71,11 +86,11 @@ def table_of(
     boxes: Sequence[Sequence[float] | None] = (),
     **facts: Any,
 ) -> KeypointTable:
-    """A table of rows, with what is wrong with them said.
+    """A table of rows, in pixels or as shares of the picture's sides, with what is wrong with them said.
 
     Args:
         rows: frame, id or None, and (K, 3) x, y, score, or (K, 4) x, y, z, score; a keypoint of score 0 is absent.
-        boxes: x0 y0 x1 y1 of each row, if any.
+        boxes: x0 y0 x1 y1 of each row, if any; where one is None, none is used.
         facts: more of the table's attributes.
 
     Raises:
@@ -105,7 +120,8 @@ def table_of(
         own_boxes = np.array(boxes, np.float64).reshape(-1, 4)[there]
     ids = _ids(frames, [id_ for _, id_, _ in rows])
     ids = None if ids is None else ids[there]
-    return KeypointTable(layout, frames[there], ids, points[there], scores[there], own_boxes, **facts)
+    share = points.shape[-1] == 2 and bool(np.nanmedian(np.abs(points)) <= _MOST_SHARE)
+    return KeypointTable(layout, frames[there], ids, points[there], scores[there], own_boxes, share=share, **facts)
 
 
 def _ids(frames: np.ndarray, ids: Sequence[int | None]) -> np.ndarray | None:
@@ -115,8 +131,44 @@ def _ids(frames: np.ndarray, ids: Sequence[int | None]) -> np.ndarray | None:
     pairs = set(zip(frames.tolist(), ids, strict=True))
     if len(pairs) < len(frames):
         return None
-    numbers = np.array(ids, np.int64)
-    return numbers + (1 if numbers.min() == 0 else 0)
+    return from_one([id_ for id_ in ids if id_ is not None])
+
+
+def from_one(ids: Sequence[int]) -> np.ndarray:
+    """(M,) the ids as they are, if a result can have them; one more, if they begin with 0; else 1, 2, 3 in order."""
+    shift = 1 if min(ids, default=1) == 0 else 0
+    if min(ids, default=1) < 0 or max(ids, default=1) + shift > MAX_ID:
+        number = {id_: place for place, id_ in enumerate(sorted(set(ids)), start=1)}
+        return np.array([number[id_] for id_ in ids], np.int64)
+    return np.array(ids, np.int64) + shift
+
+
+def whose(value: object) -> int | None:
+    """Who somebody is, by a number of a file, or the first of a list of them; None where it is no whole number."""
+    value = value[0] if isinstance(value, list) and value else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def corners(box: object, *, sized: bool = False) -> list[float] | None:
+    """x0 y0 x1 y1 of a box of a file, or of the first of a list of them; None where it is none of any area.
+
+    Args:
+        sized: the file says x, y, width and height.
+    """
+    box = box[0] if isinstance(box, list) and box and isinstance(box[0], list) else box
+    try:
+        sides = floats(box, "the box")
+    except ValueError:
+        return None
+    if sides.shape != (4,):
+        return None
+    left, top, right, bottom = sides.tolist()
+    if sized:
+        right, bottom = left + right, top + bottom
+    usable = -_FAR <= left < right <= _FAR and -_FAR <= top < bottom <= _FAR
+    return [left, top, right, bottom] if usable else None
 
 
 def triples(numbers: object, what: str) -> np.ndarray:
@@ -132,7 +184,7 @@ def triples(numbers: object, what: str) -> np.ndarray:
 
 
 def floats(numbers: object, what: str) -> np.ndarray:
-    """An array of a list, of lists, of numbers; null is NaN.
+    """An array of a list, of lists, of numbers; null is NaN, which is no number either.
 
     Raises:
         ValueError: it is none, or of uneven lists.

@@ -21,8 +21,8 @@ from vidpose.keypoint_files.joint_names import named_layout
 from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable
 
 _METRES = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3, "dm": 0.1}
-_TALLEST = 4.0
-"""Metres that a body is high at most; a marker file whose bodies are higher is in other units than it says."""
+_TALLEST, _SMALLEST = 4.0, 0.2
+"""Metres that a body is high at most, and large at least; a marker file of others is in other units than it says."""
 
 
 def read_trc(path: Path) -> KeypointTable:
@@ -36,7 +36,7 @@ def read_trc(path: Path) -> KeypointTable:
         if len(lines) < 6 or not lines[0][0].startswith("PathFileType"):
             raise ValueError("its first line is no PathFileType")
         header = dict(zip((name.strip() for name in lines[1]), lines[2], strict=False))
-        scale = _scale(header.get("Units", "").strip())
+        unit = header.get("Units", "").strip()
         names = [name.strip() for name in lines[3][2:] if name.strip()]
         body = [line for line in lines[5:] if line[0].strip()]
         width = 2 + 3 * len(names)
@@ -47,10 +47,10 @@ def read_trc(path: Path) -> KeypointTable:
             except ValueError as error:
                 raise ValueError(f"row {number + 1}: {error}") from None
         values = np.array(rows, np.float64).reshape(-1, width)
-        points = values[:, 2:].reshape(len(values), len(names), 3) * scale
+        points = values[:, 2:].reshape(len(values), len(names), 3) * _scale(unit)
         # Many programs write zeros for a marker that was not seen.
         points[(points == 0).all(axis=-1)] = np.nan
-        return points_table(names, points @ Z_UP_TO_Y_UP, rate_of(header.get("DataRate")), values[:, 1])
+        return points_table(names, points @ Z_UP_TO_Y_UP, rate_of(header.get("DataRate")), values[:, 1], unit)
 
 
 def read_c3d(path: Path) -> KeypointTable:
@@ -61,12 +61,14 @@ def read_c3d(path: Path) -> KeypointTable:
     """
     with reading(path, "a C3D file of joints"):
         file = read_c3d_points(path)
-        points = file.positions * _scale(file.unit or "mm")
+        unit = file.unit or "mm"
+        points = file.positions * _scale(unit)
         points[(points == 0).all(axis=-1)] = np.nan
         if file.y_up:
             points = points @ Z_UP_TO_Y_UP
         rate = rate_of(file.fps)
-        return points_table(file.names, points, rate, np.arange(len(points)) / float(rate))
+        times = None if file.start is None else file.start + np.arange(len(points)) / float(rate)
+        return points_table(file.names, points, rate, times, unit)
 
 
 def _scale(units: str) -> float:
@@ -90,12 +92,15 @@ def rate_of(stated: object) -> Fraction:
     return rate
 
 
-def points_table(names: Sequence[str], points: np.ndarray, rate: Fraction, times: np.ndarray) -> KeypointTable:
+def points_table(
+    names: Sequence[str], points: np.ndarray, rate: Fraction, times: np.ndarray | None, unit: str = "m"
+) -> KeypointTable:
     """One person, in Human3.6M's joints.
 
     Args:
         points: (F, markers, 3) metres, Z up, NaN where absent.
-        times: (F,) seconds.
+        times: (F,) seconds from the video's start; None where the file does not say when it begins.
+        unit: of the file's lengths, for messages.
 
     Raises:
         ValueError: they are no body's.
@@ -103,30 +108,43 @@ def points_table(names: Sequence[str], points: np.ndarray, rate: Fraction, times
     if not len(points) or len(points) > MAX_FRAMES:
         raise ValueError(f"{len(points)} frames")
     joints, scores, layout = as_h36m(names, points)
-    check_heights(joints)
+    check_heights(joints, unit)
     there = np.isfinite(joints).all(axis=-1).any(axis=1)
     frames = np.flatnonzero(there)
-    steady = len(times) == len(points) and np.isfinite(times).all() and (np.diff(times) > 0).all()
-    moments = times - times[0] if steady else np.arange(len(points)) / float(rate)
+    moments = np.arange(len(points)) / float(rate)
+    if times is not None and np.isfinite(times).all() and (np.diff(times) > 0).all():
+        moments = times
+    elif times is not None and np.isfinite(times[0]):  # two decimals are too few at 120 a second
+        moments = moments + times[0]
     return KeypointTable(
         layout, frames, np.ones(len(frames), np.int64), joints[there], scores[there],
-        num_frames=len(points), times=moments, fps=rate,
+        num_frames=len(points), times=moments, fps=rate, by_time=times is not None,
     )  # fmt: skip
 
 
-def check_heights(joints: np.ndarray) -> None:
-    """See that bodies (F, 17, 3), Z up, are as high as bodies are.
+def check_heights(joints: np.ndarray, unit: str = "m") -> None:
+    """See that bodies (F, 17, 3), in metres, Z up, are as large as bodies are.
+
+    Args:
+        unit: in which the file says its lengths are.
 
     Raises:
-        ValueError: they are higher; or no joint is ever there.
+        ValueError: they are higher, or much smaller; or no joint is ever there.
     """
-    heights = np.nanmax(np.where(np.isfinite(joints[..., 2]), joints[..., 2], np.nan), axis=1, initial=-np.inf)
-    low = np.nanmin(np.where(np.isfinite(joints[..., 2]), joints[..., 2], np.nan), axis=1, initial=np.inf)
-    known = np.isfinite(heights) & np.isfinite(low)
+    there = np.isfinite(joints).all(axis=-1, keepdims=True)
+    known = there.any(axis=1)[:, 0]
     if not known.any():
         raise ValueError("none of its joints is ever there")
-    if np.median((heights - low)[known]) > _TALLEST:
-        raise ValueError(f"a body {np.median((heights - low)[known]):.0f} m high; its units are no metres")
+    extents = np.where(there, joints, -np.inf).max(axis=1) - np.where(there, joints, np.inf).min(axis=1)
+    # Who lies is not high, and several joints are needed to be large at all.
+    height = float(np.median(extents[known, 2]))
+    size = float(np.median(extents[known].max(axis=1)))
+    several = np.median(there[known].sum(axis=1)) > len(H36M_17) / 2
+    if height > _TALLEST or (several and size < _SMALLEST):
+        metres = float(f"{height if height > _TALLEST else size:.2g}")
+        raise ValueError(
+            f"a body {metres:g} m high where lengths are in {unit}; correct the file's unit, or scale it to metres"
+        )
 
 
 def as_h36m(names: Sequence[str], points: np.ndarray) -> tuple[np.ndarray, np.ndarray, Skeleton]:

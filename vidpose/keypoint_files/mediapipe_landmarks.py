@@ -83,11 +83,8 @@ def read_landmark_array(path: Path) -> KeypointTable:
 
 
 def landmark_table(rows: Sequence[tuple[int, int | None, np.ndarray]], facts: dict[str, Any]) -> KeypointTable:
-    """Rows of 33 landmarks, in pixels or as shares of the picture's sides; raises as `table_of`."""
-    table = table_of(BLAZEPOSE_33, rows, **facts)
-    # Landmarks may lie a little outside; whoever has made pixels of them has numbers far above.
-    is_share = float(np.nanmedian(np.abs(table.keypoints))) <= 2
-    return KeypointTable(**{**table.__dict__, "share": is_share})
+    """Rows of 33 landmarks; raises as `table_of`."""
+    return table_of(BLAZEPOSE_33, rows, **facts)
 
 
 def _frames(content: Any) -> list[Any]:

@@ -19,11 +19,13 @@ from vidpose.keypoint_files.joint_names import joint_of, named_layout
 from vidpose.keypoint_files.keypoint_table import (
     LAYOUTS,
     KeypointTable,
+    corners,
     first_of,
     floats,
     frame_number,
     layout_of,
     table_of,
+    whose,
 )
 
 _LAYOUTS = {**LAYOUTS, 16: MPII_16}
@@ -48,6 +50,8 @@ def read_mmpose(path: Path, content: Any) -> KeypointTable:
     """
     with reading(path, "predictions of MMPose or rtmlib"):
         frames = content["instance_info"] if isinstance(content, dict) else content
+        if not frames or not isinstance(frames[0], dict):
+            raise ValueError("nobody is in it")
         if "instances" not in frames[0] and _depth(frames[0].get("keypoints")) == 2:
             frames = [{"frame_id": 0, "instances": frames}]
         rows, boxes, numbers, layout = [], [], [], None
@@ -73,8 +77,8 @@ def read_mmpose(path: Path, content: Any) -> KeypointTable:
                         raise ValueError(f"{len(points)} keypoints, where those before have more")
                     row = np.column_stack([points, scores])[order]
                     row[np.array(order) < 0] = 0
-                    rows.append((number, instance.get("track_id"), row))
-                    boxes.append(_box(instance))
+                    rows.append((number, whose(instance.get("track_id")), row))
+                    boxes.append(corners(instance.get("bbox")))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ValueError(f"frame {place + 1} of the list: {error}") from None
         first = first_of(numbers)
@@ -84,7 +88,7 @@ def read_mmpose(path: Path, content: Any) -> KeypointTable:
 def _instances(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The people of a frame, each as MMPose writes them."""
     if "instances" in frame:
-        yield from frame["instances"]
+        yield from frame["instances"] or ()
         return
     scores = frame["scores"] if "scores" in frame else frame["keypoint_scores"]
     for number, (points, own) in enumerate(zip(frame["keypoints"], scores, strict=True)):
@@ -106,12 +110,6 @@ def _layout(content: Any, count: int) -> tuple[Skeleton, list[int]]:
             return named_layout(["nose" if name == "neck_base" else name for name in ordered])
     layout = layout_of(count, _LAYOUTS)
     return layout, list(range(len(layout)))
-
-
-def _box(instance: dict[str, Any]) -> list[float] | None:
-    box = instance.get("bbox")
-    box = box[0] if isinstance(box, list) and box and isinstance(box[0], list) else box
-    return floats(box, "bbox").tolist() if isinstance(box, list) and len(box) == 4 else None
 
 
 def _depth(value: object) -> int:

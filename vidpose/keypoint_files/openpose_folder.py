@@ -8,14 +8,24 @@ same files of other layouts.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from vidpose.body.skeletons import BODY_25, OPENPOSE_18, OPENPOSE_MPI_15
+from vidpose.common.errors import VidposeError
 from vidpose.common.inputs import read_json, reading
-from vidpose.keypoint_files.keypoint_table import LAYOUTS, KeypointTable, layout_of, table_of, triples
+from vidpose.keypoint_files.keypoint_table import (
+    LAYOUTS,
+    KeypointTable,
+    counting_place,
+    layout_of,
+    table_of,
+    triples,
+    whose,
+)
 
 _LAYOUTS = {25: BODY_25, 18: OPENPOSE_18, 15: OPENPOSE_MPI_15, **LAYOUTS}
 _FIELDS = ("pose_keypoints_2d", "pose_keypoints")
@@ -37,17 +47,15 @@ def read_openpose(path: Path) -> KeypointTable:
     """Everybody in a folder of OpenPose's files. A file's number is its frame's.
 
     Raises:
-        VidposeError: a file is not one of OpenPose's; says which.
+        VidposeError: a file is not one of OpenPose's, or they are of several videos; says which.
     """
     files = sorted(file for file in path.glob("*.json") if not file.name.startswith("."))
     files = [file for file in files if file.stem.endswith(_ENDING)] or files
-    numbers = [number for number in map(_number, files) if number is not None]
-    if len(set(numbers)) < len(files):
-        numbers = list(range(len(files)))
+    numbers = _frames(path, files)
     rows, layout = [], None
     for number, file in sorted(zip(numbers, files, strict=True)):
         with reading(file, "one of OpenPose's files", "give the folder that it wrote"):
-            content = read_json(file)
+            content = read_json(file, nan=True)
             for person in _people(content):
                 listed = next((person[key] for key in _FIELDS if key in person), None)
                 if not listed:  # whose face or hands alone were found
@@ -57,21 +65,43 @@ def read_openpose(path: Path) -> KeypointTable:
                 if layout != layout_of(len(keypoints), _LAYOUTS):
                     raise ValueError(f"{len(keypoints)} keypoints a person, where the files before have {layout.name}")
                 if (keypoints[:, 2] > 0).any():
-                    rows.append((number, _id(person), keypoints[: len(layout)]))
+                    rows.append((number, whose(person.get("person_id")), keypoints[: len(layout)]))
     with reading(path, "a folder of OpenPose's files with somebody in them"):
         first = min(numbers, default=0)
         span = max(numbers) - first + 1
         table = table_of(layout or BODY_25, rows, first=first, num_frames=span)
         # --keypoint_scale 3: both sides of the picture are 1. With 4 they go from -1 to 1.
-        is_share = bool(np.nanmax(np.abs(table.keypoints)) <= 1.5)
-        from_middle = is_share and bool(np.nanmin(table.keypoints) < -_BESIDE)
-        keypoints = (table.keypoints + 1) / 2 if from_middle else table.keypoints
-        return replace(table, keypoints=keypoints, share=is_share)
+        from_middle = table.share and bool(np.nanmin(table.keypoints) < -_BESIDE)
+        return replace(table, keypoints=(table.keypoints + 1) / 2) if from_middle else table
 
 
-def _number(file: Path) -> int | None:
-    found = re.findall(r"\d{1,15}", file.stem.removesuffix(_ENDING))
-    return int(found[-1]) if found else None
+def _frames(path: Path, files: Sequence[Path]) -> list[int]:
+    """The frame of each file: its name's number, or its place where names do not have one each.
+
+    Raises:
+        VidposeError: names that differ in more have the same number, as those of two videos.
+    """
+    names = [file.stem.removesuffix(_ENDING) for file in files]
+    place, in_order = counting_place(names), list(range(len(files)))
+    found = [list(re.finditer(r"\d{1,15}", name)) for name in names]
+    if any(len(own) < -place for own in found):
+        return in_order
+    spans = [own[place].span() for own in found]
+    numbers = [int(name[start:end]) for name, (start, end) in zip(names, spans, strict=True)]
+    if len(set(numbers)) == len(files):
+        return numbers
+    if len(set(numbers)) == 1:
+        return in_order
+    rests = [f"{name[:start]}*{name[end:]}" for name, (start, end) in zip(names, spans, strict=True)]
+    first_with: dict[int, int] = {}
+    for row, number in enumerate(numbers):
+        other = first_with.setdefault(number, row)
+        if rests[other] != rests[row]:
+            raise VidposeError(
+                f"{path}: {files[other].name} and {files[row].name} are both of frame {number}; give a folder with the "
+                "files of one video"
+            )
+    return in_order
 
 
 def _people(content: object) -> list[dict]:
@@ -79,10 +109,3 @@ def _people(content: object) -> list[dict]:
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise ValueError("no list of people")
     return people
-
-
-def _id(person: dict) -> int | None:
-    """Who it is; -1 is nobody known."""
-    number = person.get("person_id")
-    number = number[0] if isinstance(number, list) and number else number
-    return number if isinstance(number, int) and number >= 0 else None

@@ -12,7 +12,15 @@ from vidpose.body.geometry import CAMERA_TO_Z_UP
 from vidpose.body.skeletons import H36M_17, SKELETONS
 from vidpose.common.cells import number_in, read_cells
 from vidpose.common.inputs import reading, short
-from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable, floats, frame_number, table_of
+from vidpose.keypoint_files.keypoint_table import (
+    MAX_FRAMES,
+    KeypointTable,
+    corners,
+    floats,
+    frame_number,
+    from_one,
+    table_of,
+)
 from vidpose.keypoint_files.markers import as_h36m, rate_of
 
 _FORMAT_VERSION = 1
@@ -50,7 +58,7 @@ def read_own_json(path: Path, content: Any) -> KeypointTable:
                 if frame["keypoints"] is not None:
                     listed = [[0, 0, 0] if one is None else one for one in frame["keypoints"]]
                     rows.append((number, frame_number(person["id"], "id"), floats(listed, "keypoints")))
-                    boxes.append(frame["box"])
+                    boxes.append(corners(frame["box"]))
         fps = rate_of(source["fps"]) if source["fps"] else None
         size = (int(source["width"]), int(source["height"]))
         return table_of(
@@ -116,7 +124,7 @@ def read_own_csv(path: Path) -> KeypointTable:
         own = np.array(scores) if layout == H36M_17 and len(names) == len(layout) else np.ones(joints.shape[:2])
         own = np.where(np.isfinite(joints).all(axis=-1), np.maximum(own, 0.06), 0)
         there = (own > 0).any(axis=1)
-        numbers, people = np.array(frames, np.int64)[there], np.array(ids, np.int64)[there]
+        numbers, people = np.array(frames, np.int64)[there], from_one(ids)[there]
         return KeypointTable(
             layout,
             numbers,

@@ -39,9 +39,8 @@ def read_bvh_joints(path: Path) -> KeypointTable:
     with reading(path, "a BVH of a body"):
         animation, fps = read_bvh(path)
         rate = rate_of(fps)
-        times = np.arange(len(animation.positions)) / float(rate)
         names = joints_of_bones(animation.names, H36M_17)
-        return points_table(names, animation.positions @ Z_UP_TO_Y_UP, rate, times)
+        return points_table(names, animation.positions @ Z_UP_TO_Y_UP, rate, None)
 
 
 def read_gltf(path: Path) -> KeypointTable:
@@ -71,7 +70,7 @@ def read_gltf(path: Path) -> KeypointTable:
         check_heights(whole)
         return KeypointTable(
             layout, renumbered, np.concatenate(ids), whole, np.concatenate(scores),
-            num_frames=len(used), times=moments[used] - moments[used[0]],
+            num_frames=len(used), times=moments[used], by_time=True,
         )  # fmt: skip
 
 

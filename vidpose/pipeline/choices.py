@@ -126,7 +126,7 @@ class Filming:
         for name in ("fps", "slow_motion"):
             value = getattr(self, name)
             if value is not None and not 1e-3 <= value < 1e6:
-                raise UsageError(f"`{name}={value}`: a number from 0.001 to a million is wanted")
+                raise UsageError(f"`{name}={value}`: a number above 0 is wanted, from 0.001 to a million")
         _ = self.picture
 
     @property

@@ -25,6 +25,8 @@ from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import reading
 from vidpose.keypoint_files import KeypointTable, check_kind, read_keypoints
 from vidpose.people.tracker import Tracker
+from vidpose.pipeline.choices import Filming
+from vidpose.pipeline.keypoint_times import at_times, since_start
 from vidpose.refine.completing import complete
 from vidpose.refine.gaps import fill_gaps
 from vidpose.refine.smoothing import Smoothing
@@ -46,6 +48,9 @@ _NEAREST = 2.0
 """Metres, at least, to the nearest joint of that view."""
 
 
+_OUTSIDE = 0.5
+"""Of the picture's sides, that somebody may be outside of it."""
+
 _MOST_FRAMES = 10**7
 """Between a file's first frame and its last: days of video."""
 
@@ -54,7 +59,7 @@ def take_in(
     path: Path,
     *,
     video: Path | None = None,
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] | str | None = None,
     fps: float | Fraction | None = None,
     slow_motion: float | Fraction = 1,
 ) -> PoseResult:
@@ -63,7 +68,8 @@ def take_in(
     Args:
         path: a result (`.npz`), or a file or folder of one of `vidpose.keypoint_files.FORMATS`.
         video: the keypoints are of, for the picture's size and the frames' times.
-        size: (width, height) in pixels of the picture that the keypoints are in; None: the video's, or the file's.
+        size: (width, height) in pixels, or "1920x1080", of the picture that the keypoints are in; None: the video's, or
+            the file's.
         fps: frames a second; None: those of the video, else of the file, else 30.
         slow_motion: how many times slower than life the video is.
 
@@ -72,14 +78,16 @@ def take_in(
         camera whose place in the world is known; their 2D keypoints are what that camera would see.
 
     Raises:
-        UsageError: nothing tells the picture's size.
+        UsageError: nothing tells the picture's size; or a number cannot be.
         VidposeError: a file is missing, damaged, of no known format, or of another video.
     """
     check_local(str(path))
+    filming = Filming(None if fps is None else float(fps), float(slow_motion), size)
+    filming.check()
     if path.is_file() and path.suffix.lower() == ".npz":
         return PoseResult.load(path)
     with reading(path, "a file of keypoints that can be"):
-        result = _taken_in(path, video, size, fps, slow_motion)
+        result = _taken_in(path, video, filming.picture, fps, slow_motion)
         check_result(result)
     return result
 
@@ -94,8 +102,13 @@ def _taken_in(
     table = read_keypoints(path)
     if int(table.frames.max()) - int(table.frames.min()) > _MOST_FRAMES:
         raise ValueError(f"frames from {table.frames.min()} to {table.frames.max()}")
+    if video is None:
+        table = since_start(table)
     source = _source(path, table, video, size, fps, slow_motion)
-    table = _on_frames(path, table, source, video)
+    if video is not None and table.by_time:
+        table = at_times(path, table, source, slow_motion)
+    else:
+        table = _on_frames(path, table, source, video)
     if table.is_3d:
         if video is not None:
             log.warning(
@@ -109,6 +122,7 @@ def _taken_in(
         scale = np.divide(picture, size)
         boxes = None if table.boxes is None else table.boxes * np.tile(scale, 2)
         table = replace(table, keypoints=table.keypoints * scale, boxes=boxes)
+    _check_inside(path, table, picture)
     ids = _followed(table, source) if table.ids is None else table.ids
     tracks = [_track(id_, table, np.flatnonzero(ids == id_), source) for id_ in _in_order(ids, table.frames)]
     provenance = {
@@ -193,15 +207,23 @@ def _on_frames(path: Path, table: KeypointTable, source: Source, video: Path | N
             "%s: has keypoints up to frame %d, but the video ends with frame %d; is it another video's file?",
             path, frames.max(), source.num_frames - 1,
         )  # fmt: skip
-    return replace(
-        table,
-        frames=frames[inside],
-        first=0,
-        keypoints=table.keypoints[inside],
-        scores=table.scores[inside],
-        ids=None if table.ids is None else table.ids[inside],
-        boxes=None if table.boxes is None else table.boxes[inside],
-    )
+    return table.at(inside, frames[inside])
+
+
+def _check_inside(path: Path, table: KeypointTable, picture: tuple[int, int]) -> None:
+    """See that the keypoints are of a picture of this size: one of them, at least, is in it or near.
+
+    Raises:
+        VidposeError: they are not.
+    """
+    sides = np.array(picture)
+    near = (table.keypoints >= -_OUTSIDE * sides) & (table.keypoints <= (1 + _OUTSIDE) * sides)
+    if not near.all(axis=-1).any():
+        x, y = np.nanmedian(table.keypoints, axis=(0, 1))
+        raise VidposeError(
+            f"{path}: its keypoints are at about {x:.0f}, {y:.0f}, far outside a picture of {sides[0]} x {sides[1]} "
+            "pixels; give the `size` of the picture that they are in, as 1920x1080, or the right video"
+        )
 
 
 def _followed(table: KeypointTable, source: Source) -> np.ndarray:

@@ -18,7 +18,7 @@ from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import check_file, read_bytes, reading
 from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
-from vidpose.datasets.mocap.skeleton_names import SkeletonMap, find_joints
+from vidpose.datasets.mocap.skeleton_names import NEEDED, UNITS, SkeletonMap, find_joints
 from vidpose.keypoint_files.animation import check_size
 from vidpose.keypoint_files.bvh_reader import read_bvh
 from vidpose.keypoint_files.c3d_reader import read_c3d_points
@@ -27,6 +27,11 @@ SUFFIXES = (".bvh", ".amc", ".c3d", ".trc", ".npz")
 
 _LEG = 0.83
 """Metres from hip over knee to ankle: mean of the people of the CMU-17 shards."""
+
+_SHORTEST_LEG, _LONGEST_LEG = 0.15, 2.0
+"""Metres, of a body of this world, child or giant."""
+
+_UNIT_NAMES = {metres: name for name, metres in UNITS.items()}
 
 _UNITS = (1.0, 0.01, 0.001, 0.0254, 0.0254 / 0.45)
 """Metres: of what files may have as their unit; the last is CMU's own."""
@@ -116,11 +121,17 @@ def as_joints(path: Path, points: MotionPoints, given: SkeletonMap | None = None
             f"{path}: found no {', '.join(found.missing)} among {_listed(points.names)}; name them in a map "
             "of the skeleton"
         )
-    at = {joint: _mean(points, names) for joint, names in found.joints.items()}
+    at = _seen_joints(path, points, found.joints)
     at.setdefault("pelvis", (at["left_hip"] + at["right_hip"]) / 2)
     neckless = "thorax" not in at
     at.setdefault("thorax", (at["left_shoulder"] + at["right_shoulder"]) / 2)
     metres = found.metres or points.metres or _unit(at)
+    if (leg := metres * _leg(at)) < _SHORTEST_LEG or leg > _LONGEST_LEG:
+        unit = _UNIT_NAMES.get(metres, f"units of {metres:g} m")
+        raise VidposeError(
+            f"{path}: a leg {float(f'{leg:.2g}'):g} m long, its lengths taken as {unit}; correct the file's unit, or "
+            "say it in a map of the skeleton"
+        )
     up = found.up or points.up or _up(at)
     if "spine" not in at and (name := _nearest_to_the_middle(points, found.spine, at)):
         at["spine"] = _mean(points, (name,))
@@ -138,6 +149,31 @@ def as_joints(path: Path, points: MotionPoints, given: SkeletonMap | None = None
     if abs(lowest) > 0.3:
         joints[..., 2] -= lowest
     return AnyMotion(joints.astype(np.float32), points.fps, made_up)
+
+
+def _seen_joints(path: Path, points: MotionPoints, named: Mapping[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
+    """(F, 3) of each joint that is there in some frame.
+
+    Raises:
+        VidposeError: no frame has all that are needed; says which is seen least.
+    """
+    at = {joint: _mean(points, names) for joint, names in named.items()}
+    seen = {joint: np.isfinite(place).all(axis=-1) for joint, place in at.items()}
+    needed = {joint: seen[joint] for joint in NEEDED}
+    count = len(points.positions)
+    if absent := [joint for joint, there in needed.items() if not there.any()]:
+        raise VidposeError(
+            f"{path}: {', '.join(absent)} {'is' if len(absent) == 1 else 'are'} in none of {count} frames; name other "
+            "points in a map of the skeleton"
+        )
+    kept = {joint: place for joint, place in at.items() if seen[joint].any()}
+    if not np.all([seen[joint] for joint in kept], axis=0).any():
+        rarest = min(kept, key=lambda joint: seen[joint].sum())
+        raise VidposeError(
+            f"{path}: no frame has all joints; {rarest} is in {seen[rarest].sum()} of {count}, the fewest; fill the "
+            "gaps"
+        )
+    return kept
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -168,6 +204,7 @@ def _up(at: dict[str, np.ndarray]) -> str:
 
 def _nearest_to_the_middle(points: MotionPoints, names: tuple[str, ...], at: dict[str, np.ndarray]) -> str | None:
     """The point of the spine that is about halfway from pelvis to neck; None where there is none."""
+    names = tuple(name for name in names if np.isfinite(_mean(points, (name,))).all(axis=-1).any())
     middle = (at["pelvis"] + at["thorax"]) / 2
     trunk = np.nanmedian(np.linalg.norm(at["thorax"] - at["pelvis"], axis=-1))
     off = {name: np.nanmedian(np.linalg.norm(_mean(points, (name,)) - middle, axis=-1)) for name in names}

@@ -73,6 +73,9 @@ H36M_17 = Skeleton(
 )  # fmt: skip
 """Human3.6M's 17 of 32 joints, in the order every lifting paper uses."""
 
+METRES_OF_BONES = 3.98
+"""The sixteen bones of an adult laid end to end: mean of the 16 subjects of the CMU motion capture shards."""
+
 EXTREMITIES_10 = Skeleton(
     "extremities10",
     ("left_toe", "left_heel", "left_index", "left_pinky", "left_thumb", "right_toe", "right_heel", "right_index",

@@ -18,13 +18,12 @@ import numpy as np
 
 from vidpose.body.geometry import world_to_camera
 from vidpose.body.kinematics import matrices_of
-from vidpose.body.skeletons import H36M_17
+from vidpose.body.skeletons import H36M_17, METRES_OF_BONES
 from vidpose.common.errors import VidposeError
 from vidpose.datasets.h36m_cameras import CAMERAS, H36mCamera
 from vidpose.datasets.h36m_names import FPS, SPLITS, action_of, from_numbers
 from vidpose.datasets.restricted_pickle import load_pickle
 from vidpose.datasets.store import Recording
-from vidpose.lifters.running import METRES_OF_BONES
 
 FILE = "h36m_sh_conf_cam_source_final.pkl"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
+from vidpose.body.skeletons import METRES_OF_BONES
 from vidpose.lifters.graph_lifter import GraphLifter, GraphWindows
 from vidpose.lifters.lifter_config import PER_FRAME
 from vidpose.lifters.resampling import cubic, resampled, shortened, times_at
@@ -28,9 +29,6 @@ _GPU_BATCHES = 16
 
 _CONVOLVED = 2048
 """Frames of a clip that a convolution answers for at once."""
-
-METRES_OF_BONES = 3.98
-"""The sixteen bones of an adult laid end to end: mean of the 16 subjects of the CMU motion capture shards."""
 
 
 def lift(

@@ -48,8 +48,15 @@ RIGIFY = {
     "lradius": "DEF-forearm.L", "lwrist": "DEF-hand.L", "rclavicle": "DEF-shoulder.R", "rhumerus": "DEF-upper_arm.R",
     "rradius": "DEF-forearm.R", "rwrist": "DEF-hand.R",
 }  # fmt: skip
+SMPL = {
+    "root": "pelvis", "lfemur": "left_hip", "ltibia": "left_knee", "lfoot": "left_ankle", "ltoes": "left_foot",
+    "rfemur": "right_hip", "rtibia": "right_knee", "rfoot": "right_ankle", "rtoes": "right_foot",
+    "lowerback": "spine1", "upperback": "spine2", "thorax": "spine3", "upperneck": "neck", "head": "head",
+    "lclavicle": "left_collar", "lhumerus": "left_shoulder", "lradius": "left_elbow", "lwrist": "left_wrist",
+    "rclavicle": "right_collar", "rhumerus": "right_shoulder", "rradius": "right_elbow", "rwrist": "right_wrist",
+}  # fmt: skip
 SCHEMES = {"motionbuilder": MOTIONBUILDER, "xsens": XSENS, "mixamo": MIXAMO, "optitrack": OPTITRACK,
-           "rokoko": ROKOKO, "rigify": RIGIFY, "cmu": None}  # fmt: skip
+           "rokoko": ROKOKO, "rigify": RIGIFY, "smpl": SMPL, "cmu": None}  # fmt: skip
 NEEDED_ROWS = [H36M_17.index(joint) for joint in NEEDED]
 ENDS = {"left_hip": "lhipjoint", "left_knee": "lfemur", "left_ankle": "ltibia", "left_shoulder": "lclavicle",
         "left_elbow": "lhumerus", "left_wrist": "lradius"}  # fmt: skip
@@ -93,6 +100,17 @@ def test_names_lose_prefixes_case_and_separators():
         assert plain(name) == "leftupleg"
     assert plain("Bip01 L Thigh") == "lthigh"
     assert find_joints(["Bip01 L Thigh"]).joints["left_hip"] == ("Bip01 L Thigh",)
+
+
+@pytest.mark.parametrize("spelt", ["left_{}", "{}Left", "L_{}"])
+def test_a_wrist_is_no_hand_and_an_ankle_no_foot(spelt):
+    """SMPL and Kinect have all four; most programs call the wrist a hand and the ankle a foot."""
+    limb = {f"left_{joint}": spelt.format(joint.title()) for joint in ("ankle", "foot", "wrist", "hand")}
+    for order in (list(limb.values()), list(limb.values())[::-1]):
+        found = find_joints(order).joints
+        assert (found["left_ankle"], found["left_wrist"]) == ((limb["left_ankle"],), (limb["left_wrist"],))
+    found = find_joints([limb["left_hand"], limb["left_foot"]]).joints
+    assert (found["left_ankle"], found["left_wrist"]) == ((limb["left_foot"],), (limb["left_hand"],))
 
 
 def test_what_is_not_found_is_said_and_a_map_names_it(tmp_path):

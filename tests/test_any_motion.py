@@ -221,6 +221,17 @@ def test_asf_and_amc(tmp_path):
     np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
 
 
+@pytest.mark.parametrize("text", ['up = "y"', 'unit = "m"', '[joints]\nnose = "head"'])
+def test_a_map_leaves_alone_what_an_amc_says_by_itself(tmp_path, text):
+    """One map is for a whole folder; what it does not name stays where it was."""
+    moves = mocap_files.movement(8)
+    write_asf(tmp_path / "02.asf")
+    (tmp_path / "map.toml").write_text(text)
+    [motion] = read_motion(write_amc(tmp_path / "02_01.amc", moves), read_map(tmp_path / "map.toml"))
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
+
+
 def run(*words):
     result = CliRunner().invoke(cli, [str(word) for word in words])
     return result.exit_code, result.output + str(result.exception or "")

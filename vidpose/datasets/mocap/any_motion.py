@@ -52,7 +52,7 @@ class MotionPoints:
         names: of the N points.
         positions: (F, N, 3) in the file's axes and unit, NaN where absent.
         fps: frames a second.
-        known: which joints they are, where the format says so; None: their names tell.
+        known: which joints they are, where the format says so; what it does not say, a map or their names tell.
         metres: of the unit, where the format says so.
         up: "y" or "z", where the format says so.
     """
@@ -108,7 +108,7 @@ def read_motion(path: Path, given: SkeletonMap | None = None) -> list[AnyMotion]
 def as_joints(path: Path, points: MotionPoints, given: SkeletonMap | None = None) -> AnyMotion:
     """17 joints of a file's points; raises as `read_motion`."""
     try:
-        found = find_joints(points.names, points.known if given is None else given)
+        found = find_joints(points.names, given.over(points.known) if given else points.known)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     if found.missing:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vidpose.body.skeletons import H36M_17
@@ -73,6 +73,13 @@ class SkeletonMap:
     up: str = ""
     metres: float | None = None
     missing: tuple[str, ...] = field(default=())
+
+    def over(self, known: SkeletonMap | None) -> SkeletonMap:
+        """What this says, and what only `known` does."""
+        if known is None:
+            return self
+        return replace(self, joints={**known.joints, **self.joints}, up=self.up or known.up,
+                       metres=self.metres or known.metres)  # fmt: skip
 
 
 def plain(name: str) -> str:

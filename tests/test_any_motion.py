@@ -1,6 +1,7 @@
 """Motion capture to train on: anyone's files under anyone's names, and CMU's own."""
 
 import json
+import re
 
 import mocap_files
 import numpy as np
@@ -228,6 +229,34 @@ def test_a_map_leaves_alone_what_an_amc_says_by_itself(tmp_path, text):
     write_asf(tmp_path / "02.asf")
     (tmp_path / "map.toml").write_text(text)
     [motion] = read_motion(write_amc(tmp_path / "02_01.amc", moves), read_map(tmp_path / "map.toml"))
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
+
+
+def renamed(text, names):
+    return re.sub(rf"\b({'|'.join(names)})\b", lambda bone: names[bone[1]], text)
+
+
+@pytest.mark.parametrize("feet", [True, False])
+def test_bones_of_an_asf_under_other_programs_names_begin_at_their_joints(tmp_path, feet):
+    """CMU's end there. A shin that nothing follows ends at the ankle all the same."""
+    moves = mocap_files.movement(8)
+    names = {bone: name for bone, name in MOTIONBUILDER.items() if bone != "root"}
+    if not feet:
+        names |= {"ltibia": "calf_l", "rtibia": "calf_r", "lfoot": "xl", "rfoot": "xr"}
+    for path in (write_asf(tmp_path / "02.asf"), write_amc(tmp_path / "02_01.amc", moves)):
+        path.write_text(renamed(path.read_text(), names))
+    [motion] = read_motion(tmp_path / "02_01.amc")
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
+
+
+def test_a_map_names_bones_of_an_amc_where_they_begin_or_end(tmp_path):
+    moves = mocap_files.movement(8)
+    write_asf(tmp_path / "02.asf")
+    path = write_amc(tmp_path / "02_01.amc", moves)
+    (tmp_path / "map.toml").write_text('[joints]\nleft_knee = "ltibia"\nright_knee = "rfemur_end"\n')
+    [motion] = read_motion(path, read_map(tmp_path / "map.toml"))
     found = motion.joints[:, NEEDED_ROWS]
     np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
 

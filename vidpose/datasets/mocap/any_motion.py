@@ -37,7 +37,7 @@ _ASF_ENDS = {
     "left_shoulder": "lclavicle", "left_elbow": "lhumerus", "left_wrist": "lradius", "right_shoulder": "rclavicle",
     "right_elbow": "rhumerus", "right_wrist": "rradius",
 }  # fmt: skip
-"""An ASF names bones, of which the end is the next joint."""
+"""CMU's bones that end at a joint; their own names say less about where they begin."""
 
 
 _SLOWEST, _FASTEST = 1, 10_000
@@ -199,7 +199,10 @@ def _read_bvh(path: Path) -> MotionPoints:
 
 
 def _read_amc(path: Path) -> MotionPoints:
-    """An AMC says no frame rate; CMU's are 120 a second."""
+    """Where bones begin, under their names, and where they end, under "NAME_end".
+
+    An AMC says no frame rate; CMU's are 120 a second.
+    """
     asf = path.with_name(path.name.partition("_")[0] + ".asf")
     asf = asf if asf.is_file() else path.with_suffix(".asf")
     others = sorted(path.parent.glob("*.asf"))
@@ -207,10 +210,13 @@ def _read_amc(path: Path) -> MotionPoints:
         asf = others[0]
     if not asf.is_file():
         raise VidposeError(f"{path}: its skeleton is missing; put {path.stem}.asf, or one .asf alone, beside it")
-    animation = read_amc(path, read_asf(asf))
-    names = animation.names
-    known = {joint: (bone,) for joint, bone in _ASF_ENDS.items() if bone in names}
-    return MotionPoints(names, animation.positions, 120.0, SkeletonMap(known), up="y")
+    skeleton = read_asf(asf)
+    animation = read_amc(path, skeleton)
+    bones, ends = animation.names, animation.positions
+    starts = ends[:, [bones.index(bone.parent or name) for name, bone in skeleton.bones.items()]]
+    names = (*bones, *(f"{name}_end" for name in bones))
+    known = {joint: (f"{bone}_end",) for joint, bone in _ASF_ENDS.items() if bone in bones}
+    return MotionPoints(names, np.concatenate([starts, ends], axis=1), 120.0, SkeletonMap(known), up="y")
 
 
 def _read_c3d(path: Path) -> MotionPoints:

@@ -184,6 +184,16 @@ def test_points_of_biomechanics_programs(tmp_path, write, suffix):
     assert set(motion.made_up) == {"spine", "thorax", "nose", "head_top"}
 
 
+@pytest.mark.parametrize(("write", "suffix"), [(trc_of, ".trc"), (c3d_of, ".c3d")])
+def test_a_marker_at_zero_was_not_seen(tmp_path, write, suffix):
+    joints = truth(mocap_files.movement(20))
+    joints = np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], axis=-1)
+    joints[7:11, NEEDED.index("left_wrist")] = 0
+    joints[15, NEEDED.index("right_knee"), 0] = 0
+    [motion] = read_motion(write(tmp_path / f"walk{suffix}", joints, [joint.title() for joint in NEEDED]))
+    assert np.flatnonzero(~np.isfinite(motion.joints).all(axis=(1, 2))).tolist() == [7, 8, 9, 10]
+
+
 @pytest.mark.parametrize("name", ["bvh", "trc", "c3d"])
 def test_what_vidpose_exports_is_motion(tmp_path, name):
     [path] = FORMATS[name].write(result_of(track_of(world_joints(20))), tmp_path / "walk")

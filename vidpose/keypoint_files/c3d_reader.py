@@ -56,9 +56,14 @@ def read_c3d_points(path: Path) -> C3dPoints:
         if len(frames) != claimed or not frames or not names:
             raise ValueError(f"{len(names)} points in {len(frames)} frames, where {claimed} frames are announced")
         points = np.stack(frames).astype(np.float64)[:, : len(names)]
-        positions = np.where(points[..., 3:4] < 0, np.nan, points[..., :3])
+        positions = without_unseen(np.where(points[..., 3:4] < 0, np.nan, points[..., :3]))
         unit, screen = (_text(reader, f"POINT:{name}") for name in ("UNITS", "Y_SCREEN"))
         return C3dPoints(names, positions, float(reader.point_rate), unit, screen == "+Y")
+
+
+def without_unseen(positions: np.ndarray) -> np.ndarray:
+    """Markers (..., 3), NaN where all three are 0: many programs write that for one that was not seen."""
+    return np.where((positions == 0).all(axis=-1, keepdims=True), np.nan, positions)
 
 
 def _text(reader: object, name: str) -> str:

@@ -21,7 +21,7 @@ from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
 from vidpose.datasets.mocap.skeleton_names import SkeletonMap, find_joints
 from vidpose.keypoint_files.animation import check_size
 from vidpose.keypoint_files.bvh_reader import read_bvh
-from vidpose.keypoint_files.c3d_reader import read_c3d_points
+from vidpose.keypoint_files.c3d_reader import read_c3d_points, without_unseen
 
 SUFFIXES = (".bvh", ".amc", ".c3d", ".trc", ".npz")
 
@@ -239,7 +239,7 @@ def _read_trc(path: Path) -> MotionPoints:
     if not names or not rows:
         raise VidposeError(f"{path}: no markers over time")
     metres = {"mm": 0.001, "cm": 0.01, "m": 1.0}.get(unit)
-    return MotionPoints(names, values.reshape(len(rows), len(names), 3), fps, metres=metres)
+    return MotionPoints(names, without_unseen(values.reshape(len(rows), len(names), 3)), fps, metres=metres)
 
 
 _READERS: Mapping[str, tuple[Callable[[Path], MotionPoints], str]] = {

@@ -40,13 +40,24 @@ def read_c3d_points(path: Path) -> C3dPoints:
     """
     import c3d
 
+    class _Reader(c3d.Reader):
+        """Whose frames count from where the file says: the package takes the upper half as 65,535s."""
+
+        @property
+        def first_frame(self) -> int:
+            stated = self.get("TRIAL:ACTUAL_START_FIELD")
+            if stated is None:
+                return int(self.header.first_frame)
+            low, high = stated.uint16_array[:2].tolist()
+            return low + high * 65536
+
     with open_input(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if file.read(2)[1:] != b"\x50":
             raise ValueError("it does not begin as one")
         file.seek(0)
         try:
-            reader = c3d.Reader(file)
+            reader = _Reader(file)
         except (AssertionError, NameError) as error:  # its header and its parameters disagree, or are of no computer
             raise ValueError(str(error)) from None
         names = tuple(str(name).strip() for name in reader.point_labels)[: reader.point_used]

@@ -157,7 +157,7 @@ def trc_of(path, joints, names):
     return path
 
 
-def c3d_of(path, joints, names):
+def c3d_of(path, joints, names, screen=""):
     import ezc3d
 
     file = ezc3d.c3d()
@@ -166,6 +166,9 @@ def c3d_of(path, joints, names):
     file["data"]["points"] = points
     file["parameters"]["POINT"]["LABELS"]["value"] = list(names)
     file["parameters"]["POINT"]["UNITS"]["value"], file["parameters"]["POINT"]["RATE"]["value"] = ["mm"], [100.0]
+    if screen:
+        file.add_parameter("POINT", "X_SCREEN", ["+X"])
+        file.add_parameter("POINT", "Y_SCREEN", [screen])
     file.write(str(path))
     return path
 
@@ -192,6 +195,23 @@ def test_a_marker_at_zero_was_not_seen(tmp_path, write, suffix):
     joints[15, NEEDED.index("right_knee"), 0] = 0
     [motion] = read_motion(write(tmp_path / f"walk{suffix}", joints, [joint.title() for joint in NEEDED]))
     assert np.flatnonzero(~np.isfinite(motion.joints).all(axis=(1, 2))).tolist() == [7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("screen", ["+Y", "+Z", ""])
+def test_somebody_who_lies_lies_where_the_c3d_says_what_is_up(tmp_path, screen):
+    """Whoever lies along an axis seems to stand on it, as people are taken to where nothing is said."""
+    from training_data import T_POSE
+
+    standing = np.repeat(T_POSE[None].astype(np.float64), 3, axis=0)
+    # On their back, the head towards the axis that a body would be taken to stand along.
+    along_y = np.stack([standing[..., 0], standing[..., 2], 0.2 - standing[..., 1]], axis=-1)
+    along_z = np.stack([standing[..., 0], 0.2 - standing[..., 1], standing[..., 2]], axis=-1)
+    joints = along_z if screen == "+Y" else along_y
+    [motion] = read_motion(c3d_of(tmp_path / "lies.c3d", joints, H36M_17.joints, screen))
+    found = motion.joints[..., 2].max() - motion.joints[..., 2].min()
+    length, thickness = np.ptp(T_POSE[:, 2]), np.ptp(T_POSE[:, 1])
+    assert length > 2 * thickness
+    assert found == pytest.approx(thickness if screen else length, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["bvh", "trc", "c3d"])

@@ -21,14 +21,14 @@ class C3dPoints:
         positions: (F, N, 3) in the file's axes and unit, NaN where a point was not seen.
         fps: frames a second.
         unit: of length, as the file has it; "" where it says none.
-        y_up: POINT's Y_SCREEN says that Y is up. Z is, otherwise.
+        up: "y" or "z", where POINT's Y_SCREEN says so; else "".
     """
 
     names: tuple[str, ...]
     positions: np.ndarray
     fps: float
     unit: str
-    y_up: bool
+    up: str
 
 
 def read_c3d_points(path: Path) -> C3dPoints:
@@ -69,7 +69,8 @@ def read_c3d_points(path: Path) -> C3dPoints:
         points = np.stack(frames).astype(np.float64)[:, : len(names)]
         positions = without_unseen(np.where(points[..., 3:4] < 0, np.nan, points[..., :3]))
         unit, screen = (_text(reader, f"POINT:{name}") for name in ("UNITS", "Y_SCREEN"))
-        return C3dPoints(names, positions, float(reader.point_rate), unit, screen == "+Y")
+        up = {"+Y": "y", "+Z": "z"}.get(screen, "")
+        return C3dPoints(names, positions, float(reader.point_rate), unit, up)
 
 
 def without_unseen(positions: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ def read_c3d(path: Path) -> KeypointTable:
     with reading(path, "a C3D file of joints"):
         file = read_c3d_points(path)
         points = file.positions * _scale(file.unit or "mm")
-        if file.y_up:
+        if file.up == "y":
             points = points @ Z_UP_TO_Y_UP
         rate = rate_of(file.fps)
         return points_table(file.names, points, rate, np.arange(len(points)) / float(rate))

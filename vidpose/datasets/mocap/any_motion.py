@@ -222,7 +222,7 @@ def _read_amc(path: Path) -> MotionPoints:
 def _read_c3d(path: Path) -> MotionPoints:
     file = read_c3d_points(path)
     metres = {"mm": 0.001, "cm": 0.01, "m": 1.0}.get(file.unit.lower())
-    return MotionPoints(file.names, file.positions, file.fps, metres=metres)
+    return MotionPoints(file.names, file.positions, file.fps, metres=metres, up=file.up)
 
 
 def _read_trc(path: Path) -> MotionPoints:

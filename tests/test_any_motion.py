@@ -224,6 +224,43 @@ def test_what_vidpose_exports_is_motion(tmp_path, name):
                                np.linalg.norm(due[:, :-1] - due[:, 1:], axis=-1), atol=2e-3)  # fmt: skip
 
 
+def saved(path, times, roots=None, place="world"):
+    """A result of somebody who walks along x at 1 m/s and is seen at some times; where `roots` is False, unplaced."""
+    from training_data import T_POSE
+
+    track = track_of(T_POSE + times[:, None, None] * np.array([1.0, 0, 0]))
+    if roots is not None:
+        track.roots[~roots] = np.nan
+    result_of(track, times=times, place=place).save(path)
+    return path
+
+
+def test_a_result_of_an_uneven_rate_keeps_its_times(tmp_path):
+    """A phone films 30 a second, then in the dark 15, and stops for two seconds."""
+    times = np.concatenate([np.arange(120) / 30, 4 + np.arange(60) / 15, 10 + np.arange(90) / 30])
+    [motion] = read_motion(saved(tmp_path / "walk.npz", times))
+    assert motion.fps == pytest.approx(30)
+    clock = np.arange(round(30 * times[-1]) + 1) / 30
+    assert len(motion.joints) == len(clock)
+    there = np.isfinite(motion.joints).all(axis=(1, 2))
+    paused = (clock > 4 + 59 / 15 + 1e-3) & (clock < 10 - 1e-3)
+    np.testing.assert_array_equal(there, ~paused)
+    np.testing.assert_allclose(motion.joints[there, 0], np.stack([clock, 0 * clock, 0 * clock + 0.95], 1)[there],
+                               atol=2e-6)  # fmt: skip
+
+
+def test_a_result_of_an_even_rate_keeps_its_frames(tmp_path):
+    """Containers round to milliseconds, and a frame may be missing."""
+    times = np.delete(np.round(np.arange(300) / 29.97, 3), 100)
+    [motion] = read_motion(saved(tmp_path / "walk.npz", times))
+    assert motion.fps == pytest.approx(29.97, abs=2e-3)
+    assert len(motion.joints) == 300
+    np.testing.assert_allclose(motion.joints[:, 0, 0], np.arange(300) / 29.97, atol=1e-3)
+    [motion] = read_motion(saved(tmp_path / "three.npz", np.array([0, 0.01, 1.01])))
+    assert motion.fps == pytest.approx(100)
+    assert np.flatnonzero(np.isfinite(motion.joints[:, 0, 0])).tolist() == [0, 1, 101]
+
+
 @pytest.mark.parametrize("rate", ["nan", "0", "1e-30", "-25", "1e300", "25 a second"])
 def test_a_rate_that_cannot_be_is_refused(tmp_path, rate):
     path = trc_of(tmp_path / "walk.trc", truth(mocap_files.movement(4)), [joint.title() for joint in NEEDED])

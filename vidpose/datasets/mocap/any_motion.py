@@ -14,6 +14,7 @@ import numpy as np
 
 from vidpose.body.geometry import CAMERA_TO_Z_UP
 from vidpose.body.skeletons import H36M_17
+from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import check_file, read_bytes, reading
@@ -42,6 +43,9 @@ _ASF_ENDS = {
 
 _SLOWEST, _FASTEST = 1, 10_000
 """Frames a second, of motion capture."""
+
+_SAME_TIME = 1e-6
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +270,29 @@ def _of_result(path: Path) -> list[AnyMotion]:
             points[..., 2] -= np.nanpercentile(points[..., 2].min(axis=1), 1)
         else:
             points = points @ to_world[:, :3].T + to_world[:, 3]
-        fps = 1 / float(np.median(np.diff(track.times))) if len(track) > 1 else 50.0
-        people.append(AnyMotion(points.astype(np.float32), fps, ()))
+        people.append(_even(path, points.astype(np.float32), track.times))
     return people
+
+
+def _even(path: Path, joints: np.ndarray, times: np.ndarray) -> AnyMotion:
+    """Joints (F, 17, 3) at (F,) seconds, as often as frames mostly came but evenly: phones film slower in the dark.
+
+    Between two frames they move along a line. They are NaN where either is, and where time jumps.
+    """
+    steps = np.diff(times)
+    if not len(steps):
+        return AnyMotion(joints, 50.0, ())
+    median = np.sort(steps)[(len(steps) - 1) // 2]
+    # Intervals in whole milliseconds are right on average.
+    interval = float(steps[np.abs(steps - median) < median / 2].mean())
+    count = int((times[-1] - times[0]) / interval + 1e-6) + 1
+    check_size(path, count, len(H36M_17))
+    moments = times[0] + np.arange(count) * interval
+    after = np.searchsorted(times, moments - _SAME_TIME).clip(1, len(times) - 1)
+    share = ((moments - times[after - 1]) / steps[after - 1]).clip(0, 1)
+    share = np.where(np.abs(moments - times[after]) <= _SAME_TIME, 1, share)[:, None, None]
+    first, second = joints[after - 1], joints[after]
+    between = (1 - share) * first + share * second
+    between[jumps(times)[after - 1]] = np.nan
+    even = np.where(share == 1, second, np.where(share == 0, first, between))
+    return AnyMotion(even.astype(np.float32), 1 / interval, ())

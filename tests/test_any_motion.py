@@ -261,6 +261,29 @@ def test_a_result_of_an_even_rate_keeps_its_frames(tmp_path):
     assert np.flatnonzero(np.isfinite(motion.joints[:, 0, 0])).tolist() == [0, 1, 101]
 
 
+@pytest.mark.parametrize("place", ["world", "camera"])
+def test_who_is_nowhere_for_a_while_is_not_at_the_camera(tmp_path, place):
+    times = np.arange(90) / 30
+    known = (times < 1) | (times >= 2)
+    [motion] = read_motion(saved(tmp_path / "walk.npz", times, known, place))
+    np.testing.assert_array_equal(np.isfinite(motion.joints).all(axis=(1, 2)), known)
+    pelvis = motion.joints[known, 0].astype(np.float64)
+    # In the camera's axes they walk along the world's x, which lies across it.
+    np.testing.assert_allclose(np.linalg.norm(pelvis - pelvis[0], axis=-1), times[known], atol=1e-5)
+    if place == "world":
+        np.testing.assert_allclose(pelvis[:, 2], 0.95, atol=1e-5)
+
+
+def test_who_is_nowhere_stands_upright_on_the_floor(tmp_path):
+    """A camera on a stand, which looks down, is no reason to float or to lean."""
+    from training_data import T_POSE
+
+    times = np.arange(60) / 30
+    [motion] = read_motion(saved(tmp_path / "walk.npz", times, times < 0))
+    due = T_POSE - T_POSE[0] + [0, 0, 0.95 - T_POSE[:, 2].min()]
+    np.testing.assert_allclose(motion.joints, np.repeat(due[None], 60, axis=0), atol=1e-5)
+
+
 @pytest.mark.parametrize("rate", ["nan", "0", "1e-30", "-25", "1e300", "25 a second"])
 def test_a_rate_that_cannot_be_is_refused(tmp_path, rate):
     path = trc_of(tmp_path / "walk.trc", truth(mocap_files.movement(4)), [joint.title() for joint in NEEDED])

@@ -254,7 +254,7 @@ _READERS: Mapping[str, tuple[Callable[[Path], MotionPoints], str]] = {
 
 
 def _of_result(path: Path) -> list[AnyMotion]:
-    """The people of a result of ours; where a floor was found, in its world."""
+    """The people of a result of ours; where a floor was found, in its world, else on their feet."""
     result = PoseResult.load(path)
     if result.joint_layout != H36M_17.name:
         raise UsageError(f"{path}: joints in layout {result.joint_layout or 'none'}, where {H36M_17.name} is due")
@@ -263,13 +263,15 @@ def _of_result(path: Path) -> list[AnyMotion]:
     for track in result.tracks:
         if not track.lifted.any():
             continue
-        roots = np.where(np.isfinite(track.roots), track.roots, 0.0)[:, None]
-        points = (track.joints + roots).astype(np.float64)
-        if to_world is None:
-            points = points @ CAMERA_TO_Z_UP.T
-            points[..., 2] -= np.nanpercentile(points[..., 2].min(axis=1), 1)
+        points = track.joints.astype(np.float64)
+        placed = np.isfinite(track.roots[track.lifted]).all(axis=1).any()
+        if placed:  # frames in which nobody knows where they are go: they would be at the camera
+            points += track.roots[:, None]
+        points = points @ (CAMERA_TO_Z_UP if to_world is None else to_world[:, :3]).T
+        if placed and to_world is not None:
+            points += to_world[:, 3]
         else:
-            points = points @ to_world[:, :3].T + to_world[:, 3]
+            points[..., 2] -= np.nanpercentile(points[..., 2].min(axis=1), 1)
         people.append(_even(path, points.astype(np.float32), track.times))
     return people
 

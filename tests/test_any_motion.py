@@ -1,6 +1,7 @@
 """Motion capture to train on: anyone's files under anyone's names, and CMU's own."""
 
 import json
+import re
 
 import mocap_files
 import numpy as np
@@ -48,8 +49,15 @@ RIGIFY = {
     "lradius": "DEF-forearm.L", "lwrist": "DEF-hand.L", "rclavicle": "DEF-shoulder.R", "rhumerus": "DEF-upper_arm.R",
     "rradius": "DEF-forearm.R", "rwrist": "DEF-hand.R",
 }  # fmt: skip
+SMPL = {
+    "root": "pelvis", "lfemur": "left_hip", "ltibia": "left_knee", "lfoot": "left_ankle", "ltoes": "left_foot",
+    "rfemur": "right_hip", "rtibia": "right_knee", "rfoot": "right_ankle", "rtoes": "right_foot",
+    "lowerback": "spine1", "upperback": "spine2", "thorax": "spine3", "upperneck": "neck", "head": "head",
+    "lclavicle": "left_collar", "lhumerus": "left_shoulder", "lradius": "left_elbow", "lwrist": "left_wrist",
+    "rclavicle": "right_collar", "rhumerus": "right_shoulder", "rradius": "right_elbow", "rwrist": "right_wrist",
+}  # fmt: skip
 SCHEMES = {"motionbuilder": MOTIONBUILDER, "xsens": XSENS, "mixamo": MIXAMO, "optitrack": OPTITRACK,
-           "rokoko": ROKOKO, "rigify": RIGIFY, "cmu": None}  # fmt: skip
+           "rokoko": ROKOKO, "rigify": RIGIFY, "smpl": SMPL, "cmu": None}  # fmt: skip
 NEEDED_ROWS = [H36M_17.index(joint) for joint in NEEDED]
 ENDS = {"left_hip": "lhipjoint", "left_knee": "lfemur", "left_ankle": "ltibia", "left_shoulder": "lclavicle",
         "left_elbow": "lhumerus", "left_wrist": "lradius"}  # fmt: skip
@@ -95,6 +103,17 @@ def test_names_lose_prefixes_case_and_separators():
     assert find_joints(["Bip01 L Thigh"]).joints["left_hip"] == ("Bip01 L Thigh",)
 
 
+@pytest.mark.parametrize("spelt", ["left_{}", "{}Left", "L_{}"])
+def test_a_wrist_is_no_hand_and_an_ankle_no_foot(spelt):
+    """SMPL and Kinect have all four; most programs call the wrist a hand and the ankle a foot."""
+    limb = {f"left_{joint}": spelt.format(joint.title()) for joint in ("ankle", "foot", "wrist", "hand")}
+    for order in (list(limb.values()), list(limb.values())[::-1]):
+        found = find_joints(order).joints
+        assert (found["left_ankle"], found["left_wrist"]) == ((limb["left_ankle"],), (limb["left_wrist"],))
+    found = find_joints([limb["left_hand"], limb["left_foot"]]).joints
+    assert (found["left_ankle"], found["left_wrist"]) == ((limb["left_foot"],), (limb["left_hand"],))
+
+
 def test_what_is_not_found_is_said_and_a_map_names_it(tmp_path):
     moves = mocap_files.movement(12)
     own = MOTIONBUILDER | {"lfemur": "Bein links", "lfoot": "Fessel"}
@@ -138,7 +157,7 @@ def trc_of(path, joints, names):
     return path
 
 
-def c3d_of(path, joints, names):
+def c3d_of(path, joints, names, screen=""):
     import ezc3d
 
     file = ezc3d.c3d()
@@ -147,6 +166,9 @@ def c3d_of(path, joints, names):
     file["data"]["points"] = points
     file["parameters"]["POINT"]["LABELS"]["value"] = list(names)
     file["parameters"]["POINT"]["UNITS"]["value"], file["parameters"]["POINT"]["RATE"]["value"] = ["mm"], [100.0]
+    if screen:
+        file.add_parameter("POINT", "X_SCREEN", ["+X"])
+        file.add_parameter("POINT", "Y_SCREEN", [screen])
     file.write(str(path))
     return path
 
@@ -201,6 +223,33 @@ def test_a_joint_that_is_never_seen_and_not_needed_is_made_up(tmp_path):
     assert {"nose", "spine"} <= set(motion.made_up)
 
 
+@pytest.mark.parametrize(("write", "suffix"), [(trc_of, ".trc"), (c3d_of, ".c3d")])
+def test_a_marker_at_zero_was_not_seen(tmp_path, write, suffix):
+    joints = truth(mocap_files.movement(20))
+    joints = np.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], axis=-1)
+    joints[7:11, NEEDED.index("left_wrist")] = 0
+    joints[15, NEEDED.index("right_knee"), 0] = 0
+    [motion] = read_motion(write(tmp_path / f"walk{suffix}", joints, [joint.title() for joint in NEEDED]))
+    assert np.flatnonzero(~np.isfinite(motion.joints).all(axis=(1, 2))).tolist() == [7, 8, 9, 10]
+
+
+@pytest.mark.parametrize("screen", ["+Y", "+Z", ""])
+def test_somebody_who_lies_lies_where_the_c3d_says_what_is_up(tmp_path, screen):
+    """Whoever lies along an axis seems to stand on it, as people are taken to where nothing is said."""
+    from training_data import T_POSE
+
+    standing = np.repeat(T_POSE[None].astype(np.float64), 3, axis=0)
+    # On their back, the head towards the axis that a body would be taken to stand along.
+    along_y = np.stack([standing[..., 0], standing[..., 2], 0.2 - standing[..., 1]], axis=-1)
+    along_z = np.stack([standing[..., 0], 0.2 - standing[..., 1], standing[..., 2]], axis=-1)
+    joints = along_z if screen == "+Y" else along_y
+    [motion] = read_motion(c3d_of(tmp_path / "lies.c3d", joints, H36M_17.joints, screen))
+    found = motion.joints[..., 2].max() - motion.joints[..., 2].min()
+    length, thickness = np.ptp(T_POSE[:, 2]), np.ptp(T_POSE[:, 1])
+    assert length > 2 * thickness
+    assert found == pytest.approx(thickness if screen else length, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["bvh", "trc", "c3d"])
 def test_what_vidpose_exports_is_motion(tmp_path, name):
     [path] = FORMATS[name].write(result_of(track_of(world_joints(20))), tmp_path / "walk")
@@ -209,6 +258,66 @@ def test_what_vidpose_exports_is_motion(tmp_path, name):
     found, due = motion.joints[:, joints], expected(world_joints(20), "world")[:, joints]
     np.testing.assert_allclose(np.linalg.norm(found[:, :-1] - found[:, 1:], axis=-1),
                                np.linalg.norm(due[:, :-1] - due[:, 1:], axis=-1), atol=2e-3)  # fmt: skip
+
+
+def saved(path, times, roots=None, place="world"):
+    """A result of somebody who walks along x at 1 m/s and is seen at some times; where `roots` is False, unplaced."""
+    from training_data import T_POSE
+
+    track = track_of(T_POSE + times[:, None, None] * np.array([1.0, 0, 0]))
+    if roots is not None:
+        track.roots[~roots] = np.nan
+    result_of(track, times=times, place=place).save(path)
+    return path
+
+
+def test_a_result_of_an_uneven_rate_keeps_its_times(tmp_path):
+    """A phone films 30 a second, then in the dark 15, and stops for two seconds."""
+    times = np.concatenate([np.arange(120) / 30, 4 + np.arange(60) / 15, 10 + np.arange(90) / 30])
+    [motion] = read_motion(saved(tmp_path / "walk.npz", times))
+    assert motion.fps == pytest.approx(30)
+    clock = np.arange(round(30 * times[-1]) + 1) / 30
+    assert len(motion.joints) == len(clock)
+    there = np.isfinite(motion.joints).all(axis=(1, 2))
+    paused = (clock > 4 + 59 / 15 + 1e-3) & (clock < 10 - 1e-3)
+    np.testing.assert_array_equal(there, ~paused)
+    np.testing.assert_allclose(motion.joints[there, 0], np.stack([clock, 0 * clock, 0 * clock + 0.95], 1)[there],
+                               atol=2e-6)  # fmt: skip
+
+
+def test_a_result_of_an_even_rate_keeps_its_frames(tmp_path):
+    """Containers round to milliseconds, and a frame may be missing."""
+    times = np.delete(np.round(np.arange(300) / 29.97, 3), 100)
+    [motion] = read_motion(saved(tmp_path / "walk.npz", times))
+    assert motion.fps == pytest.approx(29.97, abs=2e-3)
+    assert len(motion.joints) == 300
+    np.testing.assert_allclose(motion.joints[:, 0, 0], np.arange(300) / 29.97, atol=1e-3)
+    [motion] = read_motion(saved(tmp_path / "three.npz", np.array([0, 0.01, 1.01])))
+    assert motion.fps == pytest.approx(100)
+    assert np.flatnonzero(np.isfinite(motion.joints[:, 0, 0])).tolist() == [0, 1, 101]
+
+
+@pytest.mark.parametrize("place", ["world", "camera"])
+def test_who_is_nowhere_for_a_while_is_not_at_the_camera(tmp_path, place):
+    times = np.arange(90) / 30
+    known = (times < 1) | (times >= 2)
+    [motion] = read_motion(saved(tmp_path / "walk.npz", times, known, place))
+    np.testing.assert_array_equal(np.isfinite(motion.joints).all(axis=(1, 2)), known)
+    pelvis = motion.joints[known, 0].astype(np.float64)
+    # In the camera's axes they walk along the world's x, which lies across it.
+    np.testing.assert_allclose(np.linalg.norm(pelvis - pelvis[0], axis=-1), times[known], atol=1e-5)
+    if place == "world":
+        np.testing.assert_allclose(pelvis[:, 2], 0.95, atol=1e-5)
+
+
+def test_who_is_nowhere_stands_upright_on_the_floor(tmp_path):
+    """A camera on a stand, which looks down, is no reason to float or to lean."""
+    from training_data import T_POSE
+
+    times = np.arange(60) / 30
+    [motion] = read_motion(saved(tmp_path / "walk.npz", times, times < 0))
+    due = T_POSE - T_POSE[0] + [0, 0, 0.95 - T_POSE[:, 2].min()]
+    np.testing.assert_allclose(motion.joints, np.repeat(due[None], 60, axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("rate", ["nan", "0", "1e-30", "-25", "1e300", "25 a second"])
@@ -235,6 +344,45 @@ def test_asf_and_amc(tmp_path):
     moves = mocap_files.movement(8)
     write_asf(tmp_path / "02.asf")
     [motion] = read_motion(write_amc(tmp_path / "02_01.amc", moves))
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ['up = "y"', 'unit = "m"', '[joints]\nnose = "head"'])
+def test_a_map_leaves_alone_what_an_amc_says_by_itself(tmp_path, text):
+    """One map is for a whole folder; what it does not name stays where it was."""
+    moves = mocap_files.movement(8)
+    write_asf(tmp_path / "02.asf")
+    (tmp_path / "map.toml").write_text(text)
+    [motion] = read_motion(write_amc(tmp_path / "02_01.amc", moves), read_map(tmp_path / "map.toml"))
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
+
+
+def renamed(text, names):
+    return re.sub(rf"\b({'|'.join(names)})\b", lambda bone: names[bone[1]], text)
+
+
+@pytest.mark.parametrize("feet", [True, False])
+def test_bones_of_an_asf_under_other_programs_names_begin_at_their_joints(tmp_path, feet):
+    """CMU's end there. A shin that nothing follows ends at the ankle all the same."""
+    moves = mocap_files.movement(8)
+    names = {bone: name for bone, name in MOTIONBUILDER.items() if bone != "root"}
+    if not feet:
+        names |= {"ltibia": "calf_l", "rtibia": "calf_r", "lfoot": "xl", "rfoot": "xr"}
+    for path in (write_asf(tmp_path / "02.asf"), write_amc(tmp_path / "02_01.amc", moves)):
+        path.write_text(renamed(path.read_text(), names))
+    [motion] = read_motion(tmp_path / "02_01.amc")
+    found = motion.joints[:, NEEDED_ROWS]
+    np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
+
+
+def test_a_map_names_bones_of_an_amc_where_they_begin_or_end(tmp_path):
+    moves = mocap_files.movement(8)
+    write_asf(tmp_path / "02.asf")
+    path = write_amc(tmp_path / "02_01.amc", moves)
+    (tmp_path / "map.toml").write_text('[joints]\nleft_knee = "ltibia"\nright_knee = "rfemur_end"\n')
+    [motion] = read_motion(path, read_map(tmp_path / "map.toml"))
     found = motion.joints[:, NEEDED_ROWS]
     np.testing.assert_allclose(found - found[:, :1], truth(moves) - truth(moves)[:, :1], atol=1e-5)
 

@@ -1,5 +1,6 @@
 """Joints in space that were exported, or that other programs wrote, are read back."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.export import FORMATS
 from vidpose.keypoint_files import read_keypoints
+from vidpose.keypoint_files.c3d_reader import read_c3d_points
 from vidpose.keypoint_files.joint_names import joint_of
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.keypoint_intake import smooth_joints, take_in
@@ -290,6 +292,48 @@ def test_a_damaged_c3d_ends_no_program(tmp_path: Path, place: int, damage: bytes
     with pytest.raises(VidposeError, match=rf"{path.name}: .*({message})") as error:
         read_keypoints(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("first", [1, 60_000, 65_535, 65_536, 70_000, 140_000])
+@pytest.mark.parametrize(("frames", "markers"), [(200, 13), (192, 16)])
+def test_a_c3d_that_was_cropped_late_has_the_frames_it_says(tmp_path: Path, first: int, frames: int, markers: int):
+    """The second kind ends with a block of the file: there is nothing to take for a frame more."""
+    positions = np.random.default_rng(first).uniform(-900, 900, (frames, markers, 3)).astype(np.float32)
+    path = c3d_by_hand(tmp_path / "late.c3d", positions, first)
+    np.testing.assert_array_equal(read_c3d_points(path).positions, positions)
+
+
+def c3d_by_hand(path: Path, positions: np.ndarray, first: int) -> Path:
+    """Millimetres (F, N, 3), by the C3D User Guide: a header, three blocks of parameters, 4 floats a point.
+
+    TRIAL has the numbers of the first and the last frame as two words each, the lower first.
+    """
+    frames, markers, _ = positions.shape
+    last = first + frames - 1
+
+    def group(number: int, name: bytes) -> bytes:
+        return struct.pack("<bb", len(name), -number) + name + struct.pack("<hB", 3, 0)
+
+    def parameter(number: int, name: bytes, kind: int, sizes: tuple[int, ...], data: bytes) -> bytes:
+        body = struct.pack("<bB", kind, len(sizes)) + bytes(sizes) + data + b"\0"
+        return struct.pack("<bb", len(name), number) + name + struct.pack("<h", 2 + len(body)) + body
+
+    labels = b"".join(f"m{marker:<3}".encode() for marker in range(markers))
+    parameters = b"\1\x50\3\x54" + group(1, b"POINT") + group(2, b"TRIAL")
+    for name, kind, sizes, data in (
+        (b"USED", 2, (), struct.pack("<h", markers)), (b"SCALE", 4, (), struct.pack("<f", -0.1)),
+        (b"RATE", 4, (), struct.pack("<f", 100)), (b"DATA_START", 2, (), struct.pack("<h", 5)),
+        (b"FRAMES", 2, (), struct.pack("<H", frames)), (b"LABELS", -1, (4, markers), labels),
+        (b"UNITS", -1, (2,), b"mm"),
+    ):  # fmt: skip
+        parameters += parameter(1, name, kind, sizes, data)
+    for name, frame in ((b"ACTUAL_START_FIELD", first), (b"ACTUAL_END_FIELD", last)):
+        parameters += parameter(2, name, 2, (2,), struct.pack("<I", frame))
+    header = struct.pack("<BBHHHHHfHHf", 2, 0x50, markers, 0, min(first, 65535), min(last, 65535), 0, -0.1, 5, 0, 100)
+    points = np.concatenate([positions, np.zeros((frames, markers, 1))], axis=2).astype("<f4").tobytes()
+    points += bytes(-len(points) % 512)
+    path.write_bytes(header.ljust(512, b"\0") + (parameters + b"\0\0").ljust(3 * 512, b"\0") + points)
+    return path
 
 
 def test_nothing_is_drawn_over_a_video_by_joints_in_3d(

@@ -21,7 +21,7 @@ class C3dPoints:
         positions: (F, N, 3) in the file's axes and unit, NaN where a point was not seen.
         fps: frames a second.
         unit: of length, as the file has it; "" where it says none.
-        y_up: POINT's Y_SCREEN says that Y is up. Z is, otherwise.
+        up: "y" or "z", where POINT's Y_SCREEN says so; else "".
         start: seconds from the video's start to the first frame, which only our own files say.
     """
 
@@ -29,7 +29,7 @@ class C3dPoints:
     positions: np.ndarray
     fps: float
     unit: str
-    y_up: bool
+    up: str
     start: float | None = None
 
 
@@ -42,13 +42,24 @@ def read_c3d_points(path: Path) -> C3dPoints:
     """
     import c3d
 
+    class _Reader(c3d.Reader):
+        """Whose frames count from where the file says: the package takes the upper half as 65,535s."""
+
+        @property
+        def first_frame(self) -> int:
+            stated = self.get("TRIAL:ACTUAL_START_FIELD")
+            if stated is None:
+                return int(self.header.first_frame)
+            low, high = stated.uint16_array[:2].tolist()
+            return low + high * 65536
+
     with open_input(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if file.read(2)[1:] != b"\x50":
             raise ValueError("it does not begin as one")
         file.seek(0)
         try:
-            reader = c3d.Reader(file)
+            reader = _Reader(file)
         except (AssertionError, NameError) as error:  # its header and its parameters disagree, or are of no computer
             raise ValueError(str(error)) from None
         names = tuple(str(name).strip() for name in reader.point_labels)[: reader.point_used]
@@ -58,9 +69,15 @@ def read_c3d_points(path: Path) -> C3dPoints:
         if len(frames) != claimed or not frames or not names:
             raise ValueError(f"{len(names)} points in {len(frames)} frames, where {claimed} frames are announced")
         points = np.stack(frames).astype(np.float64)[:, : len(names)]
-        positions = np.where(points[..., 3:4] < 0, np.nan, points[..., :3])
+        positions = without_unseen(np.where(points[..., 3:4] < 0, np.nan, points[..., :3]))
         unit, screen = (_text(reader, f"POINT:{name}") for name in ("UNITS", "Y_SCREEN"))
-        return C3dPoints(names, positions, float(reader.point_rate), unit, screen == "+Y", _start(reader))
+        up = {"+Y": "y", "+Z": "z"}.get(screen, "")
+        return C3dPoints(names, positions, float(reader.point_rate), unit, up, _start(reader))
+
+
+def without_unseen(positions: np.ndarray) -> np.ndarray:
+    """Markers (..., 3), NaN where all three are 0: many programs write that for one that was not seen."""
+    return np.where((positions == 0).all(axis=-1, keepdims=True), np.nan, positions)
 
 
 def _text(reader: object, name: str) -> str:

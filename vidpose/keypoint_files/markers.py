@@ -16,7 +16,7 @@ from vidpose.body.geometry import Z_UP_TO_Y_UP
 from vidpose.body.skeletons import H36M_17, Skeleton, get_conversion
 from vidpose.common.errors import UsageError
 from vidpose.common.inputs import read_text, reading, short
-from vidpose.keypoint_files.c3d_reader import read_c3d_points
+from vidpose.keypoint_files.c3d_reader import read_c3d_points, without_unseen
 from vidpose.keypoint_files.joint_names import named_layout
 from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable
 
@@ -47,9 +47,7 @@ def read_trc(path: Path) -> KeypointTable:
             except ValueError as error:
                 raise ValueError(f"row {number + 1}: {error}") from None
         values = np.array(rows, np.float64).reshape(-1, width)
-        points = values[:, 2:].reshape(len(values), len(names), 3) * _scale(unit)
-        # Many programs write zeros for a marker that was not seen.
-        points[(points == 0).all(axis=-1)] = np.nan
+        points = without_unseen(values[:, 2:].reshape(len(values), len(names), 3)) * _scale(unit)
         return points_table(names, points @ Z_UP_TO_Y_UP, rate_of(header.get("DataRate")), values[:, 1], unit)
 
 
@@ -63,8 +61,7 @@ def read_c3d(path: Path) -> KeypointTable:
         file = read_c3d_points(path)
         unit = file.unit or "mm"
         points = file.positions * _scale(unit)
-        points[(points == 0).all(axis=-1)] = np.nan
-        if file.y_up:
+        if file.up == "y":
             points = points @ Z_UP_TO_Y_UP
         rate = rate_of(file.fps)
         times = None if file.start is None else file.start + np.arange(len(points)) / float(rate)

@@ -14,6 +14,7 @@ import numpy as np
 
 from vidpose.body.geometry import CAMERA_TO_Z_UP
 from vidpose.body.skeletons import H36M_17
+from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import check_file, read_bytes, reading
@@ -21,7 +22,7 @@ from vidpose.datasets.mocap.asf_amc import read_amc, read_asf
 from vidpose.datasets.mocap.skeleton_names import NEEDED, UNITS, SkeletonMap, find_joints
 from vidpose.keypoint_files.animation import check_size
 from vidpose.keypoint_files.bvh_reader import read_bvh
-from vidpose.keypoint_files.c3d_reader import read_c3d_points
+from vidpose.keypoint_files.c3d_reader import read_c3d_points, without_unseen
 
 SUFFIXES = (".bvh", ".amc", ".c3d", ".trc", ".npz")
 
@@ -42,11 +43,14 @@ _ASF_ENDS = {
     "left_shoulder": "lclavicle", "left_elbow": "lhumerus", "left_wrist": "lradius", "right_shoulder": "rclavicle",
     "right_elbow": "rhumerus", "right_wrist": "rradius",
 }  # fmt: skip
-"""An ASF names bones, of which the end is the next joint."""
+"""CMU's bones that end at a joint; their own names say less about where they begin."""
 
 
 _SLOWEST, _FASTEST = 1, 10_000
 """Frames a second, of motion capture."""
+
+_SAME_TIME = 1e-6
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class MotionPoints:
         names: of the N points.
         positions: (F, N, 3) in the file's axes and unit, NaN where absent.
         fps: frames a second.
-        known: which joints they are, where the format says so; None: their names tell.
+        known: which joints they are, where the format says so; what it does not say, a map or their names tell.
         metres: of the unit, where the format says so.
         up: "y" or "z", where the format says so.
     """
@@ -113,7 +117,7 @@ def read_motion(path: Path, given: SkeletonMap | None = None) -> list[AnyMotion]
 def as_joints(path: Path, points: MotionPoints, given: SkeletonMap | None = None) -> AnyMotion:
     """17 joints of a file's points; raises as `read_motion`."""
     try:
-        found = find_joints(points.names, points.known if given is None else given)
+        found = find_joints(points.names, given.over(points.known) if given else points.known)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     if found.missing:
@@ -236,7 +240,10 @@ def _read_bvh(path: Path) -> MotionPoints:
 
 
 def _read_amc(path: Path) -> MotionPoints:
-    """An AMC says no frame rate; CMU's are 120 a second."""
+    """Where bones begin, under their names, and where they end, under "NAME_end".
+
+    An AMC says no frame rate; CMU's are 120 a second.
+    """
     asf = path.with_name(path.name.partition("_")[0] + ".asf")
     asf = asf if asf.is_file() else path.with_suffix(".asf")
     others = sorted(path.parent.glob("*.asf"))
@@ -244,16 +251,19 @@ def _read_amc(path: Path) -> MotionPoints:
         asf = others[0]
     if not asf.is_file():
         raise VidposeError(f"{path}: its skeleton is missing; put {path.stem}.asf, or one .asf alone, beside it")
-    animation = read_amc(path, read_asf(asf))
-    names = animation.names
-    known = {joint: (bone,) for joint, bone in _ASF_ENDS.items() if bone in names}
-    return MotionPoints(names, animation.positions, 120.0, SkeletonMap(known), up="y")
+    skeleton = read_asf(asf)
+    animation = read_amc(path, skeleton)
+    bones, ends = animation.names, animation.positions
+    starts = ends[:, [bones.index(bone.parent or name) for name, bone in skeleton.bones.items()]]
+    names = (*bones, *(f"{name}_end" for name in bones))
+    known = {joint: (f"{bone}_end",) for joint, bone in _ASF_ENDS.items() if bone in bones}
+    return MotionPoints(names, np.concatenate([starts, ends], axis=1), 120.0, SkeletonMap(known), up="y")
 
 
 def _read_c3d(path: Path) -> MotionPoints:
     file = read_c3d_points(path)
     metres = {"mm": 0.001, "cm": 0.01, "m": 1.0}.get(file.unit.lower())
-    return MotionPoints(file.names, file.positions, file.fps, metres=metres)
+    return MotionPoints(file.names, file.positions, file.fps, metres=metres, up=file.up)
 
 
 def _read_trc(path: Path) -> MotionPoints:
@@ -270,7 +280,7 @@ def _read_trc(path: Path) -> MotionPoints:
     if not names or not rows:
         raise VidposeError(f"{path}: no markers over time")
     metres = {"mm": 0.001, "cm": 0.01, "m": 1.0}.get(unit)
-    return MotionPoints(names, values.reshape(len(rows), len(names), 3), fps, metres=metres)
+    return MotionPoints(names, without_unseen(values.reshape(len(rows), len(names), 3)), fps, metres=metres)
 
 
 _READERS: Mapping[str, tuple[Callable[[Path], MotionPoints], str]] = {
@@ -281,7 +291,7 @@ _READERS: Mapping[str, tuple[Callable[[Path], MotionPoints], str]] = {
 
 
 def _of_result(path: Path) -> list[AnyMotion]:
-    """The people of a result of ours; where a floor was found, in its world."""
+    """The people of a result of ours; where a floor was found, in its world, else on their feet."""
     result = PoseResult.load(path)
     if result.joint_layout != H36M_17.name:
         raise UsageError(f"{path}: joints in layout {result.joint_layout or 'none'}, where {H36M_17.name} is due")
@@ -290,13 +300,38 @@ def _of_result(path: Path) -> list[AnyMotion]:
     for track in result.tracks:
         if not track.lifted.any():
             continue
-        roots = np.where(np.isfinite(track.roots), track.roots, 0.0)[:, None]
-        points = (track.joints + roots).astype(np.float64)
-        if to_world is None:
-            points = points @ CAMERA_TO_Z_UP.T
-            points[..., 2] -= np.nanpercentile(points[..., 2].min(axis=1), 1)
+        points = track.joints.astype(np.float64)
+        placed = np.isfinite(track.roots[track.lifted]).all(axis=1).any()
+        if placed:  # frames in which nobody knows where they are go: they would be at the camera
+            points += track.roots[:, None]
+        points = points @ (CAMERA_TO_Z_UP if to_world is None else to_world[:, :3]).T
+        if placed and to_world is not None:
+            points += to_world[:, 3]
         else:
-            points = points @ to_world[:, :3].T + to_world[:, 3]
-        fps = 1 / float(np.median(np.diff(track.times))) if len(track) > 1 else 50.0
-        people.append(AnyMotion(points.astype(np.float32), fps, ()))
+            points[..., 2] -= np.nanpercentile(points[..., 2].min(axis=1), 1)
+        people.append(_even(path, points.astype(np.float32), track.times))
     return people
+
+
+def _even(path: Path, joints: np.ndarray, times: np.ndarray) -> AnyMotion:
+    """Joints (F, 17, 3) at (F,) seconds, as often as frames mostly came but evenly: phones film slower in the dark.
+
+    Between two frames they move along a line. They are NaN where either is, and where time jumps.
+    """
+    steps = np.diff(times)
+    if not len(steps):
+        return AnyMotion(joints, 50.0, ())
+    median = np.sort(steps)[(len(steps) - 1) // 2]
+    # Intervals in whole milliseconds are right on average.
+    interval = float(steps[np.abs(steps - median) < median / 2].mean())
+    count = int((times[-1] - times[0]) / interval + 1e-6) + 1
+    check_size(path, count, len(H36M_17))
+    moments = times[0] + np.arange(count) * interval
+    after = np.searchsorted(times, moments - _SAME_TIME).clip(1, len(times) - 1)
+    share = ((moments - times[after - 1]) / steps[after - 1]).clip(0, 1)
+    share = np.where(np.abs(moments - times[after]) <= _SAME_TIME, 1, share)[:, None, None]
+    first, second = joints[after - 1], joints[after]
+    between = (1 - share) * first + share * second
+    between[jumps(times)[after - 1]] = np.nan
+    even = np.where(share == 1, second, np.where(share == 0, first, between))
+    return AnyMotion(even.astype(np.float32), 1 / interval, ())

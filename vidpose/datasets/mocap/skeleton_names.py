@@ -1,8 +1,9 @@
 """Which of a recording's points are which of 17 Human3.6M joints, whatever they are called.
 
 Programs call the same joint LeftUpLeg (MotionBuilder, Mixamo, Vicon, Rokoko), lThigh (OptiTrack, Poser), Left Hip
-(Xsens), lfemur (CMU) or thigh.L (Blender's Rigify). Names are compared without case, separators, and what stands before
-a colon or a common prefix. A joint is where the bone of that name begins. What no scheme knows, a map names:
+(Xsens), left_hip (SMPL), HipLeft (Kinect), lfemur (CMU) or thigh.L (Blender's Rigify). Names are compared without case,
+separators, and what stands before a colon or a common prefix. A joint is where the bone of that name begins. What no
+scheme knows, a map names:
 
     up = "y"                                # or "z"; found by the body if left out
     unit = "mm"                             # m, cm, mm, inch; found by the body if left out
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vidpose.body.skeletons import H36M_17
@@ -29,12 +30,13 @@ _LIMBS: Mapping[str, Sequence[str]] = {
             "SIDEhjc"),
     "knee": ("SIDEleg", "SIDElowerleg", "SIDEshin", "SIDEcalf", "shinSIDE", "calfSIDE", "lowerlegSIDE", "SIDEtibia",
              "SIDEknee", "kneeSIDE", "SIDEkjc"),
-    "ankle": ("SIDEfoot", "footSIDE", "SIDEankle", "ankleSIDE", "SIDEajc", "calfSIDEend"),
+    # SMPL and Kinect have hands and feet besides, which lie further out.
+    "ankle": ("SIDEankle", "ankleSIDE", "SIDEajc", "SIDEfoot", "footSIDE", "calfSIDEend"),
     "shoulder": ("SIDEarm", "SIDEuparm", "SIDEuarm", "SIDEupperarm", "SIDEshldr", "upperarmSIDE", "SIDEhumerus",
                  "SIDEshoulder", "shoulderSIDE", "SIDEsjc"),
     "elbow": ("SIDEforearm", "SIDEfarm", "SIDElowerarm", "forearmSIDE", "lowerarmSIDE", "SIDEradius", "SIDEelbow",
               "elbowSIDE", "SIDEejc"),
-    "wrist": ("SIDEhand", "handSIDE", "SIDEwrist", "wristSIDE", "SIDEwjc", "lowerarmSIDEend"),
+    "wrist": ("SIDEwrist", "wristSIDE", "SIDEwjc", "SIDEhand", "handSIDE", "lowerarmSIDEend"),
 }  # fmt: skip
 _SIDES = {"left": ("left", "l"), "right": ("right", "r")}
 _TRUNK: Mapping[str, Sequence[str]] = {
@@ -71,6 +73,13 @@ class SkeletonMap:
     up: str = ""
     metres: float | None = None
     missing: tuple[str, ...] = field(default=())
+
+    def over(self, known: SkeletonMap | None) -> SkeletonMap:
+        """What this says, and what only `known` does."""
+        if known is None:
+            return self
+        return replace(self, joints={**known.joints, **self.joints}, up=self.up or known.up,
+                       metres=self.metres or known.metres)  # fmt: skip
 
 
 def plain(name: str) -> str:

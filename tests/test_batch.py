@@ -161,6 +161,19 @@ def test_files_of_something_else_are_not_replaced(videos, tmp_path):
     assert (tmp_path / "empty" / "empty.npz").read_text() == "mine"
 
 
+def test_a_batch_replaces_none_of_its_inputs(videos, tmp_path):
+    (tmp_path / "a").mkdir()
+    own = shutil.copy(videos / "walk.mp4", tmp_path / "a" / "a_overlay.mp4")
+    shutil.copy(own, tmp_path / "a.mp4")
+    table = tmp_path / "summary.csv"
+    for lines in ("a.mp4\na/a_overlay.mp4\n", "a.mp4\n"):
+        table.write_text(lines)
+        with pytest.raises(VidposeError, match=r"an input, which would be replaced"):
+            vidpose.batch(table, tmp_path, overwrite=True)
+    assert Path(own).read_bytes() == (videos / "walk.mp4").read_bytes()
+    assert table.read_text() == "a.mp4\n"
+
+
 def test_settings_that_cannot_be_are_refused_before_any_video(videos, tmp_path, monkeypatch):
     monkeypatch.setattr("vidpose.many.scheduling._pool", None)
     for settings in ({"lifter": "nobody"}, {"fov": 0}, {"formats": ["abc"]}, {"segment": "soon"}, {"smooth": "fast"}):

@@ -236,6 +236,34 @@ def test_existing_output_is_kept_without_overwrite(run, short_walk, tiny_lifter,
     assert old.read_text() != "mine"
 
 
+def test_no_command_replaces_its_input(run, short_walk, tiny_lifter, tmp_path):
+    first, second = tmp_path / "x.mp4", tmp_path / "x_overlay.mp4"
+    for path in (first, second):
+        path.write_bytes(short_walk.read_bytes())
+    how = ("--lifter", tiny_lifter, "--overwrite", "--out")
+    replaced = [run("infer", first, second, *how, ".")]
+    assert not (tmp_path / "x.npz").exists()
+    assert run("infer", first, "--no-overlay", *how, "res")[0] == 0
+    saved = tmp_path / "res" / "x.npz"
+    was = saved.read_bytes()
+    replaced += [
+        run("infer", "--from-keypoints", saved, *how, "res"),
+        run("render", saved, "--out", first, "--overwrite"),
+        run("view", saved, "--no-open", "--out", saved, "--overwrite"),
+        run("live", first, "--no-open", "--out", first, "--overwrite"),
+    ]
+    (tmp_path / "res" / "boxes_keypoints.npz").write_bytes(was)
+    (tmp_path / "boxes.mp4").write_bytes(short_walk.read_bytes())
+    boxes = f"boxes:{tmp_path / 'res' / 'boxes_keypoints.npz'}"
+    replaced += [run("infer", tmp_path / "boxes.mp4", "--detector", boxes, "--no-overlay", *how, "res")]
+    for code, _, err in replaced:
+        assert code == 1
+        assert_one_line(err, "an input, which would be replaced")
+        assert "--overwrite" not in err
+    assert first.read_bytes() == second.read_bytes() == short_walk.read_bytes()
+    assert saved.read_bytes() == was
+
+
 def test_output_folder_that_cannot_be(run, short_walk, tiny_lifter, tmp_path):
     (tmp_path / "file").write_text("")
     code, _, err = run("infer", short_walk, "--lifter", tiny_lifter, "--out", tmp_path / "file" / "sub")

@@ -62,6 +62,9 @@ def test_runs_are_not_written_over(cmu, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="holds a finished run"):
         train(RECIPE, cmu, out)
     train(replace(RECIPE, steps=2), cmu, out, overwrite=True)
+    weights = out / "weights.safetensors"
+    with pytest.raises(VidposeError, match=r"weights.safetensors: an input, which would be replaced"):
+        train(replace(RECIPE, steps=2, init=str(weights)), cmu, out, overwrite=True)
     assert [row["step"] for row in curve(out)] == [1, 2]
     train(replace(RECIPE, steps=4), cmu, out, resume=True)
     assert [row["step"] for row in curve(out)] == [1, 2, 3, 4]

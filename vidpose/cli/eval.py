@@ -87,7 +87,8 @@ def eval(
     from vidpose.refine.smoothing import Smoothing
 
     smoothing = Smoothing.parse(smooth)
-    check_outputs([path for path in (json_file, *table_files) if path], overwrite)
+    read = [Path(part) for name in lifters for part in name.split("+")] + ([refine] if refine else [])
+    check_outputs([path for path in (json_file, *table_files) if path], overwrite, inputs=read)
     protocols = get_dataset(dataset).PROTOCOLS
     protocol_name = protocol_name or next(iter(protocols))
     if protocol_name not in protocols:

@@ -56,7 +56,8 @@ def export(
                 )
     stem = (out or result.parent) / result.stem
     make_folder(stem.parent)
-    check_outputs([path for format_ in chosen.values() for path in format_.paths(loaded, stem)], overwrite)
+    paths = [path for format_ in chosen.values() for path in format_.paths(loaded, stem)]
+    check_outputs(paths, overwrite, inputs=[result, Path(loaded.source.path)])
     for format_ in chosen.values():
         say(f"wrote {', '.join(map(str, format_.write(loaded, stem, **choices)))}")
     if any(format_.joints for format_ in chosen.values()):

@@ -25,7 +25,7 @@ from vidpose.cli.infer_options import (
 from vidpose.cli.spelling import spelled
 from vidpose.cli.terminal import complain, say
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_outputs, make_folder
+from vidpose.common.files import check_outputs, make_folder, spare_inputs
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.outputs import Outputs, Writing
@@ -91,8 +91,11 @@ def infer(
     for each in jobs:
         each.check_settings()
         writing.check(each)
+    read = [path for each in jobs for path in each.inputs]
     asked, jobs = len(jobs), _loaded(jobs)
     outputs = _outputs(jobs, writing)
+    read += [path for each in jobs for path in each.inputs]
+    spare_inputs([path for job, files in zip(jobs, outputs, strict=True) for path in _written(job, files)], read)
     if writing.resume:
         jobs, outputs = _without_whole(jobs, outputs)
         asked = len(jobs)
@@ -157,6 +160,14 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[Sequence[Outputs]]:
             if job.saved and files.film and not video.exists():
                 raise VidposeError(f"{video}: the saved result's video is not there; name it, or give `no_overlay`")
     return outputs
+
+
+def _written(job: Job, files: Sequence[Outputs]) -> Iterator[Path]:
+    """What a job would replace."""
+    for some in files:
+        yield from some.in_the_way()
+        if not job.saved:
+            yield some.keeping.file
 
 
 def _without_whole(

@@ -77,7 +77,7 @@ def live(
     its own speed. Whoever is too slow misses frames, and is not late. Ctrl-C ends it.
     """
     if out:
-        check_outputs([out], overwrite)
+        check_outputs([out], overwrite, inputs=[Path(source), *finding.inputs, Path(streaming.lifter)])
     limit_threads(finding)
 
     from vidpose.live.live_run import run_live

@@ -36,13 +36,13 @@ def view(
     if rerun and no_mesh:
         raise UsageError("--no-mesh: about the page only; leave it out with --rerun, which has no bodies")
     out = out or result.with_suffix(".rrd" if rerun else ".html")
-    check_outputs([out], overwrite)
 
     from vidpose.body.tracks import PoseResult
 
     loaded = PoseResult.load(result)
     named = Path(loaded.source.path) if loaded.source.pictures else None
     film = None if no_video else _video_of(result, named, video)
+    check_outputs([out], overwrite, inputs=[result, film or result])
     if rerun:
         from vidpose.export.rerun import write_rrd
 

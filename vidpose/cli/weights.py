@@ -235,7 +235,7 @@ def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], p
         listed = ", ".join(f"{key}={value}" for key, value in assumed.items() if value != "")
         say(f"as in the paper, since the tensors' shapes do not tell: {listed} (--set KEY=VALUE for others)")
 
-    check_outputs([out], overwrite)
+    check_outputs([out], overwrite, inputs=[checkpoint])
     if arch == pose_refiner.ARCH:
         if settings:
             raise UsageError(f"--set {settings[0]}: shapes tell all of a {arch}; leave it out")

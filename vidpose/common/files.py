@@ -153,15 +153,18 @@ def _with_nulls(content: Any) -> Any:
     return [_with_nulls(value) for value in content] if isinstance(content, list | tuple) else content
 
 
-def check_outputs(paths: Iterable[Path], overwrite: bool) -> None:
+def check_outputs(paths: Iterable[Path], overwrite: bool, inputs: Iterable[Path] = ()) -> None:
     """See, before the work, that files can be written: that their names can be, and their folders be made.
 
     Args:
         overwrite: they may be there already.
+        inputs: as of `spare_inputs`.
 
     Raises:
         VidposeError: one cannot be; says why.
     """
+    paths = list(paths)
+    spare_inputs(paths, inputs)
     for path in paths:
         try:
             _check_name(path)
@@ -173,6 +176,30 @@ def check_outputs(paths: Iterable[Path], overwrite: bool) -> None:
         if path.is_dir() and path.suffix:  # without one, it is a folder that is to be written to
             raise VidposeError(f"{path}: a folder, where a file would be written; choose another `out`")
         make_folder(path.parent)
+
+
+def spare_inputs(paths: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """See, before the work, that none of the files to be written is one that is read.
+
+    Args:
+        inputs: files and folders; names of what is no file do no harm.
+
+    Raises:
+        VidposeError: one is, by whatever name or link.
+    """
+    read = {_identity(path) for path in inputs}
+    for path in paths:
+        if _identity(path) in read:
+            raise VidposeError(f"{path}: an input, which would be replaced; write to another folder or name")
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What two paths to one file have in common; of one that is not there yet, too."""
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return os.path.realpath(path) if "\0" not in str(path) else str(path)
+    return about.st_dev, about.st_ino
 
 
 def _check_name(path: Path) -> None:

@@ -19,12 +19,18 @@ _COLUMNS = ("video", "name", "people", "frames", "video_seconds", "seconds", "cp
 
 def write_summary(out: Path, records: Sequence[Record]) -> None:
     """Write `summary.csv` and `summary.html`; raises VidposeError where they cannot be."""
-    with replacing(out / "summary.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    table, page = summary_files(out)
+    with replacing(table) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         writer.writerows(_cells(record) for record in records)
-    with replacing(out / "summary.html") as partial:
+    with replacing(page) as partial:
         partial.write_text(_page(out, records), encoding="utf-8")
+
+
+def summary_files(out: Path) -> tuple[Path, Path]:
+    """The table and the page."""
+    return out / "summary.csv", out / "summary.html"
 
 
 def totals(records: Sequence[Record]) -> str:

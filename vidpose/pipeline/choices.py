@@ -60,6 +60,12 @@ class Finding:
     threads: int | None = None
     hwaccel: str = "none"
 
+    @property
+    def inputs(self) -> list[Path]:
+        """Files that are read, beside the videos, and names that may be none's."""
+        named = (self.detector.partition(":")[2], self.keypoints.partition(":")[2], self.cuts)
+        return [Path(file) for file in (*named, self.detector_weights, self.keypoints_weights) if file]
+
     def check(self, videos: Sequence[Path]) -> None:
         """Raises UsageError where a number cannot be, or so many videos are too many or too few."""
         check_range("detect_every", self.detect_every, 1)

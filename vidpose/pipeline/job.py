@@ -88,6 +88,14 @@ class Job:
         return self.videos or tuple(Path(one.source.path) for one in self.results())
 
     @property
+    def inputs(self) -> list[Path]:
+        """Files that are read, and names that may be none's; of saved results, what they were made of, too."""
+        saved = [Path(one.source.path) if isinstance(one, PoseResult) else one for one in self.saved]
+        lifters = [Path(name) for name in str(self.lifting.lifter).split("+")]
+        files = [*self.videos, *saved, *self.finding.inputs, *lifters]
+        return [*files, self.calibration] if self.calibration else files
+
+    @property
     def fits(self) -> bool:
         """Whether people become fitted bodies."""
         return not self.calibration if self.placing.fit is None else self.placing.fit

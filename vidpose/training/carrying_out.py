@@ -71,7 +71,7 @@ def carry_out(
     Raises:
         UsageError, VidposeError, KeyboardInterrupt: as of `loop.train`.
     """
-    check_folder(out, resume, overwrite)
+    check_folder(out, resume, overwrite, plan.init)
     fabric = make_fabric(device, devices, plan.bf16)
     # Of several processes, the first has the folder.
     with (

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,7 @@ from vidpose.many.manifest import list_videos
 from vidpose.many.pools import processes
 from vidpose.many.records import Record, read_record, write_record
 from vidpose.many.scheduling import _once, _outcomes
+from vidpose.many.summary_table import write_summary
 from vidpose.many.worker import Task, do
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.outputs import Writing
@@ -87,6 +89,20 @@ def test_the_summary_says_what_became_of_each(done):
     assert 'href="videos0_walk/videos0_walk.npz"' in page
     assert page.index("empty.mov") < page.index("more/walk.mp4")  # what failed comes first
     assert "2 of 4 videos done, 2 not: 2 people in 0:00:0" in page
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of file systems whose names are bytes")
+def test_names_that_are_no_text_are_in_the_summary(tmp_path):
+    name = os.fsdecode(b"a\xff")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / f"{name}.npz").touch()
+    write_summary(tmp_path, [Record(f"/videos/{name}.mp4", name), Record(f"{name}.mov", "b", failure=f"{name}: gone")])
+    with (tmp_path / "summary.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["video"] for row in rows] == [r"/videos/a\udcff.mp4", r"a\udcff.mov"]
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
+    assert r'<a href="a%FF/a%FF.npz">/videos/a\udcff.mp4</a>' in page
+    assert r"a\udcff: gone" in page
 
 
 def test_what_is_whole_is_not_done_again(done, videos, run, monkeypatch):

@@ -197,11 +197,29 @@ def test_settings_that_cannot_be_are_refused_before_any_video(videos, tmp_path, 
             vidpose.batch(videos, tmp_path / "out", **settings)
 
 
+def test_a_list_s_mistakes_are_said_with_their_lines(videos, tmp_path):
+    """What is not there fails alone; an address fails the list, since it can never be done."""
+    one, listing = videos / "walk.mp4", tmp_path / "list.txt"
+    listing.write_text(f'# mine\n{one}\n\nnone.mp4\n"{one}"\n')
+    for number, split in enumerate((None, "10m")):
+        out = tmp_path / f"out{number}"
+        records = vidpose.batch(listing, out, overlay="none", workers=1, device="cpu", split=split)
+        whys = [record.failure for record in records]
+        advice = "no such file that you may read; give a local video or a folder of images"
+        assert whys[:2] == [None, f"{tmp_path / 'none.mp4'}: {advice}; line 4 of {listing} names it"]
+        assert whys[2].endswith(f'walk.mp4": {advice}; line 5 of {listing} names it')
+        assert whys[1] in (out / "summary.csv").read_text()
+    for address in ("https://a.b/c.mp4", "file:///home/me/c.mp4"):
+        listing.write_text(f"{one}\n{address}\n")
+        with pytest.raises(UsageError, match=rf"list\.txt, line 2: {address}: addresses are not opened; download"):
+            vidpose.batch(listing, tmp_path / "out", overlay="none")
+
+
 def test_videos_are_those_of_a_folder_or_of_a_list(videos, tmp_path):
     (tmp_path / "a.mp4").touch()
     (tmp_path / "out" / "a").mkdir(parents=True)
     (tmp_path / "out" / "a" / "a_overlay.mp4").touch()
-    assert list_videos(tmp_path, tmp_path / "out") == [tmp_path / "a.mp4"]
+    assert list_videos(tmp_path, tmp_path / "out") == [(tmp_path / "a.mp4", "")]
     with pytest.raises(UsageError, match="no video here"):
         list_videos(tmp_path / "out", tmp_path / "out")
     with pytest.raises(VidposeError, match="not a list of videos"):

@@ -19,7 +19,7 @@ from vidpose.common.errors import UsageError, VidposeError, one_line
 from vidpose.common.files import check_outputs, make_folder, spare_inputs
 from vidpose.common.inputs import short
 from vidpose.common.tally import ProgressOf, unseen
-from vidpose.many.manifest import list_videos
+from vidpose.many.manifest import Listed, list_videos
 from vidpose.many.pools import Pool, cores, processes, ray_cluster
 from vidpose.many.records import Record, forget, read_settings, write_record, write_settings
 from vidpose.many.summary_table import summary_files, write_summary
@@ -114,10 +114,11 @@ def run_batch(
     return every
 
 
-def _tasks(job: Job, videos: Sequence[Path], writing: Writing, split: float | None) -> list[Task]:
+def _tasks(job: Job, listed: Sequence[Listed], writing: Writing, split: float | None) -> list[Task]:
     # A worker may be in another folder, and on another machine.
-    videos, writing = [video.absolute() for video in videos], replace(writing, out=writing.out.absolute())
-    return [Task(video, name, job, writing, split) for video, name in zip(videos, distinct_names(videos), strict=True)]
+    videos, writing = [one.video.absolute() for one in listed], replace(writing, out=writing.out.absolute())
+    named = zip(videos, distinct_names(videos), listed, strict=True)
+    return [Task(video, name, job, writing, split, listed=one.where) for video, name, one in named]
 
 
 def _check_way(tasks: Sequence[Task], source: Path) -> None:

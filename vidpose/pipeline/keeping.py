@@ -24,6 +24,7 @@ from vidpose.common.files import write_npz
 from vidpose.common.inputs import convert, strict_json
 from vidpose.common.npz import open_npz
 from vidpose.pipeline.choices import Filming, Finding
+from vidpose.video.reading import check_readable
 
 if TYPE_CHECKING:
     from vidpose.pipeline.followers import Sighting
@@ -210,7 +211,12 @@ _ROWS, _STATE = "rows_", "state_"
 
 
 def search_of(video: Path, finding: Finding, filming: Filming) -> dict[str, Any]:
-    """What a search depends on, as JSON has it: another search gives something else."""
+    """What a search depends on, as JSON has it: another search gives something else.
+
+    Raises:
+        UsageError, VidposeError: as of `check_readable`.
+    """
+    check_readable(video)
     about = video.stat()
     seen = {"video_bytes": about.st_size, "video_changed": about.st_mtime_ns, "vidpose": __version__}
     return {**_plain(finding, filming), **seen}

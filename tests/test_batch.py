@@ -218,8 +218,16 @@ def test_a_list_s_mistakes_are_said_with_their_lines(videos, tmp_path):
 def test_videos_are_those_of_a_folder_or_of_a_list(videos, tmp_path):
     (tmp_path / "a.mp4").touch()
     (tmp_path / "out" / "a").mkdir(parents=True)
-    (tmp_path / "out" / "a" / "a_overlay.mp4").touch()
+    for name in ("a_overlay.mp4", "a.npz"):
+        (tmp_path / "out" / "a" / name).touch()
     assert list_videos(tmp_path, tmp_path / "out") == [(tmp_path / "a.mp4", "")]
+    # What lies in the folder that is written to is a video all the same, unless the batch made it.
+    mine = tmp_path / "out" / "mine.mp4"
+    mine.touch()
+    for source, out in ((mine.parent, mine.parent), (mine.parent, tmp_path / "out" / "." / "a" / "..")):
+        assert list_videos(source, out) == [(mine, "")]
+    assert (mine.parent / "a" / "a_overlay.mp4", "") in list_videos(mine.parent, tmp_path)
+    mine.unlink()
     with pytest.raises(UsageError, match="no video here"):
         list_videos(tmp_path / "out", tmp_path / "out")
     with pytest.raises(VidposeError, match="not a list of videos"):

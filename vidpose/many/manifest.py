@@ -36,7 +36,7 @@ def list_videos(source: Path, out: Path) -> list[Listed]:
     Args:
         source: a folder, whose videos are looked for at any depth; or a text file with a video, or a folder of images,
             a line, each relative to the file's own folder. Empty lines, and those that begin with #, say nothing.
-        out: the folder that is written to, whose overlays are no videos of the batch.
+        out: the folder that is written to, whose overlays are no videos of the batch. It may be the source.
 
     Raises:
         UsageError: there is no video, or a line is an address.
@@ -72,5 +72,12 @@ def _longest_name(line: str) -> int:
 def _in_folder(folder: Path, out: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in _SUFFIXES and path.is_file() and not is_hidden and out not in path.resolve().parents:
+        if path.suffix.lower() in _SUFFIXES and path.is_file() and not is_hidden and not _is_ours(path, out):
             yield path
+
+
+def _is_ours(path: Path, out: Path) -> bool:
+    """Whether it is the overlay of a video of an earlier batch, beside its result."""
+    folder = path.resolve().parent
+    is_named_so = path.name == f"{folder.name}_overlay.mp4" and (folder / f"{folder.name}.npz").exists()
+    return is_named_so and folder.parent == out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.bundles import bundled, option
+from vidpose.cli.bundles import Number, bundled, option
 from vidpose.cli.listed import ListedOption, format_names
 from vidpose.lifters.lifter_config import PRECISIONS
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
@@ -32,7 +32,7 @@ _FINDING = (
     option(Finding, "--detect-every", type=click.IntRange(min=1), metavar="N",
            help="Run the detector on every Nth frame, and follow people in between."),
     option(Finding, "--max-people", type=click.IntRange(min=1), help="At most this many people, the most prominent."),
-    option(Finding, "--min-score", type=click.FloatRange(0, 1),
+    option(Finding, "--min-score", type=Number(0, 1),
            help="Leave out people whose keypoints score less than this on average."),
     option(Finding, "--cuts", metavar="auto|none|FILE",
            help="Cuts to another shot, where people end: auto looks for them, none has none, FILE lists them."),
@@ -83,7 +83,7 @@ lifting_options = bundled(
            metavar="N", help="Draw this many poses and take their mean, with a lifter that draws them."),
     option(Lifting, "--draw-steps", type=click.IntRange(min=1), metavar="N", help="In how many steps it draws each."),
     option(Lifting, "--smooth", metavar="METHOD[:VALUE]", help=f"Smooth the joints: {list_filters()}."),
-    option(Lifting, "--max-gap", type=click.FloatRange(min=0), metavar="SECONDS",
+    option(Lifting, "--max-gap", type=Number(min=0), metavar="SECONDS",
            help="Fill gaps up to this long."),
 )  # fmt: skip
 

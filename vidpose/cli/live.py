@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.bundles import bundled, option
+from vidpose.cli.bundles import Number, bundled, option
 from vidpose.cli.infer_options import FILE, lens_options, limit_threads
 from vidpose.cli.progress import counting
 from vidpose.cli.terminal import say
@@ -33,7 +33,7 @@ _finding_options = bundled(
     option(Finding, "--detect-every", type=click.IntRange(min=1), metavar="N",
            help="Run the detector on every Nth frame, and follow people in between."),
     option(Finding, "--max-people", type=click.IntRange(min=1), help="At most this many people, the most prominent."),
-    option(Finding, "--min-score", type=click.FloatRange(0, 1),
+    option(Finding, "--min-score", type=Number(0, 1),
            help="Leave out people whose keypoints score less than this on average."),
     option(Finding, "--threads", type=click.IntRange(min=1), metavar="N",
            help="Threads of the CPU that the networks use."),

@@ -249,8 +249,6 @@ def test_no_command_replaces_its_input(run, short_walk, tiny_lifter, tmp_path):
     replaced += [
         run("infer", "--from-keypoints", saved, *how, "res"),
         run("render", saved, "--out", first, "--overwrite"),
-        run("view", saved, "--no-open", "--out", saved, "--overwrite"),
-        run("live", first, "--no-open", "--out", first, "--overwrite"),
     ]
     (tmp_path / "res" / "boxes_keypoints.npz").write_bytes(was)
     (tmp_path / "boxes.mp4").write_bytes(short_walk.read_bytes())

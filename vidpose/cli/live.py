@@ -11,7 +11,7 @@ from vidpose.cli.bundles import Number, bundled, option
 from vidpose.cli.infer_options import FILE, lens_options, limit_threads
 from vidpose.cli.progress import counting
 from vidpose.cli.terminal import say
-from vidpose.common.files import check_outputs
+from vidpose.common.files import check_outputs, check_suffix
 from vidpose.live.streaming import KEYPOINTS, Streaming
 from vidpose.pipeline.choices import Finding
 from vidpose.refine.focal import Lens
@@ -77,6 +77,7 @@ def live(
     its own speed. Whoever is too slow misses frames, and is not late. Ctrl-C ends it.
     """
     if out:
+        check_suffix(out, "a result", [".npz"])
         check_outputs([out], overwrite, inputs=[Path(source), *finding.inputs, Path(streaming.lifter)])
     limit_threads(finding)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.common.errors import VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 
 fcntl: ModuleType | None
 try:
@@ -191,6 +191,19 @@ def spare_inputs(paths: Iterable[Path], inputs: Iterable[Path]) -> None:
     for path in paths:
         if _identity(path) in read:
             raise VidposeError(f"{path}: an input, which would be replaced; write to another folder or name")
+
+
+def check_suffix(path: Path, what: str, suffixes: Iterable[str]) -> None:
+    """See that a file's name says what will be in it.
+
+    Args:
+        what: as in "a page".
+
+    Raises:
+        UsageError: its suffix is none of these.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path}: cannot write {what} of this kind; name it {', '.join(suffixes)}")
 
 
 def _identity(path: Path) -> tuple[int, int] | str:

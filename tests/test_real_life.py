@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import clips
@@ -185,7 +186,31 @@ def test_what_nothing_would_look_at_is_refused(plain, tmp_path):
         Job.of(["a.mp4"], threads=10**12).check_settings()
 
 
+def test_both_ends_of_the_rates_can_be():
+    for rate in (0.001, 1_000_000, Fraction(1, 1000), Fraction(30000, 1001)):
+        Filming(fps=rate, slow_motion=rate).check()
+    for rate in (0.0009, 1_000_001, float("nan"), Fraction(0)):
+        with pytest.raises(UsageError, match=r"a number from 0\.001 to a million is wanted"):
+            Filming(fps=rate).check()
+
+
 # The command
+
+
+def test_a_rate_may_be_a_fraction_as_the_files_say_it(run, plain, tmp_path):
+    given = openpose_of(plain, tmp_path)
+    how = ("--size", "640x480", "--format", "json", "--from-keypoints", given, "--fps")
+    code, _, err = run("infer", *how, "30000/1001", "--out", tmp_path / "a")
+    assert code == 0, err
+    (path,) = (tmp_path / "a").glob("*.json")
+    assert json.loads(path.read_text())["header"]["source"]["fps"] == "30000/1001"
+    (path,) = (tmp_path / "a").glob("*.npz")
+    times = PoseResult.load(path).source.times
+    assert times[3] == pytest.approx(3 * 1001 / 30000, abs=1e-12)
+    for odd in ("30/0", "1/2/3", "fast"):
+        code, _, err = run("infer", *how, odd)
+        assert code == 2
+        assert "is neither a number nor a fraction, as in 25 or 30000/1001" in " ".join(err.replace("│", "").split())
 
 
 def test_a_batch_goes_on_after_files_that_are_none(run, plain, tmp_path):

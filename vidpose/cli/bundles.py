@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
+from fractions import Fraction
 from functools import wraps
 from typing import Any
 
@@ -21,6 +23,21 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number", param, ctx)
         return number
+
+
+class Rate(click.ParamType):
+    """A number, or two with a / between: 29.97 is not quite 30000/1001."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        ratio = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", str(value))
+        if ratio and int(ratio[2]):
+            return Fraction(int(ratio[1]), int(ratio[2]))
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor a fraction, as in 25 or 30000/1001", param, ctx)
 
 
 def option(kind: type, *names: str, **attributes: Any) -> Decorator:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.bundles import Number, bundled, option
+from vidpose.cli.bundles import Number, Rate, bundled, option
 from vidpose.cli.listed import ListedOption, format_names
 from vidpose.lifters.lifter_config import PRECISIONS
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
@@ -58,9 +58,10 @@ finding_in_views_options = bundled(
 )  # fmt: skip
 
 _FILMING = (
-    option(Filming, "--fps", type=float, metavar="RATE",
-           help="Frames a second, of a folder of pictures, or of a video or keypoints without times."),
-    option(Filming, "--slow-motion", type=float, metavar="TIMES",
+    option(Filming, "--fps", type=Rate(), metavar="RATE",
+           help="Frames a second, as in 25 or 30000/1001, of a folder of pictures, or of a video or keypoints without "
+                "times."),
+    option(Filming, "--slow-motion", type=Rate(), metavar="TIMES",
            help="How many times slower than life the video is. Times are then those of life."),
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,15 +124,15 @@ class Filming:
             that of the video, or as their file says.
     """
 
-    fps: float | None = None
-    slow_motion: float = 1.0
+    fps: float | Fraction | None = None
+    slow_motion: float | Fraction = 1.0
     size: tuple[int, int] | str | None = None
 
     def check(self) -> None:
         """Raises UsageError where a number cannot be."""
         for name in ("fps", "slow_motion"):
             value = getattr(self, name)
-            if value is not None and not 1e-3 <= value < 1e6:
+            if value is not None and not 1e-3 <= float(value) <= 1e6:
                 raise UsageError(f"`{name}={value}`: a number from 0.001 to a million is wanted")
         _ = self.picture
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -87,8 +88,8 @@ def find_people(
         **finder.networks.provenance,
         "detect_every": finding.detect_every,
         "min_score": finding.min_score,
-        "fps": filming.fps,
-        "slow_motion": filming.slow_motion if filming.slow_motion != 1 else None,
+        "fps": _plain(filming.fps),
+        "slow_motion": _plain(filming.slow_motion) if filming.slow_motion != 1 else None,
         "max_people": finding.max_people,
         "hwaccel": finding.hwaccel if finding.hwaccel != Finding.hwaccel else None,
     }
@@ -191,3 +192,8 @@ def _track(number: int, rows: Rows, times: np.ndarray, layout: Skeleton) -> Trac
     track = Track.of_sightings(number, rows.frames, times, rows.boxes, rows.keypoints, rows.scores)
     keypoints, scores = unswap_sides(track.keypoints, track.scores, track.times, layout)
     return replace(track, keypoints=keypoints, scores=scores)
+
+
+def _plain(rate: float | Fraction | None) -> float | str | None:
+    """As a file holds it: a fraction is a text."""
+    return str(rate) if isinstance(rate, Fraction) else rate

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
 from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,7 +227,7 @@ def _plain(finding: Finding, filming: Filming) -> dict[str, Any]:
     """The settings that a search depends on."""
     how = {**asdict(finding), **asdict(filming)}
     del how["threads"]
-    return {name: str(value) if isinstance(value, Path) else value for name, value in how.items()}
+    return {name: str(value) if isinstance(value, Path | Fraction) else value for name, value in how.items()}
 
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

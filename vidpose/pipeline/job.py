@@ -208,6 +208,7 @@ class Job:
             UsageError, VidposeError: as `check`, or a video cannot be read to its end.
         """
         self.check_settings()
+        self._check_focal()
         weights, smoothing, device, cameras = self._prepared
         found: Sequence[PoseResult]
         if self.saved:
@@ -233,6 +234,23 @@ class Job:
 
             return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap, fit=self.fits))
         return [self._placed(some, video, progress) for some, video in zip(lifted, self.sources, strict=True)]
+
+    def _check_focal(self) -> None:
+        """See, before any frame is looked at, that such pictures are taken with the focal length that is given.
+
+        Raises:
+            UsageError: they are not.
+            VidposeError: a video cannot be opened.
+        """
+        if self.placing.lens.focal is None:
+            return
+        from vidpose.video.reading import VideoReader
+
+        for one in self.results():
+            self.placing.lens.camera(one.source.width, one.source.height)
+        for video in () if self.saved else self.videos:
+            with VideoReader(video) as reader:
+                self.placing.lens.camera(reader.width, reader.height)
 
     @cached_property
     def _prepared(self) -> tuple[Weights, Smoothing, str, Sequence[ViewCamera]]:

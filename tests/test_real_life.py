@@ -130,6 +130,12 @@ def test_slow_motion_is_timed_as_it_was(walk, networks, tmp_path):
     np.testing.assert_allclose(found.source.times, np.arange(6) / 200, atol=1e-9)
     assert found.source.fps == 200
     assert found.provenance["slow_motion"] == 8
+    # Times that are given are those of life, too.
+    (tmp_path / "cuts.txt").write_text("0.02\n")
+    cut = Finding(cuts=tmp_path / "cuts.txt")
+    assert find_people(path, cut, filming=Filming(slow_motion=8), networks=networks).source.cuts == (4,)
+    with VideoReader(path, start=0.01, end=0.025, slow_motion=8) as reader:
+        assert [frame.index for frame in reader] == [2, 3, 4]
     found = find_people(path, filming=Filming(fps=50), networks=networks)
     np.testing.assert_allclose(found.source.times, np.arange(6) / 50, atol=1e-9)
 

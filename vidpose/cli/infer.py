@@ -57,11 +57,11 @@ click.rich_click.OPTION_GROUPS["*infer"] = [
 @lifting_options
 @finding_in_views_options
 @filming_of_keypoints_options
-@click.option("--time", "time_range", metavar="START-END", help="Only this part of the video, as in 0:02-0:10 or 2:10.")
-@click.option(
-    "--start", "start_time", metavar="TIME", help="Begin at this time: seconds, or minutes and seconds, as in 1:02.5."
-)
-@click.option("--end", "end_time", metavar="TIME", help="Stop before this time.")
+@click.option("--time", "time_range", metavar="START-END",
+              help="Only this part of the video, as in 0:02-0:10 or 2:10. With --slow-motion, of life.")  # fmt: skip
+@click.option("--start", "start_time", metavar="TIME",
+              help="Begin at this time, as --time counts: seconds, or minutes and seconds, as in 1:02.5.")  # fmt: skip
+@click.option("--end", "end_time", metavar="TIME", help="Stop before this time, as --time counts.")
 @device_option
 @click.option("--calibration", type=FILE, metavar="FILE",
               help="File of the cameras that took the VIDEOs at the same time. People are triangulated.")  # fmt: skip

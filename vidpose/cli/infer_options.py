@@ -62,7 +62,7 @@ _FILMING = (
            help="Frames a second, as in 25 or 30000/1001, of a folder of pictures, or of a video or keypoints without "
                 "times."),
     option(Filming, "--slow-motion", type=Rate(), metavar="TIMES",
-           help="How many times slower than life the video is. Times are then those of life."),
+           help="How many times slower than life the video is. All times, given ones too, are then those of life."),
 )  # fmt: skip
 
 filming_options = bundled(Filming, *_FILMING)

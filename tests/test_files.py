@@ -171,6 +171,14 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         make_folder(tmp_path / "file" / "folder")
 
 
+@linux
+def test_a_link_that_leads_nowhere_is_said_to(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    for attempt in (lambda path: make_folder(path), lambda path: replacing(path / "a.npz").__enter__()):
+        with pytest.raises(VidposeError, match=r"link.*: cannot .*it is a link that leads nowhere; remove it, or"):
+            attempt(tmp_path / "link")
+
+
 def test_numbers_that_are_none_are_null_in_json():
     content = {"a": float("nan"), "b": [1.5, float("inf"), (float("-inf"),)], "c": "NaN", "d": True}
     assert json.loads(to_json(content), parse_constant=pytest.fail) == {

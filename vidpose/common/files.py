@@ -246,6 +246,8 @@ def resolved(path: Path) -> Path:
 
 def describe(error: OSError) -> str:
     """An operating-system error in words a user can act on."""
+    if error.errno == errno.EEXIST and error.filename and not os.path.exists(error.filename):
+        return "it is a link that leads nowhere; remove it, or choose another `out`"
     advice = {
         errno.ENOSPC: "the disk is full; free some space or choose another `out`",
         errno.EDQUOT: "the disk quota is used up; free some space or choose another `out`",

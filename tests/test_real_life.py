@@ -23,6 +23,7 @@ from vidpose.pipeline.job import Job
 from vidpose.pipeline.networks import Networks, open_networks
 from vidpose.synth.camera import StudioCamera
 from vidpose.video import VideoReader
+from vidpose.video.shots import load_cuts
 from vidpose.weights.shipped import shipped
 
 FRAMES = 12
@@ -122,6 +123,15 @@ def test_cuts_are_found_nowhere_or_where_a_file_says(edited, networks, tmp_path)
     found = find_people(edited[0], Finding(cuts=tmp_path / "cuts.txt", end=0.4), networks=networks)
     assert found.source.cuts == (4,)
     assert [int(track.frames[0]) for track in found.tracks] == [0, 4]
+
+
+def test_a_cut_after_the_end_is_told(tmp_path, caplog):
+    for text, late in (("4\n11\n0:00.44", ""), ("4\n12", "frame 12"), ("4\n0.45", "0.45 s")):
+        (tmp_path / "cuts.txt").write_text(text)
+        load_cuts(tmp_path / "cuts.txt").check_length("cuts.txt", np.arange(12) / 25)
+        end = "but the video ends with frame 11, at 0.44 s; is it another video's file?"
+        assert caplog.messages == ([f"cuts.txt: has a cut at {late}, {end}"] if late else [])
+        caplog.clear()
 
 
 def test_slow_motion_is_timed_as_it_was(walk, networks, tmp_path):

@@ -82,6 +82,8 @@ def find_people(
         log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
     if end is None:
         finder.networks.detector.check_length(source.num_frames)
+        if finding.cuts not in ("auto", "none"):
+            load_cuts(Path(finding.cuts)).check_length(finding.cuts, source.times)
     tracks = _tracks(following.everyone(), source.times, finder)
     provenance = {
         "vidpose": __version__,

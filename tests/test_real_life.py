@@ -213,6 +213,18 @@ def test_both_ends_of_the_rates_can_be():
 # The command
 
 
+@pytest.mark.parametrize("overlay", ["mesh", "skeletons"])
+def test_an_overlay_without_a_video_is_said_to_be_left_out(run, plain, tmp_path, overlay):
+    given = openpose_of(plain, tmp_path)
+    how = ("infer", "--from-keypoints", given, "--size", "640x480", "--fps", "25")
+    why = f"{given}: keypoints without a video, so no overlay is drawn; name the video, too"
+    code, _, err = run(*how, "--overlay", overlay, "--out", tmp_path / "a")
+    assert code == 0
+    assert why in err.splitlines()
+    assert not list((tmp_path / "a").glob("*.mp4"))
+    assert why not in run(*how, "--out", tmp_path / "b")[2]
+
+
 def test_a_rate_may_be_a_fraction_as_the_files_say_it(run, plain, tmp_path):
     given = openpose_of(plain, tmp_path)
     how = ("--size", "640x480", "--format", "json", "--from-keypoints", given, "--fps")

@@ -94,6 +94,8 @@ def infer(
     read = [path for each in jobs for path in each.inputs]
     asked, jobs = len(jobs), _loaded(jobs)
     outputs = _outputs(jobs, writing)
+    if context.get_parameter_source("overlay") == ParameterSource.COMMANDLINE and writing.overlay != "none":
+        _tell_undrawn(jobs, outputs)
     read += [path for each in jobs for path in each.inputs]
     spare_inputs([path for job, files in zip(jobs, outputs, strict=True) for path in _written(job, files)], read)
     if writing.resume:
@@ -160,6 +162,14 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[Sequence[Outputs]]:
             if job.saved and files.film and not video.exists():
                 raise VidposeError(f"{video}: the saved result's video is not there; name it, or give `no_overlay`")
     return outputs
+
+
+def _tell_undrawn(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]]) -> None:
+    """Say whose overlay, which was asked for, is not drawn."""
+    for job, files in zip(jobs, outputs, strict=True):
+        for source, some in zip(job.sources, files, strict=True):
+            if not some.film:
+                say(f"{source}: keypoints without a video, so no overlay is drawn; name the video, too", err=True)
 
 
 def _written(job: Job, files: Sequence[Outputs]) -> Iterator[Path]:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,7 @@ from vidpose.many.manifest import list_videos
 from vidpose.many.pools import processes
 from vidpose.many.records import Record, read_record, write_record
 from vidpose.many.scheduling import _once, _outcomes
+from vidpose.many.summary_table import write_summary
 from vidpose.many.worker import Task, do
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.outputs import Writing
@@ -87,6 +89,20 @@ def test_the_summary_says_what_became_of_each(done):
     assert 'href="videos0_walk/videos0_walk.npz"' in page
     assert page.index("empty.mov") < page.index("more/walk.mp4")  # what failed comes first
     assert "2 of 4 videos done, 2 not: 2 people in 0:00:0" in page
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of file systems whose names are bytes")
+def test_names_that_are_no_text_are_in_the_summary(tmp_path):
+    name = os.fsdecode(b"a\xff")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / f"{name}.npz").touch()
+    write_summary(tmp_path, [Record(f"/videos/{name}.mp4", name), Record(f"{name}.mov", "b", failure=f"{name}: gone")])
+    with (tmp_path / "summary.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["video"] for row in rows] == [r"/videos/a\udcff.mp4", r"a\udcff.mov"]
+    page = (tmp_path / "summary.html").read_text(encoding="utf-8")
+    assert r'<a href="a%FF/a%FF.npz">/videos/a\udcff.mp4</a>' in page
+    assert r"a\udcff: gone" in page
 
 
 def test_what_is_whole_is_not_done_again(done, videos, run, monkeypatch):
@@ -161,6 +177,19 @@ def test_files_of_something_else_are_not_replaced(videos, tmp_path):
     assert (tmp_path / "empty" / "empty.npz").read_text() == "mine"
 
 
+def test_a_batch_replaces_none_of_its_inputs(videos, tmp_path):
+    (tmp_path / "a").mkdir()
+    own = shutil.copy(videos / "walk.mp4", tmp_path / "a" / "a_overlay.mp4")
+    shutil.copy(own, tmp_path / "a.mp4")
+    table = tmp_path / "summary.csv"
+    for lines in ("a.mp4\na/a_overlay.mp4\n", "a.mp4\n"):
+        table.write_text(lines)
+        with pytest.raises(VidposeError, match=r"an input, which would be replaced"):
+            vidpose.batch(table, tmp_path, overwrite=True)
+    assert Path(own).read_bytes() == (videos / "walk.mp4").read_bytes()
+    assert table.read_text() == "a.mp4\n"
+
+
 def test_settings_that_cannot_be_are_refused_before_any_video(videos, tmp_path, monkeypatch):
     monkeypatch.setattr("vidpose.many.scheduling._pool", None)
     for settings in ({"lifter": "nobody"}, {"fov": 0}, {"formats": ["abc"]}, {"segment": "soon"}, {"smooth": "fast"}):
@@ -168,11 +197,37 @@ def test_settings_that_cannot_be_are_refused_before_any_video(videos, tmp_path, 
             vidpose.batch(videos, tmp_path / "out", **settings)
 
 
+def test_a_list_s_mistakes_are_said_with_their_lines(videos, tmp_path):
+    """What is not there fails alone; an address fails the list, since it can never be done."""
+    one, listing = videos / "walk.mp4", tmp_path / "list.txt"
+    listing.write_text(f'# mine\n{one}\n\nnone.mp4\n"{one}"\n')
+    for number, split in enumerate((None, "10m")):
+        out = tmp_path / f"out{number}"
+        records = vidpose.batch(listing, out, overlay="none", workers=1, device="cpu", split=split)
+        whys = [record.failure for record in records]
+        advice = "no such file that you may read; give a local video or a folder of images"
+        assert whys[:2] == [None, f"{tmp_path / 'none.mp4'}: {advice}; line 4 of {listing} names it"]
+        assert whys[2].endswith(f'walk.mp4": {advice}; line 5 of {listing} names it')
+        assert whys[1] in (out / "summary.csv").read_text()
+    for address in ("https://a.b/c.mp4", "file:///home/me/c.mp4"):
+        listing.write_text(f"{one}\n{address}\n")
+        with pytest.raises(UsageError, match=rf"list\.txt, line 2: {address}: addresses are not opened; download"):
+            vidpose.batch(listing, tmp_path / "out", overlay="none")
+
+
 def test_videos_are_those_of_a_folder_or_of_a_list(videos, tmp_path):
     (tmp_path / "a.mp4").touch()
     (tmp_path / "out" / "a").mkdir(parents=True)
-    (tmp_path / "out" / "a" / "a_overlay.mp4").touch()
-    assert list_videos(tmp_path, tmp_path / "out") == [tmp_path / "a.mp4"]
+    for name in ("a_overlay.mp4", "a.npz"):
+        (tmp_path / "out" / "a" / name).touch()
+    assert list_videos(tmp_path, tmp_path / "out") == [(tmp_path / "a.mp4", "")]
+    # What lies in the folder that is written to is a video all the same, unless the batch made it.
+    mine = tmp_path / "out" / "mine.mp4"
+    mine.touch()
+    for source, out in ((mine.parent, mine.parent), (mine.parent, tmp_path / "out" / "." / "a" / "..")):
+        assert list_videos(source, out) == [(mine, "")]
+    assert (mine.parent / "a" / "a_overlay.mp4", "") in list_videos(mine.parent, tmp_path)
+    mine.unlink()
     with pytest.raises(UsageError, match="no video here"):
         list_videos(tmp_path / "out", tmp_path / "out")
     with pytest.raises(VidposeError, match="not a list of videos"):

@@ -236,6 +236,32 @@ def test_existing_output_is_kept_without_overwrite(run, short_walk, tiny_lifter,
     assert old.read_text() != "mine"
 
 
+def test_no_command_replaces_its_input(run, short_walk, tiny_lifter, tmp_path):
+    first, second = tmp_path / "x.mp4", tmp_path / "x_overlay.mp4"
+    for path in (first, second):
+        path.write_bytes(short_walk.read_bytes())
+    how = ("--lifter", tiny_lifter, "--overwrite", "--out")
+    replaced = [run("infer", first, second, *how, ".")]
+    assert not (tmp_path / "x.npz").exists()
+    assert run("infer", first, "--no-overlay", *how, "res")[0] == 0
+    saved = tmp_path / "res" / "x.npz"
+    was = saved.read_bytes()
+    replaced += [
+        run("infer", "--from-keypoints", saved, *how, "res"),
+        run("render", saved, "--out", first, "--overwrite"),
+    ]
+    (tmp_path / "res" / "boxes_keypoints.npz").write_bytes(was)
+    (tmp_path / "boxes.mp4").write_bytes(short_walk.read_bytes())
+    boxes = f"boxes:{tmp_path / 'res' / 'boxes_keypoints.npz'}"
+    replaced += [run("infer", tmp_path / "boxes.mp4", "--detector", boxes, "--no-overlay", *how, "res")]
+    for code, _, err in replaced:
+        assert code == 1
+        assert_one_line(err, "an input, which would be replaced")
+        assert "--overwrite" not in err
+    assert first.read_bytes() == second.read_bytes() == short_walk.read_bytes()
+    assert saved.read_bytes() == was
+
+
 def test_output_folder_that_cannot_be(run, short_walk, tiny_lifter, tmp_path):
     (tmp_path / "file").write_text("")
     code, _, err = run("infer", short_walk, "--lifter", tiny_lifter, "--out", tmp_path / "file" / "sub")
@@ -344,22 +370,30 @@ def hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_ctrl_c_removes_what_is_unfinished_and_exits_130(walk_sample, tiny_lifter, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "ctrl_c", "word"),
+    [(signal.SIGINT, signal.SIG_DFL, "interrupted"), (signal.SIGTERM, signal.SIG_DFL, "terminated"),
+     (signal.SIGTERM, signal.SIG_IGN, "terminated")],
+)  # fmt: skip
+def test_ctrl_c_and_sigterm_remove_what_is_unfinished_and_say_how_to_go_on(
+    walk_sample, tiny_lifter, tmp_path, number, ctrl_c, word
+):
     # All the samples, that the program is still at work.
     videos = [str(path) for path in walk_sample.parent.glob("*.mp4")]
-    command = [sys.executable, "-m", "vidpose", "infer", *videos, "--lifter", str(tiny_lifter)]
+    command = [sys.executable, "-m", "vidpose", "infer", *videos, "--lifter", str(tiny_lifter), "--segment", "1s"]
     with subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts,
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, ctrl_c),
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 60
-        while not (tmp_path / "out").exists() and time.monotonic() < deadline:
+        while not list(tmp_path.glob("out/*_keypoints/*.npz")) and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(2.5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "interrupted"
-    assert [p.name for p in (tmp_path / "out").iterdir() if "partial" in p.name] == []
+    assert process.returncode == 128 + number, err
+    assert "what was found so far is kept: go on with the same command and --resume" in err.splitlines()
+    assert err.splitlines()[-1] == word
+    assert [p.name for p in (tmp_path / "out").rglob("*") if "partial" in p.name] == []
 
 
 DESTRUCTOR = """

@@ -11,6 +11,7 @@ from exports import result_of, track_of, world_joints
 
 from vidpose.body.tracks import PoseResult
 from vidpose.cli.export import export
+from vidpose.common.errors import UsageError
 from vidpose.export import FORMATS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -95,6 +96,16 @@ def test_what_cannot_be_is_said_in_one_line(run, tmp_path, result, arguments, co
     assert found == code
     assert err.startswith(f"error: {message}")
     assert err.count("\n") == 1
+    assert names(tmp_path) == ["Straße 走.npz"]
+
+
+@pytest.mark.parametrize("name", ["trc", "mot", "opensim"])
+def test_a_heading_is_a_number(run, saved, tmp_path, name):
+    code, _, err = run(saved, "--format", name, "--heading", "nan")
+    assert code == 2
+    assert "'nan' is not a number" in err
+    with pytest.raises(UsageError, match=r"`heading=nan`: a number of degrees from -360 to 360 is wanted"):
+        PoseResult.load(saved).export(name, tmp_path / "turned", heading=float("nan"))
     assert names(tmp_path) == ["Straße 走.npz"]
 
 

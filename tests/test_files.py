@@ -100,6 +100,19 @@ def test_what_is_in_the_way(tmp_path):
         check_outputs([tmp_path / "b.txt"], overwrite=True)
 
 
+def test_an_input_is_not_replaced_by_whatever_name(tmp_path):
+    mine, later = tmp_path / "a.json", tmp_path / "later.mp4"
+    mine.write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for path, read in ((mine, mine), (tmp_path / "link" / "a.json", mine), (mine, tmp_path / "link" / "a.json"),
+                       (tmp_path / "link" / "later.mp4", later)):  # fmt: skip
+        for overwrite in (True, False):
+            with pytest.raises(VidposeError, match=r"an input, which would be replaced; write to another folder"):
+                check_outputs([path], overwrite, inputs=[read])
+    check_outputs([tmp_path / "b.json"], overwrite=False, inputs=[mine, later, Path("no\0name"), Path("martinez")])
+    assert names(tmp_path) == ["a.json", "link"]
+
+
 @linux
 def test_ctrl_c_as_the_partial_file_is_made_leaves_nothing(tmp_path, monkeypatch):
     def interrupted(*_):
@@ -156,6 +169,14 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(VidposeError, match="cannot be made"):
         make_folder(tmp_path / "file" / "folder")
+
+
+@linux
+def test_a_link_that_leads_nowhere_is_said_to(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    for attempt in (lambda path: make_folder(path), lambda path: replacing(path / "a.npz").__enter__()):
+        with pytest.raises(VidposeError, match=r"link.*: cannot .*it is a link that leads nowhere; remove it, or"):
+            attempt(tmp_path / "link")
 
 
 def test_numbers_that_are_none_are_null_in_json():

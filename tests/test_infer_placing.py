@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from exports import CAMERA_IN_WORLD, CAMERA_PLACE, FPS, world_joints
 
+import vidpose
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PinholeCamera, PoseResult, Source, Track
+from vidpose.common.errors import UsageError
 from vidpose.refine.scale import stature
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,6 +73,12 @@ def test_a_field_of_view_and_its_focal_length_are_the_same(run, tmp_path):
     for one, other in zip(by_fov.tracks, by_focal.tracks, strict=True):
         np.testing.assert_allclose(one.roots, other.roots, rtol=1e-4)
     assert (by_fov.placing.focal_from, by_focal.placing.focal_from) == ("fov", "focal")
+
+
+def test_a_focal_length_that_the_picture_does_not_go_with_is_refused_before_the_search(monkeypatch, walk_sample):
+    monkeypatch.setattr("vidpose.pipeline.finding.find_people", None)
+    with pytest.raises(UsageError, match=r"`focal=4\.2`: pixels are wanted, 86 to 36669 for a picture of 640x480"):
+        vidpose.infer(walk_sample, focal=4.2)
 
 
 def test_heights_by_id(run, tmp_path):

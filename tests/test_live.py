@@ -344,6 +344,15 @@ def test_a_stream_is_read_over_the_network(clip, frames):
     assert np.array_equal(read[-1].image, frames[-1].image)
 
 
+def test_a_file_that_ends_early_is_told(clip, frames, tmp_path, caplog):
+    assert len(list(open_source(str(clip)))) == len(frames)
+    assert not caplog.messages
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    assert 0 < len(list(open_source(str(cut)))) < len(frames)
+    assert caplog.messages == [f"{cut}: ends early or is damaged; played what could be decoded"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
@@ -351,6 +360,7 @@ def test_a_stream_is_read_over_the_network(clip, frames):
         (["ftp://127.0.0.1/a"], 2, "ftp://127.0.0.1/a: no address of a stream"),
         (["http://127.0.0.1:1/a.mp4"], 1, "http://127.0.0.1:1/a.mp4: cannot be opened"),
         (["gone.mp4"], 1, "gone.mp4: no such file"),
+        (["{clip}", "--out", "a.csv"], 2, "a.csv: cannot write a result of this kind; name it .npz"),
         (["{clip}", "--vmc", "here"], 2, "--vmc here: HOST:PORT is wanted"),
         (["{clip}", "--lifter", "videopose3d"], 2, "--lifter videopose3d: it answers for the middle of its window"),
         (["{clip}", "--smooth", "butterworth"], 2, "--smooth butterworth:6: looks at frames that are still to come"),

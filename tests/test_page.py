@@ -312,6 +312,17 @@ def test_a_video_that_has_gone_is_said_and_one_that_was_named_must_be_there(save
     assert "exclude each other" in str(both.exception)
 
 
+def test_a_page_is_named_so(saved, tmp_path):
+    was = saved.read_bytes()
+    for name in (saved, tmp_path / "p.txt", tmp_path / "p"):
+        refused = run_view(saved, "--no-open", "--out", name, "--overwrite")
+        assert str(refused.exception) == f"{name}: cannot write a page of this kind; name it .html, .htm"
+    refused = run_view(saved, "--no-open", "--rerun", "--out", tmp_path / "p.html")
+    assert "cannot write a recording of this kind; name it .rrd" in str(refused.exception)
+    assert saved.read_bytes() == was
+    assert not list(tmp_path.glob("p*"))
+
+
 def test_bodies_are_left_out_on_demand(saved, tmp_path):
     placed_result(turned(track_of(world_joints(2)))).save(tmp_path / "r.npz")
     for options, has_bodies in (((), True), (("--no-mesh",), False)):

@@ -75,6 +75,14 @@ def test_a_lens_that_cannot_be_is_one_clear_line(options, named):
         place(result_of(), Lens(**options))
 
 
+@pytest.mark.parametrize("focal", [0.001, 0.1, 1.9e6])
+def test_a_focal_length_of_no_picture_is_refused_before_there_is_one(focal):
+    with pytest.raises(UsageError, match=r"pixels are wanted, as in `focal=1100`; no picture is taken with so many"):
+        Lens(focal=focal).check()
+    for side, fov in ((1, 149.9), (32768, 1.01)):
+        Lens(focal=side / 2 / np.tan(np.radians(fov / 2))).check()
+
+
 @pytest.mark.parametrize("focal", [4.15, 1e6])
 def test_a_focal_length_in_other_units_than_pixels_is_noticed(focal):
     with pytest.raises(UsageError, match=r"1280x720.*give `fov` instead"):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import clips
@@ -22,6 +23,7 @@ from vidpose.pipeline.job import Job
 from vidpose.pipeline.networks import Networks, open_networks
 from vidpose.synth.camera import StudioCamera
 from vidpose.video import VideoReader
+from vidpose.video.shots import load_cuts
 from vidpose.weights.shipped import shipped
 
 FRAMES = 12
@@ -123,12 +125,27 @@ def test_cuts_are_found_nowhere_or_where_a_file_says(edited, networks, tmp_path)
     assert [int(track.frames[0]) for track in found.tracks] == [0, 4]
 
 
+def test_a_cut_after_the_end_is_told(tmp_path, caplog):
+    for text, late in (("4\n11\n0:00.44", ""), ("4\n12", "frame 12"), ("4\n0.45", "0.45 s")):
+        (tmp_path / "cuts.txt").write_text(text)
+        load_cuts(tmp_path / "cuts.txt").check_length("cuts.txt", np.arange(12) / 25)
+        end = "but the video ends with frame 11, at 0.44 s; is it another video's file?"
+        assert caplog.messages == ([f"cuts.txt: has a cut at {late}, {end}"] if late else [])
+        caplog.clear()
+
+
 def test_slow_motion_is_timed_as_it_was(walk, networks, tmp_path):
     path = video_kinds.encode(tmp_path / "slow.mkv", walk[:6], "ffv1", "bgr0")
     found = find_people(path, filming=Filming(slow_motion=8), networks=networks)
     np.testing.assert_allclose(found.source.times, np.arange(6) / 200, atol=1e-9)
     assert found.source.fps == 200
     assert found.provenance["slow_motion"] == 8
+    # Times that are given are those of life, too.
+    (tmp_path / "cuts.txt").write_text("0.02\n")
+    cut = Finding(cuts=tmp_path / "cuts.txt")
+    assert find_people(path, cut, filming=Filming(slow_motion=8), networks=networks).source.cuts == (4,)
+    with VideoReader(path, start=0.01, end=0.025, slow_motion=8) as reader:
+        assert [frame.index for frame in reader] == [2, 3, 4]
     found = find_people(path, filming=Filming(fps=50), networks=networks)
     np.testing.assert_allclose(found.source.times, np.arange(6) / 50, atol=1e-9)
 
@@ -185,7 +202,43 @@ def test_what_nothing_would_look_at_is_refused(plain, tmp_path):
         Job.of(["a.mp4"], threads=10**12).check_settings()
 
 
+def test_both_ends_of_the_rates_can_be():
+    for rate in (0.001, 1_000_000, Fraction(1, 1000), Fraction(30000, 1001)):
+        Filming(fps=rate, slow_motion=rate).check()
+    for rate in (0.0009, 1_000_001, float("nan"), Fraction(0)):
+        with pytest.raises(UsageError, match=r"a number from 0\.001 to a million is wanted"):
+            Filming(fps=rate).check()
+
+
 # The command
+
+
+@pytest.mark.parametrize("overlay", ["mesh", "skeletons"])
+def test_an_overlay_without_a_video_is_said_to_be_left_out(run, plain, tmp_path, overlay):
+    given = openpose_of(plain, tmp_path)
+    how = ("infer", "--from-keypoints", given, "--size", "640x480", "--fps", "25")
+    why = f"{given}: keypoints without a video, so no overlay is drawn; name the video, too"
+    code, _, err = run(*how, "--overlay", overlay, "--out", tmp_path / "a")
+    assert code == 0
+    assert why in err.splitlines()
+    assert not list((tmp_path / "a").glob("*.mp4"))
+    assert why not in run(*how, "--out", tmp_path / "b")[2]
+
+
+def test_a_rate_may_be_a_fraction_as_the_files_say_it(run, plain, tmp_path):
+    given = openpose_of(plain, tmp_path)
+    how = ("--size", "640x480", "--format", "json", "--from-keypoints", given, "--fps")
+    code, _, err = run("infer", *how, "30000/1001", "--out", tmp_path / "a")
+    assert code == 0, err
+    (path,) = (tmp_path / "a").glob("*.json")
+    assert json.loads(path.read_text())["header"]["source"]["fps"] == "30000/1001"
+    (path,) = (tmp_path / "a").glob("*.npz")
+    times = PoseResult.load(path).source.times
+    assert times[3] == pytest.approx(3 * 1001 / 30000, abs=1e-12)
+    for odd in ("30/0", "1/2/3", "fast"):
+        code, _, err = run("infer", *how, odd)
+        assert code == 2
+        assert "is neither a number nor a fraction, as in 25 or 30000/1001" in " ".join(err.replace("│", "").split())
 
 
 def test_a_batch_goes_on_after_files_that_are_none(run, plain, tmp_path):

@@ -204,6 +204,13 @@ def test_what_cannot_be_shot_is_said(words, message, shards, tmp_path):
         render(tmp_path, shards, *words)
 
 
+def test_a_rate_that_is_no_number_is_refused(run, shards):
+    for rate in ("nan", "inf"):
+        code, _, err = run("synth", "--motion", shards, "--fps", rate)
+        assert code == 2
+        assert f"{rate!r} is not a number" in err
+
+
 def test_views_out_of_step_are_refused(clips, tmp_path):
     content = json.loads((clips / "clip-00000" / "annotations.json").read_text())
     home = tmp_path / "clip-00000"

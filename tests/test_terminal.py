@@ -51,6 +51,13 @@ def test_no_command_is_an_error_after_the_help(run):
 
 
 @linux
+@pytest.mark.parametrize("words", [("models",), ("weights", "list")])
+def test_a_closed_stdout_is_no_error(words, tmp_path):
+    done = vidpose(*words, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@linux
 def test_a_full_stdout_is_said_once_and_loses_nothing(tmp_path):
     with open("/dev/full", "wb") as full:
         done = vidpose("models", "--json", cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)

@@ -50,6 +50,12 @@ def test_out_of_memory_is_said_and_the_checkpoint_stays(cmu, tmp_path, monkeypat
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 4
 
 
+def test_a_window_that_no_memory_holds_is_said(cmu, tmp_path):
+    recipe = replace(RECIPE, data=replace(RECIPE.data, window=10**9))
+    with pytest.raises(VidposeError, match=r"run: out of memory with 4 windows .*; windows of fewer frames take less,"):
+        train(recipe, cmu, tmp_path / "run")
+
+
 def test_runs_are_not_written_over(cmu, tmp_path, monkeypatch):
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
@@ -62,6 +68,9 @@ def test_runs_are_not_written_over(cmu, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="holds a finished run"):
         train(RECIPE, cmu, out)
     train(replace(RECIPE, steps=2), cmu, out, overwrite=True)
+    weights = out / "weights.safetensors"
+    with pytest.raises(VidposeError, match=r"weights.safetensors: an input, which would be replaced"):
+        train(replace(RECIPE, steps=2, init=str(weights)), cmu, out, overwrite=True)
     assert [row["step"] for row in curve(out)] == [1, 2]
     train(replace(RECIPE, steps=4), cmu, out, resume=True)
     assert [row["step"] for row in curve(out)] == [1, 2, 3, 4]

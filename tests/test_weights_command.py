@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision.models
@@ -248,6 +249,13 @@ class Bomb:
 
     def __reduce__(self):
         return (open, (str(self.path), "w"))
+
+
+def test_a_result_is_no_pickle(run, tmp_path):
+    np.savez(tmp_path / "x.npz", header=np.array("{}"))
+    code, _, err = run("info", tmp_path / "x.npz")
+    assert code == 1
+    assert_one_line(err, "x.npz: arrays, as results of ours are, no weights; only .safetensors weights are read")
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -42,7 +42,7 @@ def angles(result: Path, wanted: str | None, people: tuple[int, ...], out: Path 
     folder = out or result.parent
     table, summary = folder / f"{result.stem}_angles.csv", folder / f"{result.stem}_angles_summary.csv"
     figures = {track.id: folder / f"{result.stem}_angles_{track.id}.png" for track in loaded.tracks}
-    check_outputs((table, summary, *figures.values()), overwrite)
+    check_outputs((table, summary, *figures.values()), overwrite, inputs=[result, Path(loaded.source.path)])
     make_folder(folder)
 
     from vidpose.evaluation.angle_figures import draw_angles

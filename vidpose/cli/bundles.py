@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
+from fractions import Fraction
 from functools import wraps
 from typing import Any
 
 import rich_click as click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Number(click.FloatRange):
+    """A number, with limits or without; one that is none (nan, inf) lies within no limits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+class Rate(click.ParamType):
+    """A number, or two with a / between: 29.97 is not quite 30000/1001."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        ratio = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", str(value))
+        if ratio and int(ratio[2]):
+            return Fraction(int(ratio[1]), int(ratio[2]))
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor a fraction, as in 25 or 30000/1001", param, ctx)
 
 
 def option(kind: type, *names: str, **attributes: Any) -> Decorator:

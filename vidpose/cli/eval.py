@@ -9,6 +9,7 @@ from typing import Any
 
 import rich_click as click
 
+from vidpose.cli.bundles import Number
 from vidpose.cli.listed import ListedOption, filter_names
 from vidpose.cli.terminal import say
 from vidpose.common.files import check_outputs, write_json
@@ -39,7 +40,7 @@ _NOISE_LEVELS = (0.0, 5.0, 10.0, 15.0, 20.0)
               listing=filter_names, help="Smooth as `vidpose infer` does: {}. Papers do not.")  # fmt: skip
 @click.option("--filter", "filter_name", type=click.Choice(["none", "mean", "median"]), default="none",
               show_default=True, help="Filter over five frames, as Hossain and Little's baselines.")  # fmt: skip
-@click.option("--noise", "noises", multiple=True, default=(0.0,), type=click.FloatRange(min=0), metavar="PIXELS",
+@click.option("--noise", "noises", multiple=True, default=(0.0,), type=Number(min=0), metavar="PIXELS",
               help="Add Gaussian noise of this standard deviation to the keypoints. Give it again for another row: "
                    "Hossain and Little's Table 3.  [default: 0]")  # fmt: skip
 @click.option("--hypotheses", type=click.IntRange(min=1), metavar="N",
@@ -87,7 +88,8 @@ def eval(
     from vidpose.refine.smoothing import Smoothing
 
     smoothing = Smoothing.parse(smooth)
-    check_outputs([path for path in (json_file, *table_files) if path], overwrite)
+    read = [Path(part) for name in lifters for part in name.split("+")] + ([refine] if refine else [])
+    check_outputs([path for path in (json_file, *table_files) if path], overwrite, inputs=read)
     protocols = get_dataset(dataset).PROTOCOLS
     protocol_name = protocol_name or next(iter(protocols))
     if protocol_name not in protocols:

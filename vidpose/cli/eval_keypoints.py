@@ -51,7 +51,8 @@ def eval_keypoints(
     from vidpose.evaluation.keypoints.comparing import Compared, open_compared, read_annotated
     from vidpose.evaluation.tables import print_table
 
-    check_outputs([json_file] if json_file else [], overwrite)
+    read = [data, *(Path(file) for text in names for file in text.partition("=")[2].split(",") if file)]
+    check_outputs([json_file] if json_file else [], overwrite, inputs=read)
     chosen = choose_device(device)
     with ExitStack() as stack:
         groups: dict[str, list[Compared]] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from vidpose.cli.bundles import Number
 from vidpose.cli.listed import ListedOption, bone_schemes, format_names
 from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError, VidposeError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
               help="Only this person. Give it several times for several.")  # fmt: skip
 @click.option("--bones", metavar="NAMES", cls=ListedOption, listing=bone_schemes,
               help="For BVH and glTF: how bones are called: {}.  [default: plain]")  # fmt: skip
-@click.option("--heading", type=click.FloatRange(-360, 360), metavar="DEGREES",
+@click.option("--heading", type=Number(-360, 360), metavar="DEGREES",
               help="For OpenSim: turn everybody by this, about the vertical, and leave them where they are. "
                    "[default: each looks along x, near the origin]")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
@@ -56,7 +57,8 @@ def export(
                 )
     stem = (out or result.parent) / result.stem
     make_folder(stem.parent)
-    check_outputs([path for format_ in chosen.values() for path in format_.paths(loaded, stem)], overwrite)
+    paths = [path for format_ in chosen.values() for path in format_.paths(loaded, stem)]
+    check_outputs(paths, overwrite, inputs=[result, Path(loaded.source.path)])
     for format_ in chosen.values():
         say(f"wrote {', '.join(map(str, format_.write(loaded, stem, **choices)))}")
     if any(format_.joints for format_ in chosen.values()):

@@ -25,7 +25,7 @@ from vidpose.cli.infer_options import (
 from vidpose.cli.spelling import spelled
 from vidpose.cli.terminal import complain, say
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_outputs, make_folder
+from vidpose.common.files import check_outputs, make_folder, spare_inputs
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
 from vidpose.pipeline.job import Job
 from vidpose.pipeline.outputs import Outputs, Writing
@@ -57,11 +57,11 @@ click.rich_click.OPTION_GROUPS["*infer"] = [
 @lifting_options
 @finding_in_views_options
 @filming_of_keypoints_options
-@click.option("--time", "time_range", metavar="START-END", help="Only this part of the video, as in 0:02-0:10 or 2:10.")
-@click.option(
-    "--start", "start_time", metavar="TIME", help="Begin at this time: seconds, or minutes and seconds, as in 1:02.5."
-)
-@click.option("--end", "end_time", metavar="TIME", help="Stop before this time.")
+@click.option("--time", "time_range", metavar="START-END",
+              help="Only this part of the video, as in 0:02-0:10 or 2:10. With --slow-motion, of life.")  # fmt: skip
+@click.option("--start", "start_time", metavar="TIME",
+              help="Begin at this time, as --time counts: seconds, or minutes and seconds, as in 1:02.5.")  # fmt: skip
+@click.option("--end", "end_time", metavar="TIME", help="Stop before this time, as --time counts.")
 @device_option
 @click.option("--calibration", type=FILE, metavar="FILE",
               help="File of the cameras that took the VIDEOs at the same time. People are triangulated.")  # fmt: skip
@@ -91,8 +91,13 @@ def infer(
     for each in jobs:
         each.check_settings()
         writing.check(each)
+    read = [path for each in jobs for path in each.inputs]
     asked, jobs = len(jobs), _loaded(jobs)
     outputs = _outputs(jobs, writing)
+    if context.get_parameter_source("overlay") == ParameterSource.COMMANDLINE and writing.overlay != "none":
+        _tell_undrawn(jobs, outputs)
+    read += [path for each in jobs for path in each.inputs]
+    spare_inputs([path for job, files in zip(jobs, outputs, strict=True) for path in _written(job, files)], read)
     if writing.resume:
         jobs, outputs = _without_whole(jobs, outputs)
         asked = len(jobs)
@@ -162,6 +167,22 @@ def _outputs(jobs: Sequence[Job], writing: Writing) -> list[Sequence[Outputs]]:
             if job.saved and files.film and not video.exists():
                 raise VidposeError(f"{video}: the saved result's video is not there; name it, or give `no_overlay`")
     return outputs
+
+
+def _tell_undrawn(jobs: Sequence[Job], outputs: Sequence[Sequence[Outputs]]) -> None:
+    """Say whose overlay, which was asked for, is not drawn."""
+    for job, files in zip(jobs, outputs, strict=True):
+        for source, some in zip(job.sources, files, strict=True):
+            if not some.film:
+                say(f"{source}: keypoints without a video, so no overlay is drawn; name the video, too", err=True)
+
+
+def _written(job: Job, files: Sequence[Outputs]) -> Iterator[Path]:
+    """What a job would replace."""
+    for some in files:
+        yield from some.in_the_way()
+        if not job.saved:
+            yield some.keeping.file
 
 
 def _without_whole(

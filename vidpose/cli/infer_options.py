@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.bundles import bundled, option
+from vidpose.cli.bundles import Number, Rate, bundled, option
 from vidpose.cli.listed import ListedOption, format_names
 from vidpose.lifters.lifter_config import PRECISIONS
 from vidpose.pipeline.choices import Filming, Finding, Lifting, Placing
@@ -32,7 +32,7 @@ _FINDING = (
     option(Finding, "--detect-every", type=click.IntRange(min=1), metavar="N",
            help="Run the detector on every Nth frame, and follow people in between."),
     option(Finding, "--max-people", type=click.IntRange(min=1), help="At most this many people, the most prominent."),
-    option(Finding, "--min-score", type=click.FloatRange(0, 1),
+    option(Finding, "--min-score", type=Number(0, 1),
            help="Leave out people whose keypoints score less than this on average."),
     option(Finding, "--cuts", metavar="auto|none|FILE",
            help="Cuts to another shot, where people end: auto looks for them, none has none, FILE lists them."),
@@ -58,10 +58,11 @@ finding_in_views_options = bundled(
 )  # fmt: skip
 
 _FILMING = (
-    option(Filming, "--fps", type=float, metavar="RATE",
-           help="Frames a second, of a folder of pictures, or of a video or keypoints without times."),
-    option(Filming, "--slow-motion", type=float, metavar="TIMES",
-           help="How many times slower than life the video is. Times are then those of life."),
+    option(Filming, "--fps", type=Rate(), metavar="RATE",
+           help="Frames a second, as in 25 or 30000/1001, of a folder of pictures, or of a video or keypoints without "
+                "times."),
+    option(Filming, "--slow-motion", type=Rate(), metavar="TIMES",
+           help="How many times slower than life the video is. All times, given ones too, are then those of life."),
 )  # fmt: skip
 
 filming_options = bundled(Filming, *_FILMING)
@@ -83,7 +84,7 @@ lifting_options = bundled(
            metavar="N", help="Draw this many poses and take their mean, with a lifter that draws them."),
     option(Lifting, "--draw-steps", type=click.IntRange(min=1), metavar="N", help="In how many steps it draws each."),
     option(Lifting, "--smooth", metavar="METHOD[:VALUE]", help=f"Smooth the joints: {list_filters()}."),
-    option(Lifting, "--max-gap", type=click.FloatRange(min=0), metavar="SECONDS",
+    option(Lifting, "--max-gap", type=Number(min=0), metavar="SECONDS",
            help="Fill gaps up to this long."),
 )  # fmt: skip
 

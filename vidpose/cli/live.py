@@ -7,11 +7,11 @@ from pathlib import Path
 
 import rich_click as click
 
-from vidpose.cli.bundles import bundled, option
+from vidpose.cli.bundles import Number, bundled, option
 from vidpose.cli.infer_options import FILE, lens_options, limit_threads
 from vidpose.cli.progress import counting
 from vidpose.cli.terminal import say
-from vidpose.common.files import check_outputs
+from vidpose.common.files import check_outputs, check_suffix
 from vidpose.live.streaming import KEYPOINTS, Streaming
 from vidpose.pipeline.choices import Finding
 from vidpose.refine.focal import Lens
@@ -33,7 +33,7 @@ _finding_options = bundled(
     option(Finding, "--detect-every", type=click.IntRange(min=1), metavar="N",
            help="Run the detector on every Nth frame, and follow people in between."),
     option(Finding, "--max-people", type=click.IntRange(min=1), help="At most this many people, the most prominent."),
-    option(Finding, "--min-score", type=click.FloatRange(0, 1),
+    option(Finding, "--min-score", type=Number(0, 1),
            help="Leave out people whose keypoints score less than this on average."),
     option(Finding, "--threads", type=click.IntRange(min=1), metavar="N",
            help="Threads of the CPU that the networks use."),
@@ -77,7 +77,8 @@ def live(
     its own speed. Whoever is too slow misses frames, and is not late. Ctrl-C ends it.
     """
     if out:
-        check_outputs([out], overwrite)
+        check_suffix(out, "a result", [".npz"])
+        check_outputs([out], overwrite, inputs=[Path(source), *finding.inputs, Path(streaming.lifter)])
     limit_threads(finding)
 
     from vidpose.live.live_run import run_live

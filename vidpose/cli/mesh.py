@@ -56,7 +56,7 @@ def mesh(
     paths = {name: stem.with_name(stem.name + format_.suffix) for name, format_ in chosen.items()}
     if frame is not None:
         paths = {"obj": stem.with_name(f"{stem.name}_{frame:06d}.obj")}
-    check_outputs(paths.values(), overwrite)
+    check_outputs(paths.values(), overwrite, inputs=[result, body or result])
     make_folder(stem.parent)
 
     from vidpose.body_models.anny_model import anny

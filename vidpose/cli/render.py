@@ -25,8 +25,6 @@ from vidpose.pipeline.choices import Finding
 def render(result: Path, video: Path | None, out: Path | None, overlay: str, hwaccel: str, overwrite: bool) -> None:
     """Draw the overlay video of RESULT, a .npz from `vidpose infer`."""
     out = out or result.with_name(f"{result.stem}_overlay.mp4")
-    check_outputs([out], overwrite)
-
     from vidpose.body.tracks import PoseResult
     from vidpose.render import bodies_of, render_overlay
 
@@ -36,6 +34,7 @@ def render(result: Path, video: Path | None, out: Path | None, overlay: str, hwa
     video = video or Path(loaded.source.path)
     if not video.exists():
         raise VidposeError(f"{video}: the video of {result} is not there; say where it is with --video")
+    check_outputs([out], overwrite, inputs=[result, video])
     bodies = bodies_of(loaded) if overlay == "mesh" else None
     with progress_of(out.name) as progress:
         render_overlay(loaded, video, out, bodies=bodies, hwaccel=hwaccel, progress=progress)

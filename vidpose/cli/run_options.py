@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from vidpose.cli.bundles import bundled
+from vidpose.cli.bundles import Number, bundled
 from vidpose.cli.terminal import say
 
 
@@ -41,7 +41,8 @@ running_options = bundled(
                  help="How many GPUs (or processes on a CPU) share each batch."),
     click.option("--compile", "compiled", is_flag=True, help="Compile the network: a slow start, then more speed."),
     click.option("--half", is_flag=True, help="Write the weights in float16."),
-    click.option("--save-minutes", default=3.0, show_default=True, metavar="MINUTES", help="Time between checkpoints."),
+    click.option("--save-minutes", type=Number(min=0), default=3.0, show_default=True, metavar="MINUTES",
+                 help="Time between checkpoints."),
     click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out."),
     click.option("--overwrite", is_flag=True, help="Start again, and replace the run in --out."),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from vidpose.cli.bundles import Number
 from vidpose.cli.progress import progress_of
 from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     help="Cameras that film each clip at the same moments.",
 )
 @click.option("--frames", default=32, show_default=True, type=click.IntRange(min=1), help="Frames in a clip.")
-@click.option("--fps", default=25.0, show_default=True, type=click.FloatRange(min=0.1), help="Frames a second.")
+@click.option("--fps", default=25.0, show_default=True, type=Number(min=0.1), help="Frames a second.")
 @click.option(
     "--size",
     default=256,

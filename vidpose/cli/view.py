@@ -10,7 +10,7 @@ import rich_click as click
 from vidpose.cli.progress import progress_of
 from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_outputs
+from vidpose.common.files import check_outputs, check_suffix
 
 
 @click.command()
@@ -36,13 +36,14 @@ def view(
     if rerun and no_mesh:
         raise UsageError("--no-mesh: about the page only; leave it out with --rerun, which has no bodies")
     out = out or result.with_suffix(".rrd" if rerun else ".html")
-    check_outputs([out], overwrite)
+    check_suffix(out, *(("a recording", [".rrd"]) if rerun else ("a page", [".html", ".htm"])))
 
     from vidpose.body.tracks import PoseResult
 
     loaded = PoseResult.load(result)
     named = Path(loaded.source.path) if loaded.source.pictures else None
     film = None if no_video else _video_of(result, named, video)
+    check_outputs([out], overwrite, inputs=[result, film or result])
     if rerun:
         from vidpose.export.rerun import write_rrd
 

@@ -12,7 +12,7 @@ import rich_click as click
 from vidpose.cli.progress import progress_of
 from vidpose.cli.terminal import say
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import check_outputs, to_json
+from vidpose.common.files import check_outputs, check_suffix, to_json
 from vidpose.common.settings import apply_settings
 
 if TYPE_CHECKING:
@@ -235,7 +235,8 @@ def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], p
         listed = ", ".join(f"{key}={value}" for key, value in assumed.items() if value != "")
         say(f"as in the paper, since the tensors' shapes do not tell: {listed} (--set KEY=VALUE for others)")
 
-    check_outputs([out], overwrite)
+    check_suffix(out, "weights", [".safetensors"])
+    check_outputs([out], overwrite, inputs=[checkpoint])
     if arch == pose_refiner.ARCH:
         if settings:
             raise UsageError(f"--set {settings[0]}: shapes tell all of a {arch}; leave it out")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.common.errors import VidposeError
+from vidpose.common.errors import UsageError, VidposeError
 
 fcntl: ModuleType | None
 try:
@@ -153,15 +153,18 @@ def _with_nulls(content: Any) -> Any:
     return [_with_nulls(value) for value in content] if isinstance(content, list | tuple) else content
 
 
-def check_outputs(paths: Iterable[Path], overwrite: bool) -> None:
+def check_outputs(paths: Iterable[Path], overwrite: bool, inputs: Iterable[Path] = ()) -> None:
     """See, before the work, that files can be written: that their names can be, and their folders be made.
 
     Args:
         overwrite: they may be there already.
+        inputs: as of `spare_inputs`.
 
     Raises:
         VidposeError: one cannot be; says why.
     """
+    paths = list(paths)
+    spare_inputs(paths, inputs)
     for path in paths:
         try:
             _check_name(path)
@@ -173,6 +176,43 @@ def check_outputs(paths: Iterable[Path], overwrite: bool) -> None:
         if path.is_dir() and path.suffix:  # without one, it is a folder that is to be written to
             raise VidposeError(f"{path}: a folder, where a file would be written; choose another `out`")
         make_folder(path.parent)
+
+
+def spare_inputs(paths: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """See, before the work, that none of the files to be written is one that is read.
+
+    Args:
+        inputs: files and folders; names of what is no file do no harm.
+
+    Raises:
+        VidposeError: one is, by whatever name or link.
+    """
+    read = {_identity(path) for path in inputs}
+    for path in paths:
+        if _identity(path) in read:
+            raise VidposeError(f"{path}: an input, which would be replaced; write to another folder or name")
+
+
+def check_suffix(path: Path, what: str, suffixes: Iterable[str]) -> None:
+    """See that a file's name says what will be in it.
+
+    Args:
+        what: as in "a page".
+
+    Raises:
+        UsageError: its suffix is none of these.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path}: cannot write {what} of this kind; name it {', '.join(suffixes)}")
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What two paths to one file have in common; of one that is not there yet, too."""
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return os.path.realpath(path) if "\0" not in str(path) else str(path)
+    return about.st_dev, about.st_ino
 
 
 def _check_name(path: Path) -> None:
@@ -206,6 +246,8 @@ def resolved(path: Path) -> Path:
 
 def describe(error: OSError) -> str:
     """An operating-system error in words a user can act on."""
+    if error.errno == errno.EEXIST and error.filename and not os.path.exists(error.filename):
+        return "it is a link that leads nowhere; remove it, or choose another `out`"
     advice = {
         errno.ENOSPC: "the disk is full; free some space or choose another `out`",
         errno.EDQUOT: "the disk quota is used up; free some space or choose another `out`",

@@ -133,7 +133,7 @@ def get_formats(names: Iterable[str]) -> dict[str, ExportFormat]:
     return found
 
 
-def check_choices(chosen: Mapping[str, object], formats: Mapping[str, ExportFormat]) -> None:
+def check_choices(chosen: Mapping[str, Any], formats: Mapping[str, ExportFormat]) -> None:
     """See that what was chosen is there, and about one of these formats.
 
     Raises:
@@ -142,6 +142,8 @@ def check_choices(chosen: Mapping[str, object], formats: Mapping[str, ExportForm
     for name, value in chosen.items():
         if name == "bones":
             bone_names(str(value), H36M_17)
+        if name == "heading" and not -360 <= value <= 360:
+            raise UsageError(f"`heading={value}`: a number of degrees from -360 to 360 is wanted")
         if not any(name in format_.choices for format_ in formats.values()):
             takers = ", ".join(other for other, format_ in FORMATS.items() if name in format_.choices)
             raise UsageError(f"`{name}={value}`: not about {', '.join(formats)}; it is about {takers}")

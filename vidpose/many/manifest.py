@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import read_text, reading
+from vidpose.video.reading import check_local
 
 _SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".dv", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"),
@@ -17,20 +19,31 @@ _SUFFIXES = (
 _NAME_BYTES = 255
 
 
-def list_videos(source: Path, out: Path) -> list[Path]:
+class Listed(NamedTuple):
+    """A video of a batch.
+
+    Attributes:
+        where: the list has it, as in "line 3 of list.txt"; "" of a folder's.
+    """
+
+    video: Path
+    where: str = ""
+
+
+def list_videos(source: Path, out: Path) -> list[Listed]:
     """The videos of a batch, in order.
 
     Args:
         source: a folder, whose videos are looked for at any depth; or a text file with a video, or a folder of images,
             a line, each relative to the file's own folder. Empty lines, and those that begin with #, say nothing.
-        out: the folder that is written to, whose overlays are no videos of the batch.
+        out: the folder that is written to, whose overlays are no videos of the batch. It may be the source.
 
     Raises:
-        UsageError: there is no video.
+        UsageError: there is no video, or a line is an address.
         VidposeError: the source is not there, or is no text.
     """
     if source.is_dir():
-        videos = sorted(_in_folder(source, out.resolve()))
+        videos = [Listed(video) for video in sorted(_in_folder(source, out.resolve()))]
         if not videos:
             raise UsageError(f"{source}: no video here; name a folder with videos, or a text file that lists them")
         return videos
@@ -40,10 +53,16 @@ def list_videos(source: Path, out: Path) -> list[Path]:
             raise ValueError("it is no text")
         if too_long := [number for number, line in enumerate(lines, 1) if _longest_name(line) > _NAME_BYTES]:
             raise ValueError(f"line {too_long[0]} is longer than a file's name can be")
-    listed = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    told = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
+    listed = {number: line for number, line in told.items() if not line.startswith("#")}
     if not listed:
         raise VidposeError(f"{source}: lists no video; write one a line")
-    return [source.parent / line for line in listed]
+    for number, line in listed.items():
+        try:
+            check_local(line)
+        except UsageError as error:
+            raise UsageError(f"{source}, line {number}: {error}") from None
+    return [Listed(source.parent / line, f"line {number} of {source}") for number, line in listed.items()]
 
 
 def _longest_name(line: str) -> int:
@@ -53,5 +72,12 @@ def _longest_name(line: str) -> int:
 def _in_folder(folder: Path, out: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in _SUFFIXES and path.is_file() and not is_hidden and out not in path.resolve().parents:
+        if path.suffix.lower() in _SUFFIXES and path.is_file() and not is_hidden and not _is_ours(path, out):
             yield path
+
+
+def _is_ours(path: Path, out: Path) -> bool:
+    """Whether it is the overlay of a video of an earlier batch, beside its result."""
+    folder = path.resolve().parent
+    is_named_so = path.name == f"{folder.name}_overlay.mp4" and (folder / f"{folder.name}.npz").exists()
+    return is_named_so and folder.parent == out

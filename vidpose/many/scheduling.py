@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from vidpose.common.errors import UsageError, VidposeError, one_line
-from vidpose.common.files import check_outputs, make_folder
+from vidpose.common.files import check_outputs, make_folder, spare_inputs
 from vidpose.common.inputs import short
 from vidpose.common.tally import ProgressOf, unseen
-from vidpose.many.manifest import list_videos
+from vidpose.many.manifest import Listed, list_videos
 from vidpose.many.pools import Pool, cores, processes, ray_cluster
 from vidpose.many.records import Record, forget, read_settings, write_record, write_settings
-from vidpose.many.summary_table import write_summary
+from vidpose.many.summary_table import summary_files, write_summary
 from vidpose.many.worker import Task
 from vidpose.pipeline.inference import Settings
 from vidpose.pipeline.job import Job
@@ -94,7 +94,7 @@ def run_batch(
     job = replace(job, finding=replace(job.finding, threads=job.finding.threads or 1))
     seconds = None if split is None else parse_length(split)
     tasks = _tasks(job, list_videos(source, writing.out), writing, seconds)
-    _check_way(tasks)
+    _check_way(tasks, source)
     records = {} if writing.overwrite else {task.name: record for task in tasks if (record := task.whole)}
     left = [task.in_parts() for task in tasks if task.name not in records]
     if left:
@@ -114,14 +114,15 @@ def run_batch(
     return every
 
 
-def _tasks(job: Job, videos: Sequence[Path], writing: Writing, split: float | None) -> list[Task]:
+def _tasks(job: Job, listed: Sequence[Listed], writing: Writing, split: float | None) -> list[Task]:
     # A worker may be in another folder, and on another machine.
-    videos, writing = [video.absolute() for video in videos], replace(writing, out=writing.out.absolute())
-    return [Task(video, name, job, writing, split) for video, name in zip(videos, distinct_names(videos), strict=True)]
+    videos, writing = [one.video.absolute() for one in listed], replace(writing, out=writing.out.absolute())
+    named = zip(videos, distinct_names(videos), listed, strict=True)
+    return [Task(video, name, job, writing, split, listed=one.where) for video, name, one in named]
 
 
-def _check_way(tasks: Sequence[Task]) -> None:
-    """See that the files of a batch can be written.
+def _check_way(tasks: Sequence[Task], source: Path) -> None:
+    """See that the files of a batch of a source can be written.
 
     Raises:
         UsageError: settings cannot be, or others made the results in the folder.
@@ -133,6 +134,9 @@ def _check_way(tasks: Sequence[Task]) -> None:
     writing.check(first)
     job.finding.check([task.video for task in tasks])
     files = [replace(writing, out=task.folder).outputs(task.name) for task in tasks]
+    every = [path for some in files for path in (*some.in_the_way(), some.keeping.file)]
+    read = replace(job, videos=tuple(task.video for task in tasks)).inputs
+    spare_inputs([*every, *summary_files(writing.out)], [*read, source])
     make_folder(writing.out)
     settings, before = settings_of(tasks[0]), read_settings(writing.out)
     if before is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -19,12 +20,20 @@ _COLUMNS = ("video", "name", "people", "frames", "video_seconds", "seconds", "cp
 
 def write_summary(out: Path, records: Sequence[Record]) -> None:
     """Write `summary.csv` and `summary.html`; raises VidposeError where they cannot be."""
-    with replacing(out / "summary.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    table, page = summary_files(out)
+    # A file's name need not be text, and then has signs in Python that no encoding has.
+    escaped = "backslashreplace"
+    with replacing(table) as partial, partial.open("w", encoding="utf-8", errors=escaped, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         writer.writerows(_cells(record) for record in records)
-    with replacing(out / "summary.html") as partial:
-        partial.write_text(_page(out, records), encoding="utf-8")
+    with replacing(page) as partial:
+        partial.write_text(_page(out, records), encoding="utf-8", errors=escaped)
+
+
+def summary_files(out: Path) -> tuple[Path, Path]:
+    """The table and the page."""
+    return out / "summary.csv", out / "summary.html"
 
 
 def totals(records: Sequence[Record]) -> str:
@@ -74,7 +83,7 @@ def _link(out: Path, record: Record) -> str:
     name = html.escape(record.video)
     for suffix in ("_overlay.mp4", ".npz"):
         if (out / record.name / f"{record.name}{suffix}").exists():
-            return f'<a href="{quote(f"{record.name}/{record.name}{suffix}")}">{name}</a>'
+            return f'<a href="{quote(os.fsencode(f"{record.name}/{record.name}{suffix}"))}">{name}</a>'
     return name
 
 

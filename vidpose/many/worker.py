@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,6 +39,7 @@ class Task:
         split: seconds from which on a video is done in parts of so many; None: as a whole.
         parts: that it is done in, each by a task of its own before this one, which joins them.
         part: of these, the one that this task is.
+        listed: where a list names the video, as `Listed.where`.
     """
 
     video: Path
@@ -47,6 +49,7 @@ class Task:
     split: float | None = None
     parts: tuple[VideoPart, ...] = ()
     part: VideoPart | None = None
+    listed: str = ""
 
     @property
     def folder(self) -> Path:
@@ -123,7 +126,8 @@ def _done(task: Task) -> Record:
         try:
             record = _about(record, _found(task) if task.part else _result(task))
         except VidposeError as error:
-            record = replace(record, failure=str(error))
+            is_gone = task.listed and not os.path.exists(task.video)
+            record = replace(record, failure=f"{error}; {task.listed} names it" if is_gone else str(error))
         except Exception as error:
             record = replace(record, failure=f"{type(error).__name__}: {one_line(error)}")
     before = [known for step in task.steps if (known := step.whole)]

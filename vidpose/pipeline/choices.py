@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,12 @@ class Finding:
     in_step: bool = False
     threads: int | None = None
     hwaccel: str = "none"
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Files that are read, beside the videos, and names that may be none's."""
+        named = (self.detector.partition(":")[2], self.keypoints.partition(":")[2], self.cuts)
+        return [Path(file) for file in (*named, self.detector_weights, self.keypoints_weights) if file]
 
     def check(self, videos: Sequence[Path]) -> None:
         """Raises UsageError where a number cannot be, or so many videos are too many or too few."""
@@ -117,15 +124,15 @@ class Filming:
             that of the video, or as their file says.
     """
 
-    fps: float | None = None
-    slow_motion: float = 1.0
+    fps: float | Fraction | None = None
+    slow_motion: float | Fraction = 1.0
     size: tuple[int, int] | str | None = None
 
     def check(self) -> None:
         """Raises UsageError where a number cannot be."""
         for name in ("fps", "slow_motion"):
             value = getattr(self, name)
-            if value is not None and not 1e-3 <= value < 1e6:
+            if value is not None and not 1e-3 <= float(value) <= 1e6:
                 raise UsageError(f"`{name}={value}`: a number above 0 is wanted, from 0.001 to a million")
         _ = self.picture
 

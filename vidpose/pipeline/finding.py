@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -81,14 +82,16 @@ def find_people(
         log.warning("%s: ends early or is damaged; used the %d frames that could be decoded", video, source.num_frames)
     if end is None:
         finder.networks.detector.check_length(source.num_frames)
+        if finding.cuts not in ("auto", "none"):
+            load_cuts(Path(finding.cuts)).check_length(finding.cuts, source.times)
     tracks = _tracks(following.everyone(), source.times, finder)
     provenance = {
         "vidpose": __version__,
         **finder.networks.provenance,
         "detect_every": finding.detect_every,
         "min_score": finding.min_score,
-        "fps": filming.fps,
-        "slow_motion": filming.slow_motion if filming.slow_motion != 1 else None,
+        "fps": _plain(filming.fps),
+        "slow_motion": _plain(filming.slow_motion) if filming.slow_motion != 1 else None,
         "max_people": finding.max_people,
         "hwaccel": finding.hwaccel if finding.hwaccel != Finding.hwaccel else None,
     }
@@ -197,3 +200,8 @@ def _track(number: int, rows: Rows, times: np.ndarray, layout: Skeleton) -> Trac
     track = Track.of_sightings(number, rows.frames, times, rows.boxes, rows.keypoints, rows.scores)
     keypoints, scores = unswap_sides(track.keypoints, track.scores, track.times, layout)
     return replace(track, keypoints=keypoints, scores=scores)
+
+
+def _plain(rate: float | Fraction | None) -> float | str | None:
+    """As a file holds it: a fraction is a text."""
+    return str(rate) if isinstance(rate, Fraction) else rate

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -33,8 +34,8 @@ class Settings(TypedDict, total=False):
     cuts: str | Path
     threads: int | None
     hwaccel: str
-    fps: float | None
-    slow_motion: float
+    fps: float | Fraction | None
+    slow_motion: float | Fraction
     size: tuple[int, int] | str | None
     lifter: str | Path
     precision: str

@@ -92,6 +92,18 @@ class Job:
         return self.videos or tuple(Path(one.source.path) for one in self.results())
 
     @property
+    def inputs(self) -> list[Path]:
+        """Files that are read, and names that may be none's; of saved results, what they were made of.
+
+        A result may be replaced by one with its keypoints lifted again.
+        """
+        saved = [Path(one.source.path) if isinstance(one, PoseResult) else one for one in self.saved]
+        saved = [one for one in saved if one.suffix.lower() != ".npz"]
+        lifters = [Path(name) for name in str(self.lifting.lifter).split("+")]
+        files = [*self.videos, *saved, *self.finding.inputs, *lifters]
+        return [*files, self.calibration] if self.calibration else files
+
+    @property
     def fits(self) -> bool:
         """Whether people become fitted bodies."""
         return not self.calibration if self.placing.fit is None else self.placing.fit
@@ -207,6 +219,7 @@ class Job:
             UsageError, VidposeError: as `check`, or a video cannot be read to its end.
         """
         self.check_settings()
+        self._check_focal()
         weights, smoothing, device, cameras = self._prepared
         found: Sequence[PoseResult]
         if self.saved:
@@ -232,6 +245,23 @@ class Job:
 
             return list(merge_views(lifted, cameras, smoothing, max_gap=max_gap, fit=self.fits))
         return [self._placed(some, video, progress) for some, video in zip(lifted, self.sources, strict=True)]
+
+    def _check_focal(self) -> None:
+        """See, before any frame is looked at, that such pictures are taken with the focal length that is given.
+
+        Raises:
+            UsageError: they are not.
+            VidposeError: a video cannot be opened.
+        """
+        if self.placing.lens.focal is None:
+            return
+        from vidpose.video.reading import VideoReader
+
+        for one in self.results():
+            self.placing.lens.camera(one.source.width, one.source.height)
+        for video in () if self.saved else self.videos:
+            with VideoReader(video) as reader:
+                self.placing.lens.camera(reader.width, reader.height)
 
     @cached_property
     def _prepared(self) -> tuple[Weights, Smoothing, str, Sequence[ViewCamera]]:

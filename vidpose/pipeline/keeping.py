@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
 from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from vidpose.common.files import write_npz
 from vidpose.common.inputs import convert, strict_json
 from vidpose.common.npz import open_npz
 from vidpose.pipeline.choices import Filming, Finding
+from vidpose.video.reading import check_readable
 
 if TYPE_CHECKING:
     from vidpose.pipeline.followers import Sighting
@@ -210,7 +212,12 @@ _ROWS, _STATE = "rows_", "state_"
 
 
 def search_of(video: Path, finding: Finding, filming: Filming) -> dict[str, Any]:
-    """What a search depends on, as JSON has it: another search gives something else."""
+    """What a search depends on, as JSON has it: another search gives something else.
+
+    Raises:
+        UsageError, VidposeError: as of `check_readable`.
+    """
+    check_readable(video)
     about = video.stat()
     changed = state_of(video) if video.is_dir() else about.st_mtime_ns
     boxes = finding.detector.removeprefix("boxes:") if finding.detector.startswith("boxes:") else None
@@ -230,7 +237,7 @@ def _plain(finding: Finding, filming: Filming) -> dict[str, Any]:
     """The settings that a search depends on."""
     how = {**asdict(finding), **asdict(filming)}
     del how["threads"]
-    return {name: str(value) if isinstance(value, Path) else value for name, value in how.items()}
+    return {name: str(value) if isinstance(value, Path | Fraction) else value for name, value in how.items()}
 
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

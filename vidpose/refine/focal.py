@@ -19,6 +19,9 @@ cuts off for 16:9 and against shaking. Wide-angle lenses have 90 and more, camco
 _NARROWEST, _WIDEST = 1.0, 150.0
 """Degrees. A wider lens is no pinhole any more."""
 
+_LARGEST = 32768
+"""Pixels that a side of a picture has at most."""
+
 
 @dataclass(frozen=True)
 class Lens:
@@ -46,8 +49,11 @@ class Lens:
                 f"`fov={fov:g}`: degrees along the longer side of the picture are wanted, {_NARROWEST:g} to "
                 f"{_WIDEST:g}, as in `fov=60`"
             )
-        if focal is not None and not 0 < focal < math.inf:
-            raise UsageError(f"`focal={focal:g}`: pixels above 0 are wanted, as in `focal=1100`")
+        least, most = focal_of(_WIDEST, 1), focal_of(_NARROWEST, _LARGEST)
+        if focal is not None and not least <= focal <= most:
+            raise UsageError(
+                f"`focal={focal:g}`: pixels are wanted, as in `focal=1100`; no picture is taken with so many"
+            )
 
     def camera(self, width: int, height: int, stated_fov: float | None = None) -> tuple[PinholeCamera, FocalFrom]:
         """The camera from what the user says, else from what the video says, else an assumed one.

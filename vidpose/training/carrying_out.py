@@ -71,7 +71,7 @@ def carry_out(
     Raises:
         UsageError, VidposeError, KeyboardInterrupt: as of `loop.train`.
     """
-    check_folder(out, resume, overwrite)
+    check_folder(out, resume, overwrite, plan.init)
     fabric = make_fabric(device, devices, plan.bf16)
     # Of several processes, the first has the folder.
     with (
@@ -94,8 +94,13 @@ def _short_of_memory(plan: Plan, samples: str, out: Path, fabric: Fabric) -> Ite
     """Say what helps, when a device's memory does not do."""
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        # Of a processor's memory, torch has no error of its own.
+        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+            raise
+        fewer = "; windows of fewer frames take less, too: `set=data.window=N`" if samples == "windows" else ""
         raise VidposeError(
             f"{out}: out of memory with {plan.batch} {samples} a step on {fabric.world_size} x {fabric.device.type}; "
             "compute it in parts with `set=accumulate=N`, lower it with `set=batch=N`, or share it by `devices=N`"
+            f"{fewer}"
         ) from None

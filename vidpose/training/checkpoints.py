@@ -13,7 +13,7 @@ import torch
 from msgspec import Meta
 
 from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import make_folder, replacing
+from vidpose.common.files import make_folder, replacing, spare_inputs
 from vidpose.common.inputs import convert, reading, short
 from vidpose.training.plan import Plan
 from vidpose.weights.untrusted import unpickled
@@ -25,13 +25,18 @@ _MAY_DIFFER = frozenset({"name", "reported", "epochs", "steps", "lr", "clip"})
 """Keys of a recipe that a resumed run may change: to train longer, or past what spoilt the loss."""
 
 
-def check_folder(out: Path, resume: bool, overwrite: bool) -> None:
+def check_folder(out: Path, resume: bool, overwrite: bool, init: str = "") -> None:
     """Make the folder of a run, unless it is there.
+
+    Args:
+        init: what the run starts from, which may be a file.
 
     Raises:
         UsageError: it holds a run, which is neither to be gone on with nor to be begun anew.
-        VidposeError: nothing can be written there.
+        VidposeError: nothing can be written there, or the run would replace what it starts from.
     """
+    if not resume:
+        spare_inputs([out / name for name in (CHECKPOINT, BEST, WEIGHTS)], [Path(init)] if init else [])
     make_folder(out)
     for name, what in ((WEIGHTS, "a finished run"), (CHECKPOINT, "an unfinished run")):
         if (out / name).exists() and not (resume or overwrite):

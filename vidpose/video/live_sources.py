@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -16,6 +17,8 @@ from vidpose.common.errors import VidposeError
 from vidpose.video.container import open_address
 from vidpose.video.decoding import VideoFile
 from vidpose.video.reading import VideoFrame, VideoReader
+
+_log = logging.getLogger(__name__)
 
 
 class LiveSource(Protocol):
@@ -125,7 +128,9 @@ class PlayedFile:
         self.width, self.height = self._reader.width, self._reader.height
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        return iter(self._reader)
+        yield from self._reader
+        if self._reader.truncated:
+            _log.warning("%s: ends early or is damaged; played what could be decoded", self.name)
 
     def close(self) -> None:
         self._reader.__exit__(None, None, None)

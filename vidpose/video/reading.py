@@ -201,7 +201,7 @@ def check_local(path: str) -> None:
     # A path object has made one slash of two.
     address = re.match(r"([a-z][a-z0-9+.-]+):/+(?=.)", path, re.IGNORECASE)
     if address and not os.path.exists(path):
-        url = f"{address[1]}://{path[address.end() :]}"
+        url = path if "://" in path else f"{address[1]}://{path[address.end() :]}"
         raise UsageError(f"{url}: addresses are not opened; download or record the video to a file first")
 
 

@@ -7,6 +7,7 @@ leaves structure as it is. Cuts between shots of one scene, which a person in th
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,8 @@ import numpy as np
 from vidpose.common.errors import VidposeError
 from vidpose.common.inputs import read_text, reading
 from vidpose.video.reading import VideoFrame
+
+_log = logging.getLogger(__name__)
 
 _MAX_BYTES = 10_000_000
 """Of a list of cuts."""
@@ -70,6 +73,21 @@ class GivenCuts:
 
     frames: frozenset[int] = frozenset()
     seconds: tuple[float, ...] = ()
+
+    def check_length(self, path: str | Path, times: np.ndarray) -> None:
+        """Warn where a cut comes after the last frame of a whole video.
+
+        Args:
+            path: of the file that says so.
+            times: (F,) seconds of the frames.
+        """
+        late = [f"frame {frame}" for frame in sorted(self.frames) if frame >= len(times)]
+        late += [f"{second:g} s" for second in self.seconds if second > times[-1]]
+        if late:
+            _log.warning(
+                "%s: has a cut at %s, but the video ends with frame %d, at %.2f s; is it another video's file?",
+                path, late[-1], len(times) - 1, times[-1],
+            )  # fmt: skip
 
 
 def load_cuts(path: Path) -> GivenCuts:

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from vidpose.common.errors import UsageError, VidposeError
-from vidpose.common.files import replacing
+from vidpose.common.errors import VidposeError
+from vidpose.common.files import check_suffix, replacing
 from vidpose.video.acceleration import SOFTWARE, device_encoders, where_pictures_go
 
 _log = logging.getLogger(__name__)
@@ -77,8 +77,7 @@ class VideoWriter:
         most_bits: float | None = None,
         hwaccel: str = SOFTWARE,
     ) -> None:
-        if path.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"{path}: cannot write a video of this kind; name it {', '.join(SUFFIXES)}")
+        check_suffix(path, "a video", SUFFIXES)
         self.path = path
         self._size = size
         self._fps = fps or Fraction(30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -28,6 +29,8 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     with reading(path, "a file of weights"), open_input(path) as file:
         start = file.read(2)
+    if start == b"PK" and _is_npz(path):
+        raise VidposeError(f"{path}: arrays, as results of ours are, no weights; only .safetensors weights are read")
     if start in (b"PK", b"\x80\x02", b"\x80\x04"):
         raise VidposeError(f"{path}: a pickled checkpoint, which could run code; only .safetensors weights are read")
     with opened(path, "np") as file:
@@ -40,6 +43,12 @@ def read_header(path: Path) -> dict[str, Any]:
     if facts.format_version > FORMAT_VERSION:
         raise VidposeError(f"{path}: written by a newer vidpose ({short(facts.vidpose)}); upgrade vidpose")
     return about
+
+
+def _is_npz(path: Path) -> bool:
+    """Whether a file is what NumPy writes; torch's have pickles."""
+    with reading(path, "a file of weights"), zipfile.ZipFile(path) as file:
+        return all(name.endswith(".npy") for name in file.namelist())
 
 
 class _WeightsHeader(Struct):

@@ -247,7 +247,7 @@ def test_no_command_replaces_its_input(run, short_walk, tiny_lifter, tmp_path):
     saved = tmp_path / "res" / "x.npz"
     was = saved.read_bytes()
     replaced += [
-        run("infer", "--from-keypoints", saved, *how, "res"),
+        run("infer", "--from-keypoints", saved.with_suffix(".json"), *how, "res"),
         run("render", saved, "--out", first, "--overwrite"),
     ]
     (tmp_path / "res" / "boxes_keypoints.npz").write_bytes(was)

@@ -333,3 +333,12 @@ def test_what_cannot_be_gone_on_with_is_said_at_once(run, walk_sample, options, 
     code, _, err = run("infer", *((walk_sample,) if "--segment" in options else ()), *options)
     assert code == 2
     assert part in err
+
+
+def test_a_result_is_replaced_by_one_that_was_lifted_again(run, walk_sample, tmp_path):
+    assert run("infer", walk_sample, "--end", "0.4", "--no-overlay")[0] == 0
+    saved = tmp_path / "out" / "walk-wave.npz"
+    again = ("infer", "--from-keypoints", saved, "--lifter", "martinez", "--no-overlay")
+    assert run(*again)[0] == 1
+    assert run(*again, "--overwrite")[0] == 0
+    assert PoseResult.load(saved).provenance["lifter"] == "martinez"

@@ -4,6 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
 from vidpose.many.parts import OVERLAP, VideoPart, join_parts, parts_of
-from vidpose.many.records import Record, read_record
+from vidpose.many.records import Record, read_record, write_record
 from vidpose.many.scheduling import _outcomes
-from vidpose.many.worker import Task, do
+from vidpose.many.worker import Task, _joined, do
 from vidpose.pipeline.choices import Filming
 from vidpose.pipeline.job import Job
+from vidpose.pipeline.keeping import Keeping
 from vidpose.pipeline.outputs import Outputs, Writing
 from vidpose.video import VideoReader, VideoWriter
 from vidpose.weights.shipped import shipped
@@ -185,3 +187,25 @@ def test_a_part_that_fails_fails_the_video_and_the_others_are_kept(short, tmp_pa
     assert record.failure == "part 2: nothing to be done"
     assert None not in pool.done
     assert read_record(task.steps[0].folder).failure is None
+
+
+def test_a_part_without_a_frame_moves_no_seam_of_those_behind_it(tmp_path, monkeypatch):
+    """A cut in the moments that two parts have in common is found in both, and counts once."""
+    video = tmp_path / "a.mp4"
+    video.touch()
+    parts = (*PARTS[:2], VideoPart(3, 20.0, 25.0), VideoPart(4, 25.0, None))
+    task = replace(Task(video, "a", Job(), Writing(tmp_path)), parts=parts)
+    rng, cut = np.random.default_rng(0), 245
+    for part, step in zip(parts, task.steps, strict=True):
+        if part.number == 2:
+            write_record(step.folder, Record(str(video), "a"))
+            continue
+        found = seen_in(part, rng)
+        cuts = (cut,) if part.number > 2 else ()
+        step.outputs.keeping.keep(replace(found, source=replace(found.source, cuts=cuts)))
+
+    def found_in(keeping: Keeping, search: dict[str, Any]) -> PoseResult | None:
+        return PoseResult.load(keeping.file) if keeping.file.exists() else None
+
+    monkeypatch.setattr(Keeping, "found", found_in)
+    assert _joined(task).saved[0].source.cuts == (cut,)

@@ -167,13 +167,15 @@ def _found(task: Task) -> PoseResult | None:
 
 def _joined(task: Task) -> Job:
     """The job that goes on with what was found in all parts."""
-    parts = []
-    for step in task.steps:
+    parts, results = [], []
+    for part, step in zip(task.parts, task.steps, strict=True):
         found = step.outputs.keeping.found(search_of(step.video, step.finding, step.job.filming))
         if found is None and (step.whole is None or step.whole.frames):
             raise VidposeError(f"{step.folder}: what was found in this part is gone; remove the folder, and try again")
-        parts += [found] if found else []
-    saved = (join_parts(parts, task.parts[: len(parts)]),)
+        if found:  # in a pause there is no frame, and frames may come again behind it
+            parts.append(part)
+            results.append(found)
+    saved = (join_parts(results, parts),)
     looked = task.job.finding
     finding = Finding(threads=looked.threads, hwaccel=looked.hwaccel)
     return replace(task.job, saved=saved, finding=finding, filming=Filming())

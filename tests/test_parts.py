@@ -113,6 +113,15 @@ def test_parts_are_as_long_as_asked_and_cover_the_video(walk_sample):
     assert len(parts_of(walk_sample, Filming(fps=2 * float(video.fps)), 1.0)) == round(length / 2)
 
 
+def test_parts_lie_in_the_time_that_is_asked_for(walk_sample):
+    parts = parts_of(walk_sample, Filming(), 1.0, start=0.5, end=2.5)
+    assert parts == (VideoPart(1, 0.5, 1.5), VideoPart(2, 1.5, None))
+    assert parts_of(walk_sample, Filming(), 1.0, start=0.5, end=1.5) == ()
+    assert parts_of(walk_sample, Filming(), 1.0, start=1000.0) == ()
+    task = Task(walk_sample, "walk", Job.of((), start=0.5, end=2.5), Writing(Path("out")), parts=parts)
+    assert [(step.finding.start, step.finding.end) for step in task.steps] == [(0.5, 1.5), (0.5, 2.5)]
+
+
 class Threads:
     """A pool that counts what it does."""
 
@@ -172,6 +181,21 @@ def test_a_video_in_parts_is_as_one_that_is_not(short, tmp_path, monkeypatch):
         assert np.nanmedian(apart) < 1.0
         assert np.nanpercentile(apart, 98) < 10
         assert np.nanmedian(np.linalg.norm(track.joints - whole_track.joints, axis=-1)) < 0.01
+
+
+def test_parts_of_a_time_make_the_frames_and_the_overlay_of_that_time(short, tmp_path):
+    job = Job.of((), start=0.5, end=2.5, **QUICK)
+    task = Task(short, "two", job, Writing(tmp_path, ("csv",), "skeletons"), split=1.0).in_parts()
+    [record] = _outcomes([task], Threads())
+    assert record.failure is None
+    with VideoReader(short, start=0.5, end=2.5) as video:
+        due = [frame.index for frame in video]
+    result = PoseResult.load(tmp_path / "two" / "two.npz")
+    assert min(track.frames[0] for track in result.tracks) == due[0]
+    assert max(track.frames[-1] for track in result.tracks) == due[-1]
+    assert record.frames == due[-1] + 1  # as of a video that is not in parts
+    with VideoReader(tmp_path / "two" / "two_overlay.mp4") as overlay:
+        assert sum(1 for _ in overlay) == len(due)
 
 
 def test_a_part_that_fails_fails_the_video_and_the_others_are_kept(short, tmp_path, monkeypatch):

@@ -59,7 +59,8 @@ class Task:
         if self.split is None:
             return self
         with suppress(VidposeError):  # what cannot be read is told by who does it
-            return replace(self, parts=parts_of(self.video, self.job.filming, self.split))
+            finding = self.job.finding
+            return replace(self, parts=parts_of(self.video, self.job.filming, self.split, finding.start, finding.end))
         return self
 
     @property
@@ -78,8 +79,12 @@ class Task:
     @property
     def finding(self) -> Finding:
         """Who is looked for, and when."""
-        finding = self.job.finding
-        return replace(finding, start=self.part.start, end=self.part.ends) if self.part else finding
+        finding, part = self.job.finding, self.part
+        if part is None:
+            return finding
+        starts = [seconds for seconds in (finding.start, part.start) if seconds is not None]
+        ends = [seconds for seconds in (finding.end, part.ends) if seconds is not None]
+        return replace(finding, start=max(starts, default=None), end=min(ends, default=None))
 
     @property
     def outputs(self) -> Outputs:
@@ -146,7 +151,9 @@ def _result(task: Task) -> PoseResult:
     """Run the job of a task, from where it was left, and write its files."""
     files, job = task.outputs, replace(_joined(task) if task.parts else task.job, videos=(task.video,))
     (result,) = job.run(networks=None if task.parts else _networks_of(task), keeping=[files.keeping])
-    files.write(result, task.video, job)
+    # Saved keypoints have a time of their own; the overlay is of the time that was asked for.
+    looked = replace(job.finding, start=task.finding.start, end=task.finding.end)
+    files.write(result, task.video, replace(job, finding=looked))
     return result
 
 
@@ -175,6 +182,8 @@ def _joined(task: Task) -> Job:
         if found:  # in a pause there is no frame, and frames may come again behind it
             parts.append(part)
             results.append(found)
+    if not results:
+        raise VidposeError(f"{task.video}: no frame between `start` and `end`; ask for another time")
     saved = (join_parts(results, parts),)
     looked = task.job.finding
     finding = Finding(threads=looked.threads, hwaccel=looked.hwaccel)

@@ -1,9 +1,11 @@
 """A long video in parts: whoever is seen on both sides of a seam is one person, and all is as if nobody had cut."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import vidpose
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
+from vidpose.common.files import alone_in
 from vidpose.many.parts import OVERLAP, VideoPart, join_parts, parts_of
 from vidpose.many.records import Record, read_record, write_record
 from vidpose.many.scheduling import _outcomes
@@ -196,6 +199,26 @@ def test_parts_of_a_time_make_the_frames_and_the_overlay_of_that_time(short, tmp
     assert record.frames == due[-1] + 1  # as of a video that is not in parts
     with VideoReader(tmp_path / "two" / "two_overlay.mp4") as overlay:
         assert sum(1 for _ in overlay) == len(due)
+
+
+def test_parts_that_another_batch_has_joined_meanwhile_are_left_alone(short, tmp_path, monkeypatch):
+    task = Task(short, "two", Job.of((), **QUICK), Writing(tmp_path, ("csv",), "none"), split=1.0).in_parts()
+    monkeypatch.setattr("vidpose.many.worker._found", None)
+    theirs = Record(str(short), "two", people=2)
+
+    def other_batch(seconds: float) -> None:
+        lock.close()
+        write_record(task.folder, theirs)
+        task.steps[0].folder.rmdir()
+
+    with ExitStack() as lock:
+        lock.enter_context(alone_in(task.steps[0].folder))
+        for step in task.steps[1:]:
+            write_record(step.folder, Record(str(short), "two"))
+            lock.callback(rmtree, step.folder)
+        monkeypatch.setattr("vidpose.many.scheduling.time.sleep", other_batch)
+        assert list(_outcomes([task], Threads())) == [theirs]
+    assert [path.name for path in task.folder.iterdir()] == ["record.json"]
 
 
 def test_a_part_that_fails_fails_the_video_and_the_others_are_kept(short, tmp_path, monkeypatch):

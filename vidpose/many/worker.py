@@ -103,6 +103,9 @@ def do(task: Task) -> Record | None:
         None where another process is at it.
     """
     try:
+        # Another batch that shares the work may have joined all parts, and removed them, since this task was made.
+        if task.part and (record := replace(task, part=None).whole):
+            return record
         with alone_in(task.folder):
             record = task.whole
             if record is None:

@@ -70,11 +70,26 @@ class Task:
 
     @property
     def whole(self) -> Record | None:
-        """What became of the video, if it was done before, nothing went wrong, and that can be read."""
+        """What became of the video as it is now, if it was done before, nothing went wrong, and that can be read."""
+        with suppress(VidposeError):
+            record = read_record(self.folder)
+            return record if record and record.failure is None and record.is_of(self.video) else None
+        return None
+
+    def check_folder(self) -> None:
+        """See that the folder holds no result but of this video, perhaps as it was before it was changed.
+
+        Raises:
+            VidposeError: it holds another video's, which would be lost.
+        """
         record = None
         with suppress(VidposeError):
             record = read_record(self.folder)
-        return record if record and record.failure is None else None
+        if record and record.failure is None and not (record.is_of(self.video) or record.names(self.video)):
+            raise VidposeError(
+                f"{self.folder}: holds the result of another video, {record.video}; choose another `out`, or give the "
+                "videos different names"
+            )
 
     @property
     def finding(self) -> Finding:
@@ -104,9 +119,13 @@ def do(task: Task) -> Record | None:
     """
     try:
         # Another batch that shares the work may have joined all parts, and removed them, since this task was made.
-        if task.part and (record := replace(task, part=None).whole):
-            return record
+        if task.part:
+            video = replace(task, part=None)
+            video.check_folder()
+            if record := video.whole:
+                return record
         with alone_in(task.folder):
+            task.check_folder()
             record = task.whole
             if record is None:
                 record = _done(task)
@@ -126,7 +145,7 @@ def _done(task: Task) -> Record:
     if task.job.finding.threads:
         cv2.setNumThreads(task.job.finding.threads)
     started, cpu = time.monotonic(), time.process_time()
-    record = Record(str(task.video), task.name)
+    record = Record.begun(task.video, task.name)
     with _warnings() as warnings:
         try:
             record = _about(record, _found(task) if task.part else _result(task))

@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -22,6 +23,7 @@ from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import alone_in
 from vidpose.many.manifest import list_videos
+from vidpose.many.parts import VideoPart
 from vidpose.many.pools import processes
 from vidpose.many.records import Record, read_record, write_record
 from vidpose.many.scheduling import _once, _outcomes
@@ -268,6 +270,51 @@ def test_a_record_of_numbers_that_cannot_be_is_none(tmp_path, name, value):
     assert a.whole is None
     write_record(a.folder, Record("a.mp4", "a", people=2))
     assert a.whole.people == 2
+
+
+def test_a_result_is_taken_for_the_very_video_that_it_is_of(tmp_path, monkeypatch):
+    """Size and time of change tell, and the path where they do not."""
+    looked_at = []
+
+    def look(of: Task) -> None:
+        looked_at.append(of.video)
+
+    monkeypatch.setattr("vidpose.many.worker._result", look)
+    monday, tuesday, mount = (tmp_path / day / "cam.mp4" for day in ("monday", "tuesday", "mount"))
+    for video, content in ((monday, b"a"), (tuesday, b"bb")):
+        video.parent.mkdir()
+        video.write_bytes(content)
+    first, second, moved = (Task(video, "cam", Job(), Writing(tmp_path)) for video in (monday, tuesday, mount))
+    assert do(first) == do(first) == first.whole
+    for of in (second, replace(second, part=VideoPart(1, 0.0, 5.0))):
+        assert re.search(r"cam: holds the result of another video, .*monday/cam\.mp4; choose another", do(of).failure)
+    assert [path.name for path in first.folder.iterdir()] == ["record.json"]
+    assert looked_at == [monday]
+    monday.write_bytes(b"filmed again")
+    assert do(first).failure is None
+    changed = monday.stat().st_mtime_ns
+    os.utime(monday, ns=(changed, changed + 60 * 10**9))
+    assert do(first).failure is None
+    assert looked_at == [monday] * 3
+    twin, moment = b"f" * monday.stat().st_size, monday.stat().st_mtime_ns + 10**8
+    tuesday.write_bytes(twin)
+    os.utime(tuesday, ns=(moment, moment))
+    assert "another video" in do(second).failure
+    os.utime(monday, ns=(moment, moment))  # as a disk that rounds has it
+    monday.parent.rename(mount.parent)
+    assert do(moved) == moved.whole
+    assert looked_at == [monday] * 3
+
+
+def test_a_record_that_does_not_know_the_video_is_taken_for_that_of_its_path(tmp_path):
+    a = task(tmp_path, "a")
+    a.video.touch()
+    (tmp_path / "b.mp4").touch()
+    for named, is_whole in ((a.video, True), (tmp_path / "gone.mp4", True), (tmp_path / "b.mp4", False), ("\0", True)):
+        write_record(a.folder, Record(str(named), "a", people=2))
+        assert (a.whole is not None) == is_whole
+    write_record(a.folder, replace(Record.begun(a.video, "a"), video="\0", video_bytes=5))
+    assert a.whole is None
 
 
 def linger(of: Task) -> Record:

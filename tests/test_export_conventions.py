@@ -28,6 +28,7 @@ from vidpose.body.skeletons import H36M_17
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.export import FORMATS, Placement, get_formats
 from vidpose.keypoint_files.bvh_reader import read_bvh
+from vidpose.keypoint_files.markers import read_trc as read_own_trc
 from vidpose.refine.fit import fit
 
 
@@ -39,6 +40,16 @@ def test_trc_has_the_header_that_opensim_wants(tmp_path: Path):
     assert header["markers"][11:] == ["LSJC", "LEJC", "LWJC", "RSJC", "REJC", "RWJC"]
     assert (float(header["DataRate"]), header["OrigDataStartFrame"], header["Units"]) == (FPS, "5", "m")
     np.testing.assert_allclose(times, np.arange(4, 14) / FPS, atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", ["\n", "\t", "\r", "\x0b", "\x85", "\u2028"])
+def test_a_name_of_several_lines_leaves_the_header_of_a_trc_whole(sign: str, tmp_path: Path):
+    result = result_of(track_of(world_joints(10)))
+    (path,) = FORMATS["trc"].write(result, tmp_path / f"a{sign}b", heading=0)
+    header, times, _ = read_trc(path)
+    assert header["name"] == "a b_person1.trc"
+    assert len(times) == 10
+    assert len(read_own_trc(path).times) == 10
 
 
 def test_absent_joints_are_empty_cells_and_residuals_of_minus_one(tmp_path: Path):

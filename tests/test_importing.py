@@ -4,6 +4,7 @@
 that their implementation gave for it.
 """
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,29 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(VidposeError, match=r"w.bin: (not a PyTorch checkpoint|a checkpoint without tensors)") as caught:
         import_lifter(path, "mixste")
+    assert "\n" not in str(caught.value)
+
+
+def packed(path: Path, tensor: torch.Tensor) -> Path:
+    """A checkpoint whose files somebody has deflated."""
+    torch.save({"state_dict": {"w": tensor}}, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_checkpoint_that_unpacks_to_many_times_its_size_is_not_unpacked(tmp_path, monkeypatch):
+    weights = torch.randn(10_000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(read_checkpoint(packed(tmp_path / "w.pth", weights))["w"], weights)
+    path = packed(tmp_path / "w.pth", torch.zeros(1_000_000))
+    monkeypatch.setattr("torch.load", None)
+    with pytest.raises(
+        VidposeError, match=r"w\.pth: claims 4,00\d,\d{3} bytes in \d,\d{3}, as no checkpoint"
+    ) as caught:
+        read_checkpoint(path)
     assert "\n" not in str(caught.value)
 
 

@@ -44,6 +44,7 @@ from vidpose.refine.focal import Lens
 from vidpose.refine.roots import smooth_path
 from vidpose.refine.smoothing import OneEuro, Smoothing, one_euro
 from vidpose.video import VideoFrame, VideoReader, VideoWriter
+from vidpose.video.container import shown
 from vidpose.video.live_sources import open_source
 from vidpose.weights.shipped import shipped
 
@@ -351,6 +352,44 @@ def test_a_file_that_ends_early_is_told(clip, frames, tmp_path, caplog):
     cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     assert 0 < len(list(open_source(str(cut)))) < len(frames)
     assert caplog.messages == [f"{cut}: ends early or is damaged; played what could be decoded"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["rtsp://10.0.0.1:554/cam", "http://[fe80::1]/@me/a.m3u8", "srt://10.0.0.1:9000", "udp://@239.0.0.1:1234"],
+)
+def test_an_address_is_shown_without_its_secrets(address):
+    secret = address.replace("://@", "://").replace("://", "://admin:p@ss:word@")
+    plain = address.replace("://@", "://")
+    assert shown(address) == shown(secret) == shown(f"{secret}?passphrase=key&token=a/b@c") == plain
+
+
+def test_a_streams_password_stays_with_who_gave_it(clip, run):
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith("?token=Secret4") and self.headers["Authorization"] == "Basic YWRtaW46U2VjcmV0MTIz":
+                super().do_GET()
+            else:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=clip.parent)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_address[1]}"
+        source = open_source(f"http://admin:Secret123@{host}/walk.mkv?token=Secret4")
+        source.close()
+        server.shutdown()
+    assert source.name == f"http://{host}/walk.mkv"
+    assert "Secret" not in str(source._file._path)  # which errors and warnings name
+    for kind in ("http", "ftp"):
+        code, out, err = run("live", "--no-open", f"{kind}://admin:Secret123@127.0.0.1:1/a.mp4?token=Secret4")
+        assert err.startswith(f"error: {kind}://127.0.0.1:1/a.mp4: ")
+        assert code in (1, 2)
+        assert "Secret" not in out + err
 
 
 @pytest.mark.parametrize(

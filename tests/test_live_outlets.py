@@ -146,6 +146,18 @@ def test_a_page_of_another_site_gets_no_frames():
         outlet.close()
 
 
+def test_a_name_that_is_no_utf_8_has_a_page():
+    named = replace(nobody(), source=replace(nobody().source, path="caf\udce9.mp4"))
+    outlet = WebOutlet(listen("127.0.0.1", 0), named)
+    try:
+        with urllib.request.urlopen(outlet.url) as answer:
+            assert "<title>caf\\udce9.mp4" in answer.read().decode()
+        with connect("ws" + outlet.url.removeprefix("http"), proxy=None) as client:
+            assert json.loads(client.recv())["source"]["path"] == "caf\udce9.mp4"
+    finally:
+        outlet.close()
+
+
 @pytest.fixture
 def chrome() -> Iterator[Any]:
     chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")

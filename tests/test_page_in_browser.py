@@ -162,6 +162,26 @@ def test_the_scene_turns_and_the_speed_changes(browser, page):
     assert tab.complaints() == []
 
 
+def test_the_scene_leaves_the_browsers_own_keys_alone(browser, page):
+    tab = Tab(browser, page)
+    tab.wait_for_film()
+    before = tab.pixels(SCENE)
+
+    def is_taken(key: str, *modifiers: str) -> bool:
+        facts = ", ".join(f"{name}: true" for name in (*modifiers, "bubbles", "cancelable"))
+        event = f"new KeyboardEvent('keydown', {{key: {key!r}, {facts}}})"
+        return not tab.js(f"document.querySelector('{SCENE}').dispatchEvent({event})")
+
+    for modifier in ("ctrlKey", "metaKey", "altKey"):
+        for key in ("+", "-", "ArrowLeft", "ArrowRight"):
+            assert not is_taken(key, modifier)
+    assert tab.pixels(SCENE) == before
+    for key in ("+", "ArrowLeft"):
+        assert is_taken(key)
+    assert is_taken("+", "shiftKey")
+    assert tab.pixels(SCENE) != before
+
+
 def _origin(element: Any) -> Any:
     from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 

@@ -1,9 +1,12 @@
 """A long video in parts: whoever is seen on both sides of a seam is one person, and all is as if nobody had cut."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from shutil import rmtree
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +15,14 @@ import vidpose
 from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.common.errors import VidposeError
+from vidpose.common.files import alone_in
 from vidpose.many.parts import OVERLAP, VideoPart, join_parts, parts_of
-from vidpose.many.records import Record, read_record
+from vidpose.many.records import Record, read_record, write_record
 from vidpose.many.scheduling import _outcomes
-from vidpose.many.worker import Task, do
+from vidpose.many.worker import Task, _joined, do
 from vidpose.pipeline.choices import Filming
 from vidpose.pipeline.job import Job
+from vidpose.pipeline.keeping import Keeping
 from vidpose.pipeline.outputs import Outputs, Writing
 from vidpose.video import VideoReader, VideoWriter
 from vidpose.weights.shipped import shipped
@@ -111,6 +116,15 @@ def test_parts_are_as_long_as_asked_and_cover_the_video(walk_sample):
     assert len(parts_of(walk_sample, Filming(fps=2 * float(video.fps)), 1.0)) == round(length / 2)
 
 
+def test_parts_lie_in_the_time_that_is_asked_for(walk_sample):
+    parts = parts_of(walk_sample, Filming(), 1.0, start=0.5, end=2.5)
+    assert parts == (VideoPart(1, 0.5, 1.5), VideoPart(2, 1.5, None))
+    assert parts_of(walk_sample, Filming(), 1.0, start=0.5, end=1.5) == ()
+    assert parts_of(walk_sample, Filming(), 1.0, start=1000.0) == ()
+    task = Task(walk_sample, "walk", Job.of((), start=0.5, end=2.5), Writing(Path("out")), parts=parts)
+    assert [(step.finding.start, step.finding.end) for step in task.steps] == [(0.5, 1.5), (0.5, 2.5)]
+
+
 class Threads:
     """A pool that counts what it does."""
 
@@ -172,6 +186,41 @@ def test_a_video_in_parts_is_as_one_that_is_not(short, tmp_path, monkeypatch):
         assert np.nanmedian(np.linalg.norm(track.joints - whole_track.joints, axis=-1)) < 0.01
 
 
+def test_parts_of_a_time_make_the_frames_and_the_overlay_of_that_time(short, tmp_path):
+    job = Job.of((), start=0.5, end=2.5, **QUICK)
+    task = Task(short, "two", job, Writing(tmp_path, ("csv",), "skeletons"), split=1.0).in_parts()
+    [record] = _outcomes([task], Threads())
+    assert record.failure is None
+    with VideoReader(short, start=0.5, end=2.5) as video:
+        due = [frame.index for frame in video]
+    result = PoseResult.load(tmp_path / "two" / "two.npz")
+    assert min(track.frames[0] for track in result.tracks) == due[0]
+    assert max(track.frames[-1] for track in result.tracks) == due[-1]
+    assert record.frames == due[-1] + 1  # as of a video that is not in parts
+    with VideoReader(tmp_path / "two" / "two_overlay.mp4") as overlay:
+        assert sum(1 for _ in overlay) == len(due)
+
+
+def test_parts_that_another_batch_has_joined_meanwhile_are_left_alone(short, tmp_path, monkeypatch):
+    task = Task(short, "two", Job.of((), **QUICK), Writing(tmp_path, ("csv",), "none"), split=1.0).in_parts()
+    monkeypatch.setattr("vidpose.many.worker._found", None)
+    theirs = Record(str(short), "two", people=2)
+
+    def other_batch(seconds: float) -> None:
+        lock.close()
+        write_record(task.folder, theirs)
+        task.steps[0].folder.rmdir()
+
+    with ExitStack() as lock:
+        lock.enter_context(alone_in(task.steps[0].folder))
+        for step in task.steps[1:]:
+            write_record(step.folder, Record(str(short), "two"))
+            lock.callback(rmtree, step.folder)
+        monkeypatch.setattr("vidpose.many.scheduling.time.sleep", other_batch)
+        assert list(_outcomes([task], Threads())) == [theirs]
+    assert [path.name for path in task.folder.iterdir()] == ["record.json"]
+
+
 def test_a_part_that_fails_fails_the_video_and_the_others_are_kept(short, tmp_path, monkeypatch):
     task = Task(short, "two", Job.of((), **QUICK), Writing(tmp_path, ("csv",), "none"), split=1.0).in_parts()
 
@@ -185,3 +234,25 @@ def test_a_part_that_fails_fails_the_video_and_the_others_are_kept(short, tmp_pa
     assert record.failure == "part 2: nothing to be done"
     assert None not in pool.done
     assert read_record(task.steps[0].folder).failure is None
+
+
+def test_a_part_without_a_frame_moves_no_seam_of_those_behind_it(tmp_path, monkeypatch):
+    """A cut in the moments that two parts have in common is found in both, and counts once."""
+    video = tmp_path / "a.mp4"
+    video.touch()
+    parts = (*PARTS[:2], VideoPart(3, 20.0, 25.0), VideoPart(4, 25.0, None))
+    task = replace(Task(video, "a", Job(), Writing(tmp_path)), parts=parts)
+    rng, cut = np.random.default_rng(0), 245
+    for part, step in zip(parts, task.steps, strict=True):
+        if part.number == 2:
+            write_record(step.folder, Record(str(video), "a"))
+            continue
+        found = seen_in(part, rng)
+        cuts = (cut,) if part.number > 2 else ()
+        step.outputs.keeping.keep(replace(found, source=replace(found.source, cuts=cuts)))
+
+    def found_in(keeping: Keeping, search: dict[str, Any]) -> PoseResult | None:
+        return PoseResult.load(keeping.file) if keeping.file.exists() else None
+
+    monkeypatch.setattr(Keeping, "found", found_in)
+    assert _joined(task).saved[0].source.cuts == (cut,)

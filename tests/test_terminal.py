@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from vidpose.cli.progress import progress_of
 from vidpose.cli.terminal import PatientStream, printable
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +43,32 @@ def test_an_error_is_one_line_whatever_the_name(name, tmp_path, run):
     assert err.count("\n") == 1
     assert "\x1b" not in err
     assert err.startswith("error: ")
+
+
+def test_of_several_files_none_has_its_name_obeyed(run, tmp_path):
+    names = ["a\x1b[31mred.npz", "b\x1b]0;title\x07.npz"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"no result")
+    code, out, err = run("infer", *(word for name in names for word in ("--from-keypoints", name)), "--no-overlay")
+    assert code == 1
+    assert "\x1b" not in out + err
+    assert r"error: a\x1b[31mred.npz: " in err
+    assert r"error: b\x1b]0;title\x07.npz: " in err
+
+
+def test_a_file_that_weights_are_imported_to_does_not_have_its_name_obeyed(run, monkeypatch):
+    monkeypatch.setattr("vidpose.lifters.pose_refiner.import_refiner", lambda path: SimpleNamespace(joints=17))
+    monkeypatch.setattr("vidpose.lifters.pose_refiner.save_refiner", lambda refiner, path, facts: None)
+    code, out, _ = run("weights", "import", "w.pth", "--arch", "pose-refiner", "--out", "a\x1b[31mred.safetensors")
+    assert code == 0
+    assert out.startswith(r"wrote a\x1b[31mred.safetensors: ")
+
+
+def test_progress_does_not_obey_a_name(monkeypatch, capsys):
+    monkeypatch.setattr("vidpose.cli.progress._PLAIN_SECONDS", 0.0)
+    with progress_of("a\x1b[31mred.mp4 overlay") as report:
+        report(1, 2)
+    assert capsys.readouterr().err.startswith(r"a\x1b[31mred.mp4 overlay: 1 of 2 frames")
 
 
 def test_no_command_is_an_error_after_the_help(run):

@@ -213,7 +213,7 @@ def _loaded(jobs: Sequence[Job]) -> list[Job]:
         except VidposeError as error:
             if len(jobs) == 1:
                 raise
-            click.echo(f"error: {spelled(str(error))}", err=True)
+            complain(spelled(str(error)))
     return loaded
 
 

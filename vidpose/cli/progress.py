@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vidpose.cli.terminal import printable
+
 _PLAIN_SECONDS = 10.0
 
 _ESTIMATE_SECONDS = 300.0
@@ -92,7 +94,7 @@ class _Bar(Progress):
 @contextmanager
 def _display(label: str, unit: str, start: int | None = 0) -> Iterator[Callable[[int, int | None, str], None]]:
     """Give a function to call with the numbers done and expected, and with what else there is to say."""
-    console = Console(stderr=True, highlight=False)
+    label, console = printable(label), Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield _plain(console, label, unit, start)
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vidpose.cli.progress import progress_of
-from vidpose.cli.terminal import say
+from vidpose.cli.terminal import printable, say
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.files import check_outputs, check_suffix, to_json
 from vidpose.common.settings import apply_settings
@@ -52,7 +52,7 @@ def list_(as_json: bool) -> None:
         table.add_row(entry.name, entry.kind, facts.layout, facts.metric, size, facts.licence, _availability(entry))
     table_console().print(table)
     click.echo(
-        f"\nFetched weights lie in {weights_folder()}; VIDPOSE_WEIGHTS chooses another folder.\n"
+        f"\nFetched weights lie in {printable(str(weights_folder()))}; VIDPOSE_WEIGHTS chooses another folder.\n"
         "Errors of lifters that come with vidpose: MPJPE / P-MPJPE on held-out motion capture, as `vidpose models` has "
         "them;\nothers' as their publishers report them. The licence is the publisher's; the data they were trained on "
         "may have terms of its own.\nMore: vidpose weights info NAME"
@@ -242,7 +242,7 @@ def import_(checkpoint: Path, arch: str, out: Path, settings: tuple[str, ...], p
             raise UsageError(f"--set {settings[0]}: shapes tell all of a {arch}; leave it out")
         refiner = pose_refiner.import_refiner(checkpoint)
         pose_refiner.save_refiner(refiner, out, {"source": checkpoint.name})
-        click.echo(f"wrote {out}: {arch} of {refiner.joints} joints; `vidpose eval --refine` takes it")
+        say(f"wrote {out}: {arch} of {refiner.joints} joints; `vidpose eval --refine` takes it")
         return
     options = apply_settings({}, settings)
     lifter = import_lifter(checkpoint, arch, options, prefer=prefer, report=tell, tell=say)

@@ -6,6 +6,7 @@ was never seen, has empty cells. Markers of Human3.6M's joints have the names th
 
 from __future__ import annotations
 
+import re
 from math import isnan
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def write_trc(result: PoseResult, track: Track, path: Path, heading: float | Non
         joints[part] = joints[part] @ turn.T + shift
     rate = f"{clock.rate:.6g}"
     head: list[tuple[str, ...]] = [
-        ("PathFileType", "4", "(X/Y/Z)", path.name),
+        # A line's end or a tab in the name would move all that comes after it.
+        ("PathFileType", "4", "(X/Y/Z)", re.sub(r"\s", " ", path.name)),
         ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
          "OrigNumFrames"),
         (rate, rate, str(len(frames)), str(len(names)), "m", rate, str(frames[0] + 1), str(len(frames))),

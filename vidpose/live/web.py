@@ -84,7 +84,7 @@ class WebOutlet:
             host = "127.0.0.1"
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
         self._greeting = json.dumps({**header(nobody), "format": FORMAT, "format_version": FORMAT_VERSION})
-        self._page = page(nobody).encode()
+        self._page = page(nobody).encode(errors="backslashreplace")
         self._newest: LiveFrame | None = None
         self._loop, self._changed = asyncio.new_event_loop(), asyncio.Condition()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

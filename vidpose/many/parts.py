@@ -49,8 +49,13 @@ class VideoPart:
         return max(self.begins - OVERLAP, 0.0) or None
 
 
-def parts_of(video: Path, filming: Filming, seconds: float) -> tuple[VideoPart, ...]:
+def parts_of(
+    video: Path, filming: Filming, seconds: float, start: float | None = None, end: float | None = None
+) -> tuple[VideoPart, ...]:
     """The parts of a video, of so many seconds; none where it is too short to have two, or does not say how long it is.
+
+    Args:
+        start, end: seconds, between which it is looked at; None: from the beginning, to the end.
 
     Raises:
         VidposeError: as `VideoReader`.
@@ -59,10 +64,12 @@ def parts_of(video: Path, filming: Filming, seconds: float) -> tuple[VideoPart, 
         if not (reader.fps and reader.num_frames_hint):
             return ()
         length = reader.num_frames_hint / float(reader.fps)
+    first = start or 0.0
+    length = (length if end is None else min(length, end)) - first
     number = round(length / seconds)  # the last is up to half as long again, or half as short
     if number < 2:
         return ()
-    begins = [seconds * part for part in range(number)]
+    begins = [first + seconds * part for part in range(number)]
     return tuple(VideoPart(row, *ends) for row, ends in enumerate(zip_longest(begins, begins[1:]), start=1))
 
 

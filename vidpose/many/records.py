@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +31,8 @@ class Record:
         seconds, cpu_seconds: that it took, by the clock and of processors.
         warnings: what was noticed about it.
         failure: what went wrong; None where nothing did.
+        video_bytes, video_changed: size of the video, and when it was changed, in nanoseconds since 1970; None where
+            that was not noted.
     """
 
     video: str
@@ -40,6 +44,35 @@ class Record:
     cpu_seconds: Seconds = 0.0
     warnings: tuple[str, ...] = ()
     failure: str | None = None
+    video_bytes: int | None = None
+    video_changed: int | None = None
+
+    @staticmethod
+    def begun(video: Path, name: str) -> Record:
+        """Of a video that is about to be looked at, as it is now."""
+        with suppress(OSError):  # what cannot be read is told by who reads it
+            about = video.stat()
+            return Record(str(video), name, video_bytes=about.st_size, video_changed=about.st_mtime_ns)
+        return Record(str(video), name)
+
+    def is_of(self, video: Path) -> bool:
+        """Whether this is of a video as it is now.
+
+        Size and time of change tell, so a video that was moved is the same. A disk may round times, by which those of
+        two videos that are both there still must not differ. Where size and time are not known, the path tells: it is
+        the same, or leads nowhere any more.
+        """
+        now, both_there = Record.begun(video, self.name), os.path.exists(self.video) and not self.names(video)
+        if None in (now.video_bytes, self.video_bytes):
+            return not both_there
+        apart = abs((now.video_changed or 0) - (self.video_changed or 0))
+        return now.video_bytes == self.video_bytes and apart <= (0 if both_there else _COARSE)
+
+    def names(self, video: Path) -> bool:
+        """Whether this is of a video at that path, perhaps as it was before."""
+        with suppress(ValueError):  # a damaged file may name what is no path
+            return os.path.realpath(self.video) == os.path.realpath(video)
+        return False
 
 
 def read_record(folder: Path) -> Record | None:
@@ -78,6 +111,9 @@ def write_settings(out: Path, settings: dict[str, Any]) -> None:
     """Say what the results of a batch's folder are made with."""
     write_json(out / _SETTINGS, settings, indent=1)
 
+
+_COARSE = 2 * 10**9
+"""Nanoseconds by which a time of change may be off: FAT knows every other second, and a network drive may round."""
 
 _RECORD = "record.json"
 

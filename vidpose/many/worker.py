@@ -62,7 +62,8 @@ class Task:
         if self.split is None:
             return self
         with suppress(VidposeError):  # what cannot be read is told by who does it
-            return replace(self, parts=parts_of(self.video, self.job.filming, self.split))
+            finding = self.job.finding
+            return replace(self, parts=parts_of(self.video, self.job.filming, self.split, finding.start, finding.end))
         return self
 
     @property
@@ -72,17 +73,36 @@ class Task:
 
     @property
     def whole(self) -> Record | None:
-        """What became of the video, if it was done before, nothing went wrong, and that can be read."""
+        """What became of the video as it is now, if it was done before, nothing went wrong, and that can be read."""
+        with suppress(VidposeError):
+            record = read_record(self.folder)
+            return record if record and record.failure is None and record.is_of(self.video) else None
+        return None
+
+    def check_folder(self) -> None:
+        """See that the folder holds no result but of this video, perhaps as it was before it was changed.
+
+        Raises:
+            VidposeError: it holds another video's, which would be lost.
+        """
         record = None
         with suppress(VidposeError):
             record = read_record(self.folder)
-        return record if record and record.failure is None else None
+        if record and record.failure is None and not (record.is_of(self.video) or record.names(self.video)):
+            raise VidposeError(
+                f"{self.folder}: holds the result of another video, {record.video}; choose another `out`, or give the "
+                "videos different names"
+            )
 
     @property
     def finding(self) -> Finding:
         """Who is looked for, and when."""
-        finding = self.job.finding
-        return replace(finding, start=self.part.start, end=self.part.ends) if self.part else finding
+        finding, part = self.job.finding, self.part
+        if part is None:
+            return finding
+        starts = [seconds for seconds in (finding.start, part.start) if seconds is not None]
+        ends = [seconds for seconds in (finding.end, part.ends) if seconds is not None]
+        return replace(finding, start=max(starts, default=None), end=min(ends, default=None))
 
     @property
     def outputs(self) -> Outputs:
@@ -101,7 +121,14 @@ def do(task: Task) -> Record | None:
         None where another process is at it.
     """
     try:
+        # Another batch that shares the work may have joined all parts, and removed them, since this task was made.
+        if task.part:
+            video = replace(task, part=None)
+            video.check_folder()
+            if record := video.whole:
+                return record
         with alone_in(task.folder):
+            task.check_folder()
             record = task.whole
             if record is None:
                 record = _done(task)
@@ -121,7 +148,7 @@ def _done(task: Task) -> Record:
     if task.job.finding.threads:
         cv2.setNumThreads(task.job.finding.threads)
     started, cpu = time.monotonic(), time.process_time()
-    record = Record(str(task.video), task.name)
+    record = Record.begun(task.video, task.name)
     with _warnings() as warnings:
         try:
             record = _about(record, _found(task) if task.part else _result(task))
@@ -150,7 +177,9 @@ def _result(task: Task) -> PoseResult:
     """Run the job of a task, from where it was left, and write its files."""
     files, job = task.outputs, replace(_joined(task) if task.parts else task.job, videos=(task.video,))
     (result,) = job.run(networks=None if task.parts else _networks_of(task), keeping=[files.keeping])
-    files.write(result, task.video, job)
+    # Saved keypoints have a time of their own; the overlay is of the time that was asked for.
+    looked = replace(job.finding, start=task.finding.start, end=task.finding.end)
+    files.write(result, task.video, replace(job, finding=looked))
     return result
 
 
@@ -171,13 +200,17 @@ def _found(task: Task) -> PoseResult | None:
 
 def _joined(task: Task) -> Job:
     """The job that goes on with what was found in all parts."""
-    parts = []
-    for step in task.steps:
+    parts, results = [], []
+    for part, step in zip(task.parts, task.steps, strict=True):
         found = step.outputs.keeping.found(search_of(step.video, step.finding, step.job.filming))
         if found is None and (step.whole is None or step.whole.frames):
             raise VidposeError(f"{step.folder}: what was found in this part is gone; remove the folder, and try again")
-        parts += [found] if found else []
-    saved = (join_parts(parts, task.parts[: len(parts)]),)
+        if found:  # in a pause there is no frame, and frames may come again behind it
+            parts.append(part)
+            results.append(found)
+    if not results:
+        raise VidposeError(f"{task.video}: no frame between `start` and `end`; ask for another time")
+    saved = (join_parts(results, parts),)
     looked = task.job.finding
     finding = Finding(threads=looked.threads, hwaccel=looked.hwaccel)
     return replace(task.job, saved=saved, finding=finding, filming=Filming())

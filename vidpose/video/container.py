@@ -53,6 +53,11 @@ _PATIENCE = (10.0, 5.0)
 """Seconds for which a stream may say nothing: when it is opened, and later."""
 
 
+def shown(url: str) -> str:
+    """An address as others may see it: without user and password, and without a query, which may have keys in it."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", url).partition("?")[0]
+
+
 def open_address(url: str) -> av.container.InputContainer:
     """Open a stream from the network, and no file of this machine.
 
@@ -62,16 +67,16 @@ def open_address(url: str) -> av.container.InputContainer:
     """
     kind = url.partition("://")[0].lower()
     if kind not in _STREAMED:
-        raise UsageError(f"{url}: no address of a stream; it begins with one of {', '.join(_STREAMED)}, and ://")
+        raise UsageError(f"{shown(url)}: no address of a stream; it begins with one of {', '.join(_STREAMED)}, and ://")
     try:
         return av.open(url, options=_OVER_THE_NETWORK, timeout=_PATIENCE, metadata_errors="replace")
     except av.error.InvalidDataError as error:
         raise VidposeError(
-            f"{url}: this is no video ({error.strerror}); give the address of the stream itself"
+            f"{shown(url)}: this is no video ({error.strerror}); give the address of the stream itself"
         ) from None
     except (av.FFmpegError, OSError) as error:
         raise VidposeError(
-            f"{url}: cannot be opened ({error.strerror}); check the address, and that it sends"
+            f"{shown(url)}: cannot be opened ({error.strerror}); check the address, and that it sends"
         ) from None
 
 

@@ -14,7 +14,7 @@ import av
 import cv2
 
 from vidpose.common.errors import VidposeError
-from vidpose.video.container import open_address
+from vidpose.video.container import open_address, shown
 from vidpose.video.decoding import VideoFile
 from vidpose.video.reading import VideoFrame, VideoReader
 
@@ -92,7 +92,8 @@ class Stream:
     """A stream by its address. One that knows how long it is, is a recording."""
 
     def __init__(self, url: str) -> None:
-        self.name = url
+        # The page shows it to whoever looks, and a saved result has it in it.
+        self.name = shown(url)
         self._file = _AddressedFile(url)
         self.width, self.height = self._file.width, self._file.height
         self.is_recorded = self._file.knows_its_length
@@ -109,8 +110,12 @@ class _AddressedFile(VideoFile):
     # Frames that are decoded side by side come late by as many.
     _threads = "SLICE"
 
+    def __init__(self, url: str) -> None:
+        self._url = url
+        super().__init__(shown(url))
+
     def _open(self, *, whole: bool = False) -> av.container.InputContainer:
-        return open_address(str(self._path))
+        return open_address(self._url)
 
     @property
     def knows_its_length(self) -> bool:

@@ -6,10 +6,12 @@ state of numpy and the settings of the run that many of them carry are admitted 
 
 from __future__ import annotations
 
+import os
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -204,6 +206,7 @@ def unpickled(path: Path, admitted: Sequence[tuple[Any, str]] = (), device: torc
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")
+            _check_size(path, file)
             return torch.load(file, map_location=device, weights_only=True)
     except VidposeError:
         raise
@@ -211,6 +214,22 @@ def unpickled(path: Path, admitted: Sequence[tuple[Any, str]] = (), device: torc
         raise VidposeError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # a pickle may say anything
         raise VidposeError(f"{path}: {_refusal(str(error))}") from None
+
+
+_MOST_UNPACKED = 10
+"""Times its own size that a checkpoint may be. PyTorch packs nothing, and packed weights get little smaller."""
+
+
+def _check_size(path: Path, file: BinaryIO) -> None:
+    """Raises VidposeError where an archive claims to hold many times as much as its file has."""
+    is_archive = file.read(4) == b"PK\x03\x04"
+    size = file.seek(0, os.SEEK_END)
+    if is_archive:
+        with zipfile.ZipFile(file) as archive:
+            claimed = sum(entry.file_size for entry in archive.infolist())
+        if claimed > _MOST_UNPACKED * size:
+            raise VidposeError(f"{path}: claims {claimed:,} bytes in {size:,}, as no checkpoint does; get it again")
+    file.seek(0)
 
 
 def _check_plain(path: Path, key: str, tensor: torch.Tensor) -> None:

@@ -64,6 +64,8 @@ class Scene {
     };
     canvas.addEventListener("wheel", wheel, { passive: false });
     canvas.addEventListener("keydown", (event) => {
+      // The browser's own: larger letters, and the page before.
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
       const act = {
         ArrowLeft: () => this.turn(0.1, 0),
         ArrowRight: () => this.turn(-0.1, 0),

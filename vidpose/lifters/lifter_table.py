@@ -73,7 +73,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=81,
             weights=ShippedWeights(
                 "dual-branch-cmu17-2.safetensors",
-                "e6802fd4bbdaa5d853dd47b47a873ebb2b17f0d5b633fbf81420e28cab3da9b0",
+                "969dee469b4f298b3c55133bf5613992c3052079c9d22eab03e3729797a0802a",
                 graph_sha256="bafe29275f52074c64800535579f13fb06294794589215e603075a8c0a8f6be1",
             ),
         ),
@@ -88,7 +88,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             receptive_field=81,
             weights=ShippedWeights(
                 "lstm-cmu17-2.safetensors",
-                "ab21546a2a4b5ed487c55a5c25edb97a8cd8a2d6a0ceeed1b60740214df7e1a5",
+                "a1c12fd5a850a387acff5df38c7992a172b11f5dccdd6cf9a84d4e2f9604bbc3",
                 graph_sha256="dd885801ddfa375099ffc51b78a9aac3534a50ac9a01de27ea58399cfe769c40",
             ),
         ),
@@ -104,7 +104,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             predicts="last",
             weights=ShippedWeights(
                 "seq2seq-cmu17-2.safetensors",
-                "738d99210f63d974e1ee71dd221f0b7c77d1524175fb231ed4214a3d3cebbfce",
+                "db2373ef149140930328635c29eeba6de1e4042b1f42bfc80bc3edf531615d75",
                 graph_sha256="2735b62d45e92e151ff3086e39ea70d6279f63b82dbd767e9f41a9df1e8c8754",
             ),
         ),
@@ -137,6 +137,11 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             macs_per_frame=226_684_800,
             frames=243,
             receptive_field=243,
+            weights=ShippedWeights(
+                "ssr-stf-small-cmu17-2.safetensors",
+                "1af28e618529481bd5c400be477d9660ffebcb060fc0946303fd61e937c9e216",
+                graph_sha256="66bbe2b55242a3c6b2cc2e489297e62f8d12bbf36766823c7bb047a857c174c4",
+            ),
         ),
         LifterEntry(
             "attention-tcn",
@@ -201,7 +206,7 @@ LIFTERS: Mapping[str, LifterEntry] = by_name(
             predicts="centre",
             weights=ShippedWeights(
                 "videopose3d-cmu17-2.safetensors",
-                "e6635eca77b4e505f4d40b1628eca43a984543aa1df7c27561aaa03c47352edf",
+                "e32221f7b1d5b6a58144eeb252544f4436e8811c473ac094891048eaaa4249e5",
                 graph_sha256="07d0f363100c2bb15ad9dfa7533e0f1e184b8271c8b41320205a409d5e245262",
             ),
         ),

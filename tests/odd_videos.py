@@ -29,15 +29,15 @@ _TAIL = """
   interval, and rows in a pause are empty (TRC, C3D) or hold the last pose (BVH, MOT).
 - Where time jumps by more than `--max-gap`, a stretch ends: nothing is lifted, smoothed or fitted across.
 - After a pause of more than a minute, whoever is there is somebody new.
-- `--fps` says how many pictures a second there are, for folders, and for videos whose own times are wrong.
-  `--slow-motion 8` says that a video shows things eight times slower than they were; times, filters, speeds and exports
-  are then those of life.
+- `--fps` says how many pictures a second there are (`25`, `30000/1001`), for folders, and for videos whose own times
+  are wrong. `--slow-motion 8` says that a video shows things eight times slower than they were; times, filters, speeds
+  and exports are then those of life.
 
 ## Cuts
 
 Cuts are looked for by how the picture changes, people end there, and the result says where they are (`--cuts none` does
-not look; `--cuts FILE` takes them from a text file with a frame's number, or seconds as in 12.5 or 1:02, a line). Found
-are hard cuts and those through black. Slow dissolves, and cuts between two views that look alike, are not.
+not look; `--cuts FILE` takes them from a text file with a frame's number, or seconds of life as in 12.5 or 1:02, a
+line). Found are hard cuts and those through black. Slow dissolves, and cuts between two views that look alike, are not.
 
 ## Several videos
 

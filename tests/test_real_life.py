@@ -206,7 +206,7 @@ def test_both_ends_of_the_rates_can_be():
     for rate in (0.001, 1_000_000, Fraction(1, 1000), Fraction(30000, 1001)):
         Filming(fps=rate, slow_motion=rate).check()
     for rate in (0.0009, 1_000_001, float("nan"), Fraction(0)):
-        with pytest.raises(UsageError, match=r"a number from 0\.001 to a million is wanted"):
+        with pytest.raises(UsageError, match=r"a number above 0 is wanted, from 0\.001 to a million"):
             Filming(fps=rate).check()
 
 

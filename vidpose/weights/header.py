@@ -46,9 +46,12 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def _is_npz(path: Path) -> bool:
-    """Whether a file is what NumPy writes; torch's have pickles."""
-    with reading(path, "a file of weights"), zipfile.ZipFile(path) as file:
-        return all(name.endswith(".npy") for name in file.namelist())
+    """Whether a file is what NumPy writes; torch's have pickles, and what is damaged may have them."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return all(name.endswith(".npy") for name in file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 class _WeightsHeader(Struct):

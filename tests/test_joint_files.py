@@ -88,7 +88,8 @@ def test_our_own_joints_come_back(name: str, tmp_path: Path):
     assert ((track.keypoints > 0) & (track.keypoints < 1000)).all()
 
 
-def test_joints_of_pose2sim_are_joints(tmp_path: Path):
+@pytest.mark.parametrize(("unit", "metres", "whose"), [("m", 1, ""), ("in", 0.0254, "Subj:"), ("ft", 0.3048, "A_1:")])
+def test_joints_of_pose2sim_are_joints(tmp_path: Path, unit: str, metres: float, whose: str):
     """A TRC of Halpe's joints, with a marker that is absent for a moment and one that never is there."""
     names = ["Hip", "RHip", "RKnee", "RAnkle", "LHip", "LKnee", "LAnkle", "Neck", "Head", "Nose", "RShoulder", "RElbow",
              "RWrist", "LShoulder", "LElbow", "LWrist", "RBigToe", "LBigToe"]  # fmt: skip
@@ -98,11 +99,12 @@ def test_joints_of_pose2sim_are_joints(tmp_path: Path):
         joint = {"neck": "thorax"}.get(joint_of(name), joint_of(name))
         if joint in H36M_17.joints and name != "RWrist":
             rows[:, place] = world[:, H36M_17.index(joint)][:, [0, 2, 1]] * (1, 1, -1)
-    cells = np.where(rows == 0, np.nan, rows)
+    cells = np.where(rows == 0, np.nan, rows / metres)
     cells[4:6, names.index("LKnee")] = np.nan
     lines = ["PathFileType\t4\t(X/Y/Z)\ta.trc",
              "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
-             f"60\t60\t15\t{len(names)}\tm\t60\t0\t15", "Frame#\tTime\t" + "\t\t\t".join(names),
+             f"60\t60\t15\t{len(names)}\t{unit}\t60\t0\t15",
+             "Frame#\tTime\t" + "\t\t\t".join(whose + name for name in names),
              "\t\t" + "\t".join(f"{axis}{n + 1}" for n in range(len(names)) for axis in "XYZ")]  # fmt: skip
     for frame, row in enumerate(cells.reshape(15, -1)):
         lines.append("\t".join([str(frame), f"{frame / 60}", *("" if np.isnan(v) else f"{v:.6f}" for v in row)]))

@@ -24,6 +24,7 @@ _NEEDED = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("sho
 
 def joint_of(name: str) -> str:
     """What we call a joint: `left_knee` for `LKnee`, `knee_l` or `Left Knee`; a name in our words without a side."""
+    name = name.rpartition(":")[2]  # whose joint it is, as Vicon and others write before it
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name.replace("_", " "))
     lowered = [word.lower() for word in words]
     if len(lowered) == 1 and len(name) > 2 and name[0] in "LR" and name[1].isupper():

@@ -20,7 +20,10 @@ from vidpose.keypoint_files.c3d_reader import read_c3d_points, without_unseen
 from vidpose.keypoint_files.joint_names import named_layout
 from vidpose.keypoint_files.keypoint_table import MAX_FRAMES, KeypointTable
 
-_METRES = {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3, "dm": 0.1}
+_METRES = {
+    "m": 1.0, "mm": 1e-3, "cm": 1e-2, "meters": 1.0, "millimeters": 1e-3, "dm": 0.1, "in": 0.0254, "inch": 0.0254,
+    "inches": 0.0254, "ft": 0.3048, "feet": 0.3048,
+}  # fmt: skip
 _TALLEST, _SMALLEST = 4.0, 0.2
 """Metres that a body is high at most, and large at least; a marker file of others is in other units than it says."""
 

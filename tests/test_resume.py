@@ -269,6 +269,8 @@ def test_what_was_done_otherwise_is_not_done_before(run, walk_sample, tmp_path, 
     assert "walk.npz: exists already; give --overwrite" in err
     assert run(*command, "--resume", "--overwrite")[0] == 0
     assert run(*command, "--resume")[:2] == (0, f"{video}: done before\n")
+    (tmp_path / "out" / "walk.npz").write_bytes(b"PK")
+    assert "walk.npz: exists already; give --overwrite" in run(*command, "--resume")[2]
 
 
 def test_a_disk_that_is_full_at_the_first_segment_leaves_nothing(run, walk_sample, tmp_path, monkeypatch):

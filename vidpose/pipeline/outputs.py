@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidpose.body.result_file import read_provenance
-from vidpose.common.errors import UsageError
+from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.memory import give_back
 from vidpose.common.tally import ProgressOf, unseen
 from vidpose.video.time_range import parse_length
@@ -98,7 +98,10 @@ class Outputs:
         """Whether the result that is there came of the same video with the same settings, as far as can be told."""
         if not self.result.exists() or self.keeping.is_unfinished:
             return False
-        made_by = read_provenance(self.result)[0].get(_RUN)
+        try:
+            made_by = read_provenance(self.result)[0].get(_RUN)
+        except VidposeError:  # damaged, so that it is not what was made
+            return False
         return made_by is None or not video.exists() or made_by == _run_of(job, video)
 
     @property

@@ -90,7 +90,7 @@ def _with_people(loaded: PoseResult, path: Path, people: tuple[int, ...]) -> Pos
         UsageError: one of them is not in it.
         VidposeError: nobody is in it who has 3D joints.
     """
-    from vidpose.export.placing import lacks, placed_people
+    from vidpose.export.placing import left_out, placed_people
 
     ids = [track.id for track in loaded.tracks]
     for person in people:
@@ -100,8 +100,6 @@ def _with_people(loaded: PoseResult, path: Path, people: tuple[int, ...]) -> Pos
     if not any(track.lifted.any() for track in tracks):
         raise VidposeError(f"{path}: nobody in it has 3D joints, which a mesh is fitted to")
     chosen = replace(loaded, tracks=tracks)
-    placed = placed_people(chosen)
-    for track in tracks:
-        if track.id not in {one.id for one in placed}:
-            log.warning("person %d has no %s, and gets no mesh", track.id, lacks(track))
-    return replace(chosen, tracks=tuple(placed))
+    for person, lack in left_out(chosen):
+        log.warning("person %d has no %s, and gets no mesh", person, lack)
+    return replace(chosen, tracks=tuple(placed_people(chosen)))

@@ -17,7 +17,7 @@ from vidpose.body.skeletons import H36M_17
 from vidpose.body.tracks import PoseResult, Track
 from vidpose.common.errors import UsageError, did_you_mean
 from vidpose.common.lazy import imported
-from vidpose.export.placing import Placement, has_pose, lacks, place_of, placed_people
+from vidpose.export.placing import Placement, has_pose, left_out, place_of, placed_people
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +72,8 @@ class ExportFormat:
         """
         people, paths = _people(result, self.joints), self.paths(result, stem)
         chosen = {name: value for name, value in chosen.items() if name in self.choices}
-        written = {track.id for track in people}
-        for track in result.tracks:
-            if track.id not in written:
-                log.warning("person %d has no %s, and is left out of %s", track.id, lacks(track), self.suffix)
+        for person, lack in left_out(result) if self.joints else ():
+            log.warning("person %d has no %s, and is left out of %s", person, lack, self.suffix)
         if self.write_person:
             for track in people:
                 imported(self.write_person)(result, track, self._path(stem, track.id), **chosen)

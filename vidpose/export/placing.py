@@ -75,11 +75,6 @@ def _has_place(track: Track) -> bool:
     return has_pose(track) and bool(np.isfinite(track.roots[track.lifted]).any())
 
 
-def lacks(track: Track) -> str:
-    """What keeps somebody out of `placed_people`, for a warning."""
-    return "place before the camera" if has_pose(track) else "3D pose"
-
-
 def placed_people(result: PoseResult) -> list[Track]:
     """Who stands in one space: everybody with a 3D pose; where some have a place, those who have one.
 
@@ -87,6 +82,14 @@ def placed_people(result: PoseResult) -> list[Track]:
     """
     posed = [track for track in result.tracks if has_pose(track)]
     return posed if place_of(result) is Placement.ROOT else [track for track in posed if _has_place(track)]
+
+
+def left_out(result: PoseResult) -> Iterator[tuple[int, str]]:
+    """The ids of those who are not among `placed_people`, each with what it lacks, for a warning."""
+    placed = {track.id for track in placed_people(result)}
+    for track in result.tracks:
+        if track.id not in placed:
+            yield track.id, "place before the camera" if has_pose(track) else "3D pose"
 
 
 @_asked_once

@@ -220,10 +220,8 @@ def search_of(video: Path, finding: Finding, filming: Filming) -> dict[str, Any]
     check_readable(video)
     about = video.stat()
     changed = state_of(video) if video.is_dir() else about.st_mtime_ns
-    boxes = finding.detector.removeprefix("boxes:") if finding.detector.startswith("boxes:") else None
-    named = [boxes, finding.detector_weights, finding.keypoints_weights, finding.cuts]
     seen = {"video_bytes": about.st_size, "video_changed": changed, "vidpose": __version__}
-    return {**_plain(finding, filming), **seen, "files_state": state_of(*(Path(name) for name in named if name))}
+    return {**_plain(finding, filming), **seen, "files_state": state_of(*finding.inputs)}
 
 
 def state_of(*paths: Path) -> str:

@@ -172,7 +172,7 @@ def _run_of(job: Job, video: Path) -> str:
     from vidpose.pipeline.keeping import search_of, state_of
 
     settings = search_of(video, job.finding, job.filming) | {"lifting": asdict(job.lifting)}
-    named = [*str(job.lifting.lifter).split("+"), job.calibration]
-    settings |= {"placing": asdict(job.placing), "state": state_of(*(Path(name) for name in named if name))}
+    named = [path for path in job.inputs if path not in job.videos]
+    settings |= {"placing": asdict(job.placing), "state": state_of(*named)}
     del settings["vidpose"]
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

@@ -158,8 +158,8 @@ class ShotFinder:
 
     Attributes:
         cuts: numbers of the frames that shots begin with, so far, but for the first and those after long pauses.
-        lit: (number, seconds) of the last frame before each dark one after a picture, and None in place of the seconds
-            for each picture after the dark, so far.
+        lit: where the picture goes dark, and where it is light again, so far: the frame's number, and the seconds of
+            the last one that showed something; None where it is light.
     """
 
     given: GivenCuts | None = None

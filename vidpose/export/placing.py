@@ -17,18 +17,15 @@ from typing import TypeVar
 import numpy as np
 
 from vidpose.body.geometry import CAMERA_TO_Y_UP, CAMERA_TO_Z_UP, Z_UP_TO_Y_UP
+from vidpose.body.moments import Between
 from vidpose.body.pieces import part_of, pieces
 from vidpose.body.skeletons import get_skeleton
-from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult, Source, Track
 from vidpose.body.whole_body import known_whole, whole_joints, whole_skeleton
 from vidpose.common.errors import VidposeError
 
 _JITTER = 1e-3
 """Seconds. Containers that count in milliseconds round an even frame rate by half of it, so that this is even still."""
-
-_SAME_TIME = 1e-6
-"""Seconds."""
 
 _MOST_PAUSES = 20
 """Even moments that a frame may stand for, on average."""
@@ -276,17 +273,8 @@ class EvenClock:
             return
         times = self.times_of(frames)
         own = track.times if self.places is None else self.times_of(self.places[track.frames])
-        after = np.searchsorted(own, times - _SAME_TIME).clip(0, len(track) - 1)
-        before = np.maximum(after - 1, 0)
-        span = own[after] - own[before]
-        share = np.where(span > 0, (times - own[before]) / np.where(span > 0, span, 1), 1).clip(0, 1)
-        shares = np.where(np.abs(own[after] - times) <= _SAME_TIME, 1, share).reshape(-1, *(1,) * (values.ndim - 1))
-        jumped = np.append(False, jumps(track.times))[after]
-        for rows in pieces(len(frames)):
-            share, first, second = shares[rows], values[before[rows]], values[after[rows]]
-            mixed = (1 - share) * first + share * second
-            mixed[jumped[rows]] = np.nan
-            yield np.where(share == 1, second, np.where(share == 0, first, mixed))
+        between = Between.of(own, times)
+        yield from (between.sample(values, rows) for rows in pieces(len(frames)))
 
 
 def _is_even(seconds: np.ndarray, places: np.ndarray, rate: float) -> bool:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.body.geometry import CAMERA_TO_Z_UP
+from vidpose.body.moments import Between
 from vidpose.body.skeletons import H36M_17
-from vidpose.body.stretches import jumps
 from vidpose.body.tracks import PoseResult
 from vidpose.common.errors import UsageError, VidposeError
 from vidpose.common.inputs import check_file, read_bytes, reading
@@ -48,9 +48,6 @@ _ASF_ENDS = {
 
 _SLOWEST, _FASTEST = 1, 10_000
 """Frames a second, of motion capture."""
-
-_SAME_TIME = 1e-6
-"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -327,11 +324,4 @@ def _even(path: Path, joints: np.ndarray, times: np.ndarray) -> AnyMotion:
     count = int((times[-1] - times[0]) / interval + 1e-6) + 1
     check_size(path, count, len(H36M_17))
     moments = times[0] + np.arange(count) * interval
-    after = np.searchsorted(times, moments - _SAME_TIME).clip(1, len(times) - 1)
-    share = ((moments - times[after - 1]) / steps[after - 1]).clip(0, 1)
-    share = np.where(np.abs(moments - times[after]) <= _SAME_TIME, 1, share)[:, None, None]
-    first, second = joints[after - 1], joints[after]
-    between = (1 - share) * first + share * second
-    between[jumps(times)[after - 1]] = np.nan
-    even = np.where(share == 1, second, np.where(share == 0, first, between))
-    return AnyMotion(even.astype(np.float32), 1 / interval, ())
+    return AnyMotion(Between.of(times, moments).sample(joints).astype(np.float32), 1 / interval, ())
